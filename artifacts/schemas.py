@@ -90,6 +90,7 @@ RANKING = _nullable(
         fused_score=pa.float32(),
     ),
     "score",
+    "fused_rank",
     "fused_score",
 )
 METRICS_SUMMARY = _schema(
@@ -111,6 +112,28 @@ METRICS_PER_QUERY = _schema(
     metric=LABEL,
     value=pa.float64(),
 )
+RESULTS = _nullable(
+    _schema(
+        round=pa.int32(),
+        split=LABEL,
+        ranking=LABEL,
+        depth=pa.int32(),
+        metric=LABEL,
+        value=pa.float64(),
+        ci_low=pa.float64(),
+        ci_high=pa.float64(),
+        n=pa.int32(),
+        difference=pa.float64(),
+        difference_ci_low=pa.float64(),
+        difference_ci_high=pa.float64(),
+        p_value=pa.float64(),
+    ),
+    "difference",
+    "difference_ci_low",
+    "difference_ci_high",
+    "p_value",
+)
+"""Every round's rankings against the first stage: the table of a report and of ``--json``."""
 DIAGNOSIS_SUMMARY = _schema(split=LABEL, name=LABEL, value=pa.float64())
 DIAGNOSIS_HISTOGRAM = _schema(
     split=LABEL, label=LABEL, low=pa.float64(), high=pa.float64(), count=pa.int64()

@@ -24,4 +24,3 @@ class Silent:
 
 
 SILENT: Progress = Silent()
-

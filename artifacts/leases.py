@@ -1,0 +1,137 @@
+"""One holder at a time: a lease with a heartbeat, an expiry and a fencing generation."""
+
+import json
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from strop.artifacts import durable
+from strop.artifacts.errors import Busy, Conflict
+
+EXPIRY_SECONDS = 60.0
+HEARTBEAT_SECONDS = 10.0
+GENERATION = re.compile(r"(\d{8})\.json")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who took a generation of a lease."""
+
+    host: str
+    pid: int
+    started: float
+    token: str
+
+    def alive(self, seen: float) -> bool:
+        """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
+        if self.host == socket.gethostname():
+            return _process_started(self.pid) == self.started and _fresh(seen)
+        return _fresh(seen)
+
+
+def _fresh(seen: float) -> bool:
+    return time.time() - seen < EXPIRY_SECONDS
+
+
+def _process_started(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return None
+
+
+def _generations(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    matches = (GENERATION.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+class Lease:
+    """Held while entered; every write that it guards calls `check` first.
+
+    A holder that was stopped past its expiry finds a newer generation when it goes on, and its
+    writes are refused (fencing tokens, as in Kleppmann, "How to do distributed locking", 2016).
+    """
+
+    def __init__(self, folder: Path, *, what: str) -> None:
+        """Name the folder that keeps the generations, and what the lease is for."""
+        self._folder = folder
+        self._what = what
+        self._generation = 0
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Take the next generation; raises `Busy` when a live holder has the last one."""
+        generations = _generations(self._folder)
+        last = generations[-1] if generations else 0
+        if last and not self._released(last):
+            self._refuse_if_alive(last)
+        own = _process_started(os.getpid()) or 0.0
+        holder = Holder(socket.gethostname(), os.getpid(), own, secrets.token_hex(8))
+        self._generation = last + 1
+        try:
+            durable.create(self._path(self._generation), json.dumps(vars(holder)).encode())
+        except Conflict as error:
+            raise Busy(f"{self._what}: another process has just taken it; try again") from error
+        self._forget(generations[:-1])
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the heartbeat and give the lease back."""
+        self._stop.set()
+        self._thread.join()
+        if _generations(self._folder)[-1:] == [self._generation]:
+            self._release_path(self._generation).touch()
+
+    def check(self) -> None:
+        """Raise `Conflict` when a newer holder has taken over."""
+        newest = _generations(self._folder)[-1:]
+        if newest != [self._generation]:
+            raise Conflict(f"{self._what}: another process has taken over; this one stops")
+
+    def _path(self, generation: int) -> Path:
+        return self._folder / f"{generation:08d}.json"
+
+    def _release_path(self, generation: int) -> Path:
+        return self._folder / f"{generation:08d}.released"
+
+    def _released(self, generation: int) -> bool:
+        return self._release_path(generation).exists()
+
+    def _refuse_if_alive(self, generation: int) -> None:
+        path = self._path(generation)
+        holder = Holder(**json.loads(path.read_bytes()))
+        if holder.alive(path.stat().st_mtime):
+            raise Busy(
+                f"{self._what}: process {holder.pid} on {holder.host} is working on it; "
+                "wait for it, or stop it"
+            )
+
+    def _forget(self, generations: list[int]) -> None:
+        for generation in generations:
+            self._path(generation).unlink(missing_ok=True)
+            self._release_path(generation).unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                os.utime(self._path(self._generation))
+            except FileNotFoundError:
+                return

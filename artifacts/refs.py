@@ -1,0 +1,59 @@
+"""Names that move: each move is a new, numbered file, so a move is a compare-and-swap."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from strop.artifacts import durable
+from strop.artifacts.errors import Conflict, StoreError
+from strop.artifacts.store import Store
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A ref's value after its ``generation``-th move; generation 0 is a ref never set."""
+
+    name: str
+    generation: int
+    value: dict[str, Any] | None
+
+
+def check_name(name: str, what: str) -> str:
+    """The name itself when it is safe as a folder name; raises `StoreError` otherwise."""
+    if not NAME.fullmatch(name):
+        raise StoreError(
+            f"{what} {name!r}: expected lower-case letters, digits, '.', '_' or '-', at most 64"
+        )
+    return name
+
+
+def history(store: Store, name: str) -> list[Ref]:
+    """Every value a ref has had, oldest first."""
+    folder = store.root / "refs" / check_name(name, "ref")
+    paths = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
+    return [Ref(name, int(path.stem), json.loads(path.read_bytes())) for path in paths]
+
+
+def read(store: Store, name: str) -> Ref:
+    """A ref's current value."""
+    moves = history(store, name)
+    return moves[-1] if moves else Ref(name, 0, None)
+
+
+def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:
+    """Set a ref to a new value if nobody moved it since ``seen``; raises `Conflict` otherwise."""
+    generation = seen.generation + 1
+    stamped = {**value, "moved": datetime.now(UTC).isoformat(timespec="seconds")}
+    path = store.root / "refs" / check_name(seen.name, "ref") / f"{generation:08d}.json"
+    try:
+        durable.create(path, json.dumps(stamped, indent=1, sort_keys=True).encode())
+    except Conflict as error:
+        raise Conflict(
+            f"ref {seen.name}: moved by someone else since generation {seen.generation}; "
+            "look at it and decide again"
+        ) from error
+    return Ref(seen.name, generation, stamped)

@@ -1,0 +1,226 @@
+"""The versioned store: immutable artifacts under ids that are known before they are made."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from strop.artifacts import durable, tables
+from strop.artifacts.canonical import file_digest
+from strop.artifacts.environment import device_name, library_versions
+from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
+from strop.artifacts.manifest import ArtifactRef, FileEntry, Manifest, Recipe
+from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
+
+FORMAT = 1
+MARK = "store.json"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A folder in which one stage writes its files; it becomes an artifact by `Store.commit`."""
+
+    recipe: Recipe
+    name: str
+    folder: Path
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write one declared table of this kind."""
+        tables.write_table(self.folder / f"{name}.parquet", table, TABLES[self.recipe.kind][name])
+
+
+class Store:
+    """A folder of artifacts, runs and refs."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the store at a folder, and make it one when the folder is empty or absent."""
+        self.root = root.expanduser().absolute()
+        self._open()
+
+    def _open(self) -> None:
+        mark = self.root / MARK
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"store {self.root}: a file, expected a folder; choose another path")
+        try:
+            if mark.exists():
+                self._check_format(mark)
+                return
+            if self.root.is_dir() and any(self.root.iterdir()):
+                raise StoreError(
+                    f"store {self.root}: a folder with other files in it, expected an empty "
+                    "folder or a strop store; choose another path"
+                )
+            self.root.mkdir(parents=True, exist_ok=True)
+            durable.create(mark, json.dumps({"strop_store": FORMAT}).encode())
+        except Conflict:
+            self._check_format(mark)
+        except (PermissionError, NotADirectoryError) as error:
+            raise StoreError(
+                f"store {self.root}: cannot be written ({error.strerror}); choose another path"
+            ) from error
+
+    def _check_format(self, mark: Path) -> None:
+        try:
+            found = json.loads(mark.read_bytes())["strop_store"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Damaged(f"{mark}: not the mark of a strop store") from error
+        if found != FORMAT:
+            raise StoreError(
+                f"store {self.root}: format {found}, this strop reads format {FORMAT}; update strop"
+            )
+
+    def _object(self, kind: str, artifact_id: str) -> Path:
+        return self.root / "objects" / kind / artifact_id
+
+    def lookup(self, recipe: Recipe) -> Manifest | None:
+        """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not."""
+        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        if not path.exists():
+            return None
+        manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+        if manifest.key != recipe.key:
+            raise Conflict(
+                f"{recipe.kind} {recipe.id}: another recipe has the same shortened id; "
+                "report this with both manifests"
+            )
+        self._check_sizes(manifest)
+        return manifest
+
+    def _check_sizes(self, manifest: Manifest) -> None:
+        for name, entry in manifest.files.items():
+            path = self.file(manifest, name)
+            size = path.stat().st_size if path.exists() else None
+            if size != entry.bytes:
+                found = "is missing" if size is None else f"has {size} bytes"
+                raise Damaged(
+                    f"{manifest.kind} {manifest.id}: file {name} {found}, expected {entry.bytes} "
+                    f"bytes; delete {self._object(manifest.kind, manifest.id)} and run again"
+                )
+
+    @contextmanager
+    def attempt(self, recipe: Recipe) -> Iterator[Attempt]:
+        """A fresh folder for one stage's files; removed when the stage fails."""
+        if recipe.kind not in KINDS:
+            raise StoreError(f"kind {recipe.kind!r}: unknown; the kinds are {', '.join(KINDS)}")
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        folder = self._object(recipe.kind, recipe.id) / name
+        folder.mkdir(parents=True)
+        try:
+            yield Attempt(recipe, name, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def commit(
+        self,
+        attempt: Attempt,
+        *,
+        summary: dict[str, Any],
+        seconds: float = 0.0,
+        execution: dict[str, Any] | None = None,
+        prefect: dict[str, str] | None = None,
+    ) -> Manifest:
+        """Make an attempt the artifact, durably; if another attempt was first, return that one."""
+        recipe = attempt.recipe
+        manifest = Manifest(
+            id=recipe.id,
+            key=recipe.key,
+            kind=recipe.kind,
+            stage=recipe.stage,
+            schema_version=SCHEMA_VERSION,
+            recipe=recipe.recipe,
+            attempt=attempt.name,
+            parameters=recipe.parameters,
+            execution=execution or {},
+            inputs=recipe.inputs,
+            files=_seal(attempt.folder),
+            summary=summary,
+            seconds=round(seconds, 3),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=library_versions(),
+            device=device_name(),
+            prefect=prefect or {},
+        )
+        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        try:
+            durable.create(path, manifest.to_bytes())
+        except Conflict:
+            shutil.rmtree(attempt.folder, ignore_errors=True)
+            return Manifest.from_bytes(path.read_bytes(), source=str(path))
+        return manifest
+
+    def manifest(self, ref: ArtifactRef) -> Manifest:
+        """The manifest of an artifact; raises `NotFound`, or `Damaged` when its digest differs."""
+        path = self._object(ref.kind, ref.id) / "manifest.json"
+        if not path.exists():
+            raise NotFound(f"{ref.kind} {ref.id}: not in the store {self.root}")
+        manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+        if manifest.digest != ref.digest:
+            raise Damaged(f"{ref.kind} {ref.id}: was made again with other content; run again")
+        return manifest
+
+    def find(self, prefix: str) -> Manifest:
+        """The one artifact whose id starts so; raises `NotFound` when none or several do."""
+        matches = [manifest for manifest in self.artifacts() if manifest.id.startswith(prefix)]
+        if not prefix or not matches:
+            raise NotFound(
+                f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
+            )
+        if len(matches) > 1:
+            names = ", ".join(f"{manifest.kind} {manifest.id}" for manifest in matches[:4])
+            raise NotFound(f"artifact {prefix!r}: matches {names}; give more digits")
+        return matches[0]
+
+    def artifacts(self, kind: str | None = None) -> list[Manifest]:
+        """Every artifact, oldest first."""
+        pattern = f"{kind or '*'}/*/manifest.json"
+        found = [
+            Manifest.from_bytes(path.read_bytes(), source=str(path))
+            for path in (self.root / "objects").glob(pattern)
+        ]
+        return sorted(found, key=lambda manifest: (manifest.created, manifest.kind, manifest.id))
+
+    def folder(self, item: ArtifactRef | Manifest) -> Path:
+        """The folder that holds an artifact's files."""
+        manifest = item if isinstance(item, Manifest) else self.manifest(item)
+        return self._object(manifest.kind, manifest.id) / manifest.attempt
+
+    def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
+        """The path of one file of an artifact; refuses names that leave its folder."""
+        folder = self.folder(item)
+        path = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise Damaged(f"{folder}: file name {name!r} leaves the artifact's folder")
+        return path
+
+    def table(
+        self, item: ArtifactRef | Manifest, name: str, *, columns: list[str] | None = None
+    ) -> pa.Table:
+        """A whole declared table of an artifact."""
+        return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
+
+
+def _seal(folder: Path) -> dict[str, FileEntry]:
+    """Make every file of an attempt durable, and list them."""
+    entries = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        durable.sync_file(path)
+        rows = tables.count_rows(path) if path.suffix == ".parquet" else None
+        name = path.relative_to(folder).as_posix()
+        entries[name] = FileEntry(file_digest(path), path.stat().st_size, rows)
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir()), folder.parent]:
+        durable.sync_folder(path)
+    return entries
+
+
+def default_root() -> Path:
+    """The store that commands use when none is named: ``$STROP_STORE`` or ``.strop``."""
+    return Path(os.environ.get("STROP_STORE", ".strop"))

@@ -1,0 +1,72 @@
+"""Embeddings of passages and queries by a sentence-transformers bi-encoder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sentence_transformers import SentenceTransformer
+
+from strop.artifacts.schemas import vectors
+from strop.pipeline.config import BiEncoder
+from strop.pipeline.errors import InputError
+from strop.pipeline.models import ModelFolder
+
+Vectors = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def passage_text(title: str, text: str) -> str:
+    """What models read of a passage: its title, if any, and its text."""
+    return f"{title} {text}".strip()
+
+
+class Encoder:
+    """Turns texts into vectors whose inner product is the first-stage score."""
+
+    def __init__(self, folder: ModelFolder, config: BiEncoder) -> None:
+        """Load the model; raises `InputError` when the folder holds no bi-encoder."""
+        try:
+            self._model = SentenceTransformer(
+                str(folder.path),
+                model_kwargs={"use_safetensors": True},
+                trust_remote_code=False,
+                local_files_only=True,
+            )
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"bi-encoder {folder.name!r}: cannot be loaded ({reason})") from error
+        self._model.max_seq_length = min(config.max_tokens, self._model.max_seq_length or 10**9)
+        self._batch_size = max(1, config.batch_tokens // self._model.max_seq_length)
+        self._normalize = self._model.similarity_fn_name in (None, "cosine")
+
+    @property
+    def dimension(self) -> int:
+        """The width of a vector."""
+        return int(self._model.get_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str], *, prompt: str) -> Vectors:
+        """One float32 vector a text, with ``prompt`` put before it; shape (texts, dimension)."""
+        with torch.inference_mode():
+            found = self._model.encode(
+                [prompt + text for text in texts],
+                batch_size=self._batch_size,
+                normalize_embeddings=self._normalize,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+        return np.asarray(found, dtype=np.float32)
+
+
+def vector_table(ids: pa.ChunkedArray | pa.Array, matrix: Vectors) -> pa.Table:
+    """Ids and their vectors as rows of an embedding table."""
+    dimension = matrix.shape[1]
+    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), dimension)
+    return pa.table([ids, column], schema=vectors(dimension))
+
+
+def vector_matrix(table: pa.Table) -> Vectors:
+    """The vectors of an embedding table; shape (rows, dimension)."""
+    column = table.column("vector").combine_chunks()
+    width = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(-1, width)

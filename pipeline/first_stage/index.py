@@ -1,0 +1,49 @@
+"""An exact FAISS index over passage vectors, and search in it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from strop.pipeline.first_stage.encoding import Vectors
+
+QUERY_BLOCK = 256
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def build_flat_index(shards: Iterable[Vectors], dimension: int) -> faiss.Index:
+    """An inner-product index over all shards; row ``i`` is the ``i``-th passage."""
+    index = faiss.IndexFlatIP(dimension)
+    for shard in shards:
+        index.add(np.ascontiguousarray(shard))
+    return index
+
+
+def write_index(index: faiss.Index, path: Path) -> None:
+    """Write an index as FAISS does."""
+    faiss.write_index(index, str(path))
+
+
+def read_index(path: Path) -> faiss.Index:
+    """Read an index that `write_index` wrote."""
+    return faiss.read_index(str(path))
+
+
+def search(index: faiss.Index, queries: Vectors, depth: int) -> Iterator[tuple[int, Vectors, Rows]]:
+    """Blocks of (first query, scores, rows), each shaped (block, depth), best first.
+
+    Equal scores are ordered by row. Where the index holds fewer than ``depth`` passages, FAISS
+    pads with row -1: those places stay -1 here, and no caller may read them as a passage.
+    """
+    for start in range(0, len(queries), QUERY_BLOCK):
+        block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
+        scores, rows = index.search(block, depth)
+        order = np.lexsort((rows, -scores, rows < 0), axis=1)
+        yield (
+            start,
+            np.take_along_axis(scores, order, axis=1),
+            np.take_along_axis(rows, order, axis=1),
+        )

@@ -1,0 +1,93 @@
+"""Candidates of every query, and the exact first-stage scores of the judged positives."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.artifacts.schemas import CANDIDATES, SCORES
+from strop.pipeline.first_stage.encoding import Vectors
+from strop.pipeline.first_stage.index import search
+from strop.pipeline.progress import SILENT, Progress
+
+
+def retrieve(
+    index: faiss.Index,
+    passage_ids: pa.Array,
+    queries: pa.Table,
+    query_vectors: Vectors,
+    *,
+    depth: int,
+    progress: Progress = SILENT,
+) -> Iterator[pa.Table]:
+    """Candidate tables, a block of queries each, at most ``depth`` rows a query."""
+    progress.start(len(query_vectors), "queries")
+    for start, scores, rows in search(index, query_vectors, min(depth, len(passage_ids))):
+        found = rows >= 0
+        query_rows = start + np.repeat(np.arange(len(rows)), found.sum(axis=1))
+        ranks = np.broadcast_to(np.arange(1, rows.shape[1] + 1), rows.shape)[found]
+        yield pa.table(
+            {
+                "query_id": queries["query_id"].take(pa.array(query_rows)),
+                "passage_id": passage_ids.take(pa.array(rows[found])),
+                "rank": pa.array(ranks.astype(np.int32)),
+                "score": pa.array(scores[found]),
+                "source": _constant("dense", len(query_rows)),
+                "split": queries["split"].take(pa.array(query_rows)),
+            },
+            schema=CANDIDATES,
+        )
+        progress.advance(len(rows))
+
+
+def positive_scores(
+    index: faiss.Index,
+    passage_ids: pa.Array,
+    queries: pa.Table,
+    query_vectors: Vectors,
+    qrels: pa.Table,
+) -> pa.Table:
+    """The first-stage score of every judged positive, found or missed by the search."""
+    positives = qrels.filter(pc.greater(qrels["grade"], 0))
+    query_rows = _positions(queries["query_id"], positives["query_id"])
+    passage_rows = _positions(passage_ids, positives["passage_id"])
+    vectors = np.zeros((len(passage_rows), index.d), dtype=np.float32)
+    for position, row in enumerate(passage_rows.tolist()):
+        vectors[position] = index.reconstruct(row)
+    scores = np.einsum("ij,ij->i", vectors, query_vectors[query_rows]).astype(np.float32)
+    return pa.table(
+        {
+            "query_id": positives["query_id"],
+            "passage_id": positives["passage_id"],
+            "score": pa.array(scores),
+        },
+        schema=SCORES,
+    )
+
+
+def recall_ceiling(candidates: pa.Table, qrels: pa.Table) -> dict[str, float]:
+    """By split, the share of judged positives that are among the candidates."""
+    positives = qrels.filter(pc.greater(qrels["grade"], 0))
+    found = positives.join(
+        candidates.select(["query_id", "passage_id", "rank"]),
+        keys=["query_id", "passage_id"],
+        join_type="left outer",
+    )
+    shares = {}
+    for split in sorted(set(positives["split"].cast(pa.string()).to_pylist())):
+        ranks = found.filter(pc.equal(found["split"], split))["rank"]
+        shares[split] = round(1 - ranks.null_count / len(ranks), 4)
+    return shares
+
+
+def _constant(value: str, count: int) -> pa.Array:
+    indices = pa.array(np.zeros(count, dtype=np.int32))
+    return pa.DictionaryArray.from_arrays(indices, pa.array([value]))
+
+
+def _positions(values: Any, wanted: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    found = pc.index_in(wanted, value_set=values)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)

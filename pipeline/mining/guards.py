@@ -1,0 +1,36 @@
+"""Guards against false negatives: candidates that score too near their positives."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Reference = Literal["weakest", "mean", "strongest"]
+
+
+def positive_reference(
+    query_codes: Ints, scores: Floats, positive: Any, num_queries: int, reference: Reference
+) -> Floats:
+    """The score of each query's positives that margins are measured from; NaN without one."""
+    codes, values = query_codes[positive], scores[positive]
+    if reference == "mean":
+        counts = np.bincount(codes, minlength=num_queries)
+        sums = np.bincount(codes, weights=values, minlength=num_queries)
+        means = np.full(num_queries, np.nan)
+        np.divide(sums, counts, out=means, where=counts > 0)
+        return means
+    start, extreme = (np.inf, np.minimum) if reference == "weakest" else (-np.inf, np.maximum)
+    found = np.full(num_queries, start)
+    extreme.at(found, codes, values)
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def above_margin(scores: Floats, reference: Floats, margin: float) -> Any:
+    """Which candidates score above their reference minus an absolute margin; bool per row.
+
+    Group softmax fixes only differences of scores, so the rule is unchanged when all scores of a
+    query move together. A share of the positive's score, as in ``positive * (1 - m)``, would not
+    be, and turns round for negative logits.
+    """
+    return scores > reference - margin

