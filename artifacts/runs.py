@@ -1,22 +1,22 @@
-"""Runs: a named series of rounds over one config, with every round's artifact ids by role."""
+"""Runs: a named series of rounds over one config, with its artifact ids by part and role."""
 
+import contextlib
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from strop.artifacts import durable
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef
-from strop.artifacts.refs import check_name
+from strop.artifacts.refs import Ref, check_name
 from strop.artifacts.store import Store
 
 Refs = dict[str, ArtifactRef]
 
 
 class Run:
-    """A run's record in the store; open it with `open_run` to write, `find_run` to read."""
+    """A run's record in the store; whoever writes to it holds its `lease`."""
 
     def __init__(self, store: Store, name: str) -> None:
         """Name the run; nothing is read or written yet."""
@@ -46,24 +46,30 @@ class Run:
         except Conflict:
             refuse_other_config(self.name, self.config, config)
 
-    def rounds(self) -> dict[int, Refs]:
-        """The refs of every recorded round by role; round 0 holds what comes before round 1."""
+    def parts(self) -> dict[str, Refs]:
+        """The refs of every recorded part of the run, by part and by role."""
         found = {}
-        for path in sorted((self.folder / "rounds").glob("*.json")):
+        for path in sorted((self.folder / "parts").glob("*.json")):
             values = json.loads(path.read_bytes())
-            found[int(path.stem)] = {role: ArtifactRef(**ref) for role, ref in values.items()}
+            found[path.stem] = {role: ArtifactRef(**ref) for role, ref in values.items()}
         return found
 
-    def record(self, lease: Lease, round_number: int, refs: Refs) -> None:
-        """Add refs to a round's record."""
+    def record(self, lease: Lease, part: str, refs: Refs) -> None:
+        """Add refs to a part's record; a role that is recorded already is replaced."""
         lease.check()
-        path = self._round_path(round_number)
-        known = self.rounds().get(round_number, {})
+        known = self.parts().get(part, {})
         merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
-        durable.replace(path, json.dumps(merged, indent=1, sort_keys=True).encode())
+        data = json.dumps(merged, indent=1, sort_keys=True).encode()
+        durable.replace(self.folder / "parts" / f"{part}.json", data)
 
-    def _round_path(self, round_number: int) -> Path:
-        return self.folder / "rounds" / f"{round_number:03d}.json"
+    def opponent(self, lease: Lease, champion: Ref) -> dict[str, Any] | None:
+        """The champion's value when the run first asked: what all its rounds are held against."""
+        lease.check()
+        path = self.folder / "champion_at_start.json"
+        with contextlib.suppress(Conflict):
+            durable.create(path, json.dumps(champion.value, indent=1, sort_keys=True).encode())
+        value: dict[str, Any] | None = json.loads(path.read_bytes())
+        return value
 
 
 def list_runs(store: Store) -> list[Run]:

@@ -171,7 +171,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "model": {},
     "embeddings": {},
     "index": {},
-    "candidates": {"candidates": CANDIDATES},
+    "candidates": {"candidates": CANDIDATES, "positives": SCORES},
     "tokens": {"passages": TOKENS, "queries": TOKENS},
     "scores": {"scores": SCORES},
     "selection": {"selection": SELECTION},
@@ -182,7 +182,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "metrics": {"summary": METRICS_SUMMARY, "per_query": METRICS_PER_QUERY},
     "diagnosis": {"summary": DIAGNOSIS_SUMMARY, "histogram": DIAGNOSIS_HISTOGRAM},
     "decision": {"decision": DECISION},
-    "report": {},
+    "report": {"results": RESULTS},
 }
 """Declared tables by artifact kind; embedding tables get their width from `vectors`."""
 

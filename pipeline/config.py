@@ -126,7 +126,7 @@ class Evaluation(Section):
     """Metrics by their ir-measures names; the first one decides."""
     depth: int = Field(default=50, ge=1, le=10_000)
     """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
-    bootstrap_samples: int = Field(default=2000, ge=100, le=1_000_000)
+    bootstrap_samples: int = Field(default=10_000, ge=100, le=1_000_000)
     """Resamples behind every confidence interval and p-value."""
 
 

@@ -4,10 +4,8 @@ The summary sentence of a docstring is the query and the rest of that docstring 
 passage. Sources are parsed, never imported; a module's docstrings stay within one split.
 """
 
-from __future__ import annotations
-
 import ast
-import hashlib
+import contextlib
 import importlib.metadata
 import importlib.util
 import platform
@@ -15,16 +13,18 @@ import re
 import sysconfig
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
 from strop.pipeline.data.dataset import Dataset
-
-Progress = Callable[[int, int], None]
+from strop.pipeline.errors import InputError
+from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.seeds import generator
 
 STANDARD_LIBRARY = "python"
 PASSAGE_WORDS = 70
@@ -50,15 +50,6 @@ class DocumentationSizes:
 
 
 @dataclass(frozen=True)
-class _Package:
-    """One source of docstrings: its distribution, its folder and how deep its modules group."""
-
-    distribution: str
-    folder: str
-    depth: int = 2
-
-
-@dataclass(frozen=True)
 class _Entry:
     """One usable docstring: the dotted name it documents, its query and its passage."""
 
@@ -68,31 +59,22 @@ class _Entry:
     passage: str
 
 
+# The sources beside the standard library by their import names, which are their distributions'
+# names too, but for case, except where the next table says otherwise.
 PACKAGES = (
-    _Package(STANDARD_LIBRARY, STANDARD_LIBRARY, 1),
-    _Package("huggingface_hub", "huggingface_hub"),
-    _Package("matplotlib", "matplotlib"),
-    _Package("networkx", "networkx", 3),
-    _Package("numpy", "numpy"),
-    _Package("prefect", "prefect"),
-    _Package("pyarrow", "pyarrow"),
-    _Package("pydantic", "pydantic"),
-    _Package("scikit-learn", "sklearn"),
-    _Package("scipy", "scipy"),
-    _Package("sentence-transformers", "sentence_transformers"),
-    _Package("SQLAlchemy", "sqlalchemy", 3),
-    _Package("sympy", "sympy"),
-    _Package("torch", "torch"),
-    _Package("transformers", "transformers"),
+    *("huggingface_hub", "matplotlib", "networkx", "numpy", "prefect", "pyarrow", "pydantic"),
+    *("scipy", "sentence_transformers", "sklearn", "sqlalchemy", "sympy", "torch", "transformers"),
 )
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+GROUP_DEPTHS = {STANDARD_LIBRARY: 1, "networkx": 3, "sqlalchemy": 3}
 
-_SKIPPED_FOLDERS = frozenset(
-    "__pycache__ _decomp _dynamo _export _inductor _numpy _refs _vendor _vendored array_api_compat "
-    "array_api_extra bench benchmarks cli conftest csrc distutils ensurepip externals extern f2py "
-    "idlelib lib2to3 models onnx sandbox site-packages site_packages test testing tests turtledemo "
-    "utilities_tests vendor vendored".split()
+_DOCUMENTED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_SKIPPED_FOLDER = re.compile(
+    r".*[.-]|__pycache__$|_(decomp|dynamo|export|inductor|lib|numpy|refs|vendor|vendored)$"
+    r"|(tests?|testing|bench|benchmarks|cli|csrc|distutils|ensurepip|externs?|externals|f2py"
+    r"|idlelib|lib2to3|models|onnx|sandbox|site_packages|turtledemo|array_api_.*)$"
 )
-_SKIPPED_FILE = re.compile(r"^(test_.*|.*_tests?|conftest|setup|.*_pb2|__main__)$")
+_SKIPPED_FILE = re.compile(r"^(test_.*|.*_tests?|testing.*|conftest|setup|.*_pb2|__main__)$")
 _DOCTEST = re.compile(r"^\s*(>>>|\.\. (plot|code|ipython|doctest)|::\s*$)", re.MULTILINE)
 _SECTION = re.compile(
     r"^\s*((Parameters|Returns|Yields|Raises|Attributes|Examples?|References|See [Aa]lso|Arguments"
@@ -108,51 +90,43 @@ _SENTENCE_END = re.compile(r"(?<=[a-z0-9)`\"'\]][.!?])\s+(?=[\"'`(A-Z:])")
 def documentation_sources() -> dict[str, str]:
     """The version of Python and of each source package that is installed, by distribution."""
     versions = {STANDARD_LIBRARY: platform.python_version()}
-    for package in PACKAGES[1:]:
-        try:
-            versions[package.distribution] = importlib.metadata.version(package.distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    for distribution in (DISTRIBUTIONS.get(package, package) for package in PACKAGES):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[distribution] = importlib.metadata.version(distribution)
     return versions
 
 
 def documentation_dataset(
-    *, seed: int, sizes: DocumentationSizes, progress: Progress | None = None
+    *, seed: int, sizes: DocumentationSizes, progress: Progress = SILENT
 ) -> Dataset:
     """The corpus, queries and qrels; the same for one seed and one set of package versions.
 
-    `progress(passages found, passages wanted)` is called after each parsed module. Raises
-    `ValueError` if the installed packages hold too few docstrings for `sizes`.
+    Raises `InputError` if the installed packages hold too few usable docstrings for `sizes`.
     """
     entries = _distinct(_collect(seed, sizes, progress))
     split_by_name = _assign_splits(entries, sizes)
     _check_sizes(entries, split_by_name, sizes)
-    corpus = entries[: sizes.passages]
-    return _tables(corpus, {entry.name: split_by_name.get(entry.name) for entry in corpus})
+    corpus = sorted(entries, key=lambda entry: entry.name not in split_by_name)
+    return _tables(corpus[: sizes.passages], split_by_name)
 
 
-def _collect(seed: int, sizes: DocumentationSizes, progress: Progress | None) -> list[_Entry]:
-    """Entries of whole groups in seeded order, until there are enough (a tenth to spare)."""
+def _collect(seed: int, sizes: DocumentationSizes, progress: Progress) -> list[_Entry]:
+    """Entries of whole groups in seeded order, until there are enough (a quarter to spare)."""
     files_by_group = _files_by_group()
     names = sorted(files_by_group)
-    wanted = sizes.passages + sizes.passages // 10 + MAX_GROUP_PASSAGES
+    wanted = sizes.passages + sizes.passages // 4 + MAX_GROUP_PASSAGES
+    progress.start(wanted, "passages")
     entries: list[_Entry] = []
-    for index in _generator(seed, "groups").permutation(len(names)):
+    for index in generator(seed, "documentation", "groups").permutation(len(names)):
         group = names[index]
-        found = [entry for path, module in files_by_group[group]
-                 for entry in _entries(path, module, group)]
-        entries.extend(_sample(found, _generator(seed, "group", group)))
-        if progress is not None:
-            progress(min(len(entries), sizes.passages), sizes.passages)
+        files = files_by_group[group]
+        found = [entry for path, module in files for entry in _entries(path, module, group)]
+        kept = _sample(found, generator(seed, "documentation", "group", group))
+        entries.extend(kept)
+        progress.advance(len(kept))
         if len(entries) >= wanted:
             break
     return entries
-
-
-def _generator(seed: int, *purpose: str) -> np.random.Generator:
-    """A generator that depends on the seed and on what it is for, not on earlier draws."""
-    digest = hashlib.sha256("\0".join(("documentation", str(seed), *purpose)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32).tolist())
 
 
 def _sample(entries: list[_Entry], rng: np.random.Generator) -> list[_Entry]:
@@ -164,23 +138,23 @@ def _sample(entries: list[_Entry], rng: np.random.Generator) -> list[_Entry]:
 def _files_by_group() -> dict[str, list[tuple[Path, str]]]:
     """The source files (path and dotted module name) of every group, in sorted order."""
     groups: dict[str, list[tuple[Path, str]]] = {}
-    for package in PACKAGES:
+    for package in (STANDARD_LIBRARY, *PACKAGES):
         folder = _folder(package)
         if folder is None:
             continue
+        depth = GROUP_DEPTHS.get(package, 2)
         for path in _source_files(folder):
             module = _module_name(path.relative_to(folder), package)
-            parts = module.split(".")
-            group = ".".join(parts[: package.depth])
+            group = ".".join(module.split(".")[:depth])
             groups.setdefault(group, []).append((path, module))
     return groups
 
 
-def _folder(package: _Package) -> Path | None:
+def _folder(package: str) -> Path | None:
     """The folder with a package's sources, or None if it is not installed."""
-    if package.folder == STANDARD_LIBRARY:
+    if package == STANDARD_LIBRARY:
         return Path(sysconfig.get_paths()["stdlib"])
-    spec = importlib.util.find_spec(package.folder)
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0])
@@ -190,20 +164,20 @@ def _source_files(folder: Path) -> Iterator[Path]:
     """The .py files under a folder, sorted; without tests and vendored code."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if path.is_dir():
-            if path.name not in _SKIPPED_FOLDERS and "." not in path.name and "-" not in path.name:
+            if not _SKIPPED_FOLDER.match(path.name):
                 yield from _source_files(path)
         elif path.suffix == ".py" and not _SKIPPED_FILE.match(path.stem):
             yield path
 
 
-def _module_name(relative: Path, package: _Package) -> str:
+def _module_name(relative: Path, package: str) -> str:
     """The public-looking dotted name: private files count as their parent package's."""
     parts = [part for part in relative.with_suffix("").parts if part != "__init__"]
-    if package.folder == STANDARD_LIBRARY:
+    if package == STANDARD_LIBRARY:
         return ".".join(part.lstrip("_") for part in parts)
     public = [part for part in parts[:-1] if part != "_core"]
     public += [part for part in parts[-1:] if not part.startswith("_")]
-    return ".".join([package.folder, *(part.lstrip("_") for part in public)])
+    return ".".join([package, *(part.lstrip("_") for part in public)])
 
 
 def _entries(path: Path, module: str, group: str) -> Iterator[_Entry]:
@@ -215,17 +189,14 @@ def _entries(path: Path, module: str, group: str) -> Iterator[_Entry]:
     except (SyntaxError, ValueError):
         return
     for name, docstring in _docstrings(tree.body, module):
-        split = _query_and_passage(docstring)
-        if split is not None:
+        if split := _query_and_passage(docstring):
             yield _Entry(name, group, *split)
 
 
 def _docstrings(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, str]]:
     """Dotted name and docstring of the public classes, functions and methods, in file order."""
     for node in body:
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if node.name.startswith("_"):
+        if not isinstance(node, _DOCUMENTED) or node.name.startswith("_"):
             continue
         name = f"{prefix}.{node.name}"
         docstring = ast.get_docstring(node)
@@ -237,8 +208,8 @@ def _docstrings(body: Sequence[ast.stmt], prefix: str) -> Iterator[tuple[str, st
 
 def _query_and_passage(docstring: str) -> tuple[str, str] | None:
     """The summary sentence and the rest of a docstring, or None if one is too thin to search."""
-    text = _ROLE.sub("", docstring[: docstring_end.start()]
-                     if (docstring_end := _DOCTEST.search(docstring)) else docstring)
+    doctest = _DOCTEST.search(docstring)
+    text = _ROLE.sub("", docstring[: doctest.start()] if doctest else docstring)
     paragraph, _, rest = text.strip().partition("\n\n")
     summary, *more = _SENTENCE_END.split(" ".join(paragraph.split()), maxsplit=1)
     query = " ".join(summary.replace("`", "").replace("*", "").split()).rstrip(".:; ")
@@ -255,26 +226,18 @@ def _query_and_passage(docstring: str) -> tuple[str, str] | None:
 
 def _distinct(entries: Sequence[_Entry]) -> list[_Entry]:
     """The entries whose name, query and passage no other entry shares; sharers go on both sides."""
-    names, queries, passages = (
-        Counter(key(entry) for entry in entries) for key in (_name, _query, _passage)
-    )
+    keys = [(entry.name, _words(entry.query), _words(entry.passage)) for entry in entries]
+    counts = [Counter(column) for column in zip(*keys, strict=True)]
     return [
         entry
-        for entry in entries
-        if names[_name(entry)] == queries[_query(entry)] == passages[_passage(entry)] == 1
+        for entry, key in zip(entries, keys, strict=True)
+        if all(count[part] == 1 for count, part in zip(counts, key, strict=True))
     ]
 
 
-def _name(entry: _Entry) -> str:
-    return entry.name
-
-
-def _query(entry: _Entry) -> str:
-    return " ".join(re.findall(r"\w+", entry.query.lower()))
-
-
-def _passage(entry: _Entry) -> str:
-    return " ".join(re.findall(r"\w+", entry.passage.lower()))
+def _words(text: str) -> str:
+    """A text without case, punctuation and white space, to compare it by."""
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def _assign_splits(entries: Sequence[_Entry], sizes: DocumentationSizes) -> dict[str, str]:
@@ -294,48 +257,43 @@ def _assign_splits(entries: Sequence[_Entry], sizes: DocumentationSizes) -> dict
 
 
 def _check_sizes(
-    entries: Sequence[_Entry], split_by_name: dict[str, str], sizes: DocumentationSizes
+    entries: Sequence[_Entry], split_by_name: Mapping[str, str], sizes: DocumentationSizes
 ) -> None:
     """Raises if there are fewer passages or queries than asked for."""
     wanted = sum(sizes.queries_by_split().values())
     if wanted > sizes.passages:
-        raise ValueError(
+        raise InputError(
             f"documentation: {wanted:,} queries need as many passages, but only "
             f"{sizes.passages:,} are asked for; raise `passages` or lower the queries"
         )
     if len(entries) < sizes.passages or len(split_by_name) < wanted:
-        raise ValueError(
+        raise InputError(
             f"documentation: the installed packages ({', '.join(documentation_sources())}) hold "
             f"{len(entries):,} usable docstrings, but {sizes.passages:,} passages and {wanted:,} "
             f"queries are asked for; lower the sizes"
         )
 
 
-def _tables(corpus: Sequence[_Entry], split_by_name: dict[str, str | None]) -> Dataset:
+def _tables(corpus: Sequence[_Entry], split_by_name: Mapping[str, str]) -> Dataset:
     """The three tables; passages in the order of their names, queries in that of their ids."""
-    passages = sorted(corpus, key=_name)
-    asked = [(entry, split) for entry in passages if (split := split_by_name[entry.name])]
-    names = [entry.name for entry, _ in asked]
-    query_ids = [f"q:{name}" for name in names]
-    splits = [split for _, split in asked]
+    passages = sorted(corpus, key=lambda entry: entry.name)
+    asked = [(f"q:{entry.name}", entry) for entry in passages if entry.name in split_by_name]
+    corpus_rows = [
+        {"passage_id": entry.name, "title": "", "text": entry.passage, "parent_id": None}
+        for entry in passages
+    ]
+    query_rows = [
+        {"query_id": query_id, "text": entry.query, "weight": 1.0, "group_id": entry.group}
+        | {"split": split_by_name[entry.name]}
+        for query_id, entry in asked
+    ]
+    qrel_rows = [
+        {"query_id": query_id, "passage_id": entry.name, "grade": 1}
+        | {"split": split_by_name[entry.name]}
+        for query_id, entry in asked
+    ]
     return Dataset(
-        corpus=pa.table({
-            "passage_id": pa.array([entry.name for entry in passages], pa.string()),
-            "title": pa.array([""] * len(passages), pa.string()),
-            "text": pa.array([entry.passage for entry in passages], pa.string()),
-            "parent_id": pa.nulls(len(passages), pa.string()),
-        }),
-        queries=pa.table({
-            "query_id": pa.array(query_ids, pa.string()),
-            "text": pa.array([entry.query for entry, _ in asked], pa.string()),
-            "split": pa.array(splits, pa.string()),
-            "weight": pa.array([1.0] * len(asked), pa.float32()),
-            "group_id": pa.array([entry.group for entry, _ in asked], pa.string()),
-        }),
-        qrels=pa.table({
-            "query_id": pa.array(query_ids, pa.string()),
-            "passage_id": pa.array(names, pa.string()),
-            "grade": pa.array([1] * len(asked), pa.int32()),
-            "split": pa.array(splits, pa.string()),
-        }),
+        corpus=pa.Table.from_pylist(corpus_rows, schema=CORPUS),
+        queries=pa.Table.from_pylist(query_rows, schema=QUERIES),
+        qrels=pa.Table.from_pylist(qrel_rows, schema=QRELS),
     )

@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder
+from strop.pipeline.progress import SILENT, Progress
+
+BLOCK = 256
+"""Texts encoded between two reports of progress, of similar length."""
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -45,17 +48,22 @@ class Encoder:
         """The width of a vector."""
         return int(self._model.get_embedding_dimension() or 0)
 
-    def encode(self, texts: Sequence[str], *, prompt: str) -> Vectors:
+    def encode(self, texts: Sequence[str], *, prompt: str, progress: Progress = SILENT) -> Vectors:
         """One float32 vector a text, with ``prompt`` put before it; shape (texts, dimension)."""
-        with torch.inference_mode():
-            found = self._model.encode(
-                [prompt + text for text in texts],
+        prompted = [prompt + text for text in texts]
+        order = np.argsort([-len(text) for text in prompted], kind="stable")
+        found = np.zeros((len(prompted), self.dimension), np.float32)
+        for start in range(0, len(order), BLOCK):
+            rows = order[start : start + BLOCK]
+            found[rows] = self._model.encode(
+                [prompted[row] for row in rows],
                 batch_size=self._batch_size,
                 normalize_embeddings=self._normalize,
                 show_progress_bar=False,
                 convert_to_numpy=True,
             )
-        return np.asarray(found, dtype=np.float32)
+            progress.advance(len(rows))
+        return found
 
 
 def vector_table(ids: pa.ChunkedArray | pa.Array, matrix: Vectors) -> pa.Table:

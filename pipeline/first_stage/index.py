@@ -14,12 +14,15 @@ QUERY_BLOCK = 256
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def build_flat_index(shards: Iterable[Vectors], dimension: int) -> faiss.Index:
-    """An inner-product index over all shards; row ``i`` is the ``i``-th passage."""
-    index = faiss.IndexFlatIP(dimension)
+def build_flat_index(shards: Iterable[Vectors]) -> faiss.Index:
+    """An inner-product index over all shards, at least one; row ``i`` is passage ``i``."""
+    index: Any = None
     for shard in shards:
+        if index is None:
+            index = faiss.IndexFlatIP(shard.shape[1])
         index.add(np.ascontiguousarray(shard))
-    return index
+    built: faiss.Index = index
+    return built
 
 
 def write_index(index: faiss.Index, path: Path) -> None:

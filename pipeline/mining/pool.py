@@ -51,4 +51,5 @@ def pairs_to_score(pool: pa.Table, qrels: pa.Table) -> pa.Table:
     pairs = pool.select(["query_id", "passage_id"])
     missing = positives.join(pairs, keys=["query_id", "passage_id"], join_type="left anti")
     ordered = missing.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])
-    return pa.concat_tables([pairs, ordered.select(["query_id", "passage_id"])])
+    found = ordered.select(["query_id", "passage_id"]).cast(pairs.schema)
+    return pa.concat_tables([pairs, found])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.pipeline.errors import InputError
 from strop.pipeline.seeds import derived_seed
@@ -19,6 +19,11 @@ class LoadedReranker:
 
     model: Any
     tokenizer: Any
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of weights."""
+        return sum(weight.numel() for weight in self.model.parameters())
 
 
 def initialise(
@@ -53,7 +58,12 @@ def load_reranker(folder: Path, *, trust_remote_code: bool = False) -> LoadedRer
     model = AutoModelForSequenceClassification.from_pretrained(
         folder, use_safetensors=True, trust_remote_code=trust_remote_code, dtype=torch.float32
     )
-    return LoadedReranker(model.eval(), AutoTokenizer.from_pretrained(folder))
+    return LoadedReranker(model.eval(), load_tokenizer(folder))
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a reranker that strop saved."""
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def save_reranker(reranker: LoadedReranker, folder: Path, *, max_tokens: int, card: str) -> None:
@@ -68,7 +78,10 @@ def save_reranker(reranker: LoadedReranker, folder: Path, *, max_tokens: int, ca
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def model_positions(folder: Path) -> int | None:
-    """The longest input that a model's position embeddings allow, if it says."""
-    limit = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", None)
-    return int(limit) if limit else None
+def check_positions(reranker: LoadedReranker, name: str, max_tokens: int) -> None:
+    """Raise `InputError` when pairs may be longer than the model's position embeddings."""
+    limit = getattr(reranker.model.config, "max_position_embeddings", None)
+    if limit is not None and max_tokens > limit:
+        raise InputError(
+            f"reranker.max_tokens = {max_tokens}: base {name!r} reads at most {limit} tokens"
+        )

@@ -25,6 +25,11 @@ def tokenize(tokenizer: Any, ids: pa.ChunkedArray, texts: Sequence[str], limit: 
     return pa.table([ids, lists], schema=TOKENS)
 
 
+def count_at_limit(table: pa.Table, limit: int) -> int:
+    """How many rows have as many tokens as the limit allows: nearly all of them were cut."""
+    return int(pc.sum(pc.equal(pc.list_value_length(table["token_ids"]), limit)).as_py() or 0)
+
+
 class TokenTable:
     """The token ids of some texts, found by id."""
 

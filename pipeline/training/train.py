@@ -3,8 +3,11 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import torch
 
 from strop.artifacts.schemas import TRAIN_LOG
 from strop.pipeline.config import Config
@@ -71,8 +74,6 @@ def train(
 
 
 def _set_dropout(reranker: LoadedReranker, dropout: float | None) -> None:
-    import torch
-
     if dropout is None:
         return
     for module in reranker.model.modules():
@@ -90,3 +91,23 @@ def _log(steps: list[dict[str, float]]) -> pa.Table:
     }
     numbers = pa.array(range(1, len(steps) + 1), pa.int32())
     return pa.table({"step": numbers, **columns}, schema=TRAIN_LOG)
+
+
+def passages_of(negatives: pa.Table) -> pa.Array:
+    """The ids of every passage that a negatives table names."""
+    mined = negatives["negatives"].combine_chunks().flatten().field("passage_id")
+    positives = negatives["positive_ids"].combine_chunks().flatten()
+    return pc.unique(pa.chunked_array([positives, mined]))
+
+
+def training_summary(log: pa.Table) -> dict[str, Any]:
+    """Steps, pairs and tokens trained, and the mean loss of the first and the last tenth."""
+    losses = log["loss"].to_numpy()
+    tenth = max(1, len(losses) // 10)
+    return {
+        "pairs": int(log["pairs"].to_numpy().sum()),
+        "tokens": int(log["tokens"].to_numpy().sum()),
+        "steps": log.num_rows,
+        "loss_first": round(float(losses[:tenth].mean()), 4),
+        "loss_last": round(float(losses[-tenth:].mean()), 4),
+    }

@@ -1,0 +1,153 @@
+"""What a person sees on the terminal while stages run: a live line, then one line a stage."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+PLAIN_SECONDS = 15.0
+"""Without a terminal, long work says how far it is this often."""
+
+HEADLINES = {
+    "import documentation": ("passages", "train_queries", "test_queries"),
+    "import beir": ("passages", "train_queries", "dev_queries", "gate_queries", "test_queries"),
+    "import model": ("name",),
+    "encode": ("passages", "queries", "width"),
+    "retrieve": ("depth", "recall_ceiling"),
+    "initialise": ("fresh_head",),
+    "score": ("pairs",),
+    "select": ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives"),
+    "list negatives": ("queries", "pairs"),
+    "list suspects": ("suspects",),
+    "train": ("pairs", "steps", "loss_first", "loss_last"),
+    "rerank": ("split", "pairs", "fusion_weight"),
+    "diagnose": ("alarms",),
+    "accept": ("reason",),
+    "promote": ("reason",),
+}
+
+
+class Rate(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, or nothing before the first unit."""
+        speed = task.speed or task.finished_speed
+        unit = task.fields.get("unit", "")
+        return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="cyan")
+
+
+class Display:
+    """A watcher that shows stages on a console; use it as a context."""
+
+    def __init__(self, console: Console) -> None:
+        """Show on this console; live when it is a terminal."""
+        self._console = console
+        self._live = console.is_terminal
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._task: Any = None
+        self._said = 0.0
+        self._started = 0.0
+        self._done = 0
+        self._total = 0
+        self._unit = ""
+
+    def __enter__(self) -> "Display":
+        """Start the live line."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove the live line."""
+        self._progress.stop()
+
+    def started(self, stage: str) -> None:
+        """A stage looks for its artifact."""
+        self._clear()
+        self._task = self._progress.add_task(stage, total=None, unit="")
+        self._said = self._started = time.monotonic()
+        self._done = self._total = 0
+
+    def total(self, stage: str, count: int, unit: str) -> None:
+        """The stage knows its size."""
+        self._started, self._done, self._total, self._unit = time.monotonic(), 0, count, unit
+        if self._task is not None:
+            self._progress.reset(self._task, total=count, unit=unit)
+
+    def advanced(self, stage: str, count: int) -> None:
+        """The stage is further."""
+        self._done += count
+        if self._task is not None:
+            self._progress.advance(self._task, count)
+        now = time.monotonic()
+        if not self._live and now - self._said >= PLAIN_SECONDS:
+            self._said = now
+            self._console.print(self._plain(stage, now - self._started), highlight=False)
+
+    def finished(
+        self, stage: str, *, reused: bool, seconds: float, summary: dict[str, Any]
+    ) -> None:
+        """The stage's artifact is in the store."""
+        self._clear()
+        mark = "[green]=[/]" if reused else "[green]✓[/]"
+        took = "reused" if reused else f"{seconds:.1f} s"
+        line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
+        self._console.print(line + f"[dim]{_headline(stage, summary)}[/]", highlight=False)
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+    def _plain(self, stage: str, seconds: float) -> str:
+        rate = self._done / max(seconds, 1e-9)
+        left = (self._total - self._done) / max(rate, 1e-9)
+        return (
+            f"  {stage}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second, "
+            f"{left:,.0f} s left"
+        )
+
+
+def _headline(stage: str, summary: dict[str, Any]) -> str:
+    name = stage.split(" · ")[0]
+    keys = HEADLINES.get(name, tuple(summary))
+    return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)
+
+
+def _phrase(key: str, value: Any) -> str:
+    if key in ("reason", "name"):
+        return str(value)
+    words = key.replace("_", " ")
+    if isinstance(value, dict):
+        return f"{words} " + ", ".join(f"{name} {item:.3f}" for name, item in value.items())
+    if isinstance(value, bool):
+        return f"{words}: {'yes' if value else 'no'}"
+    if isinstance(value, int):
+        return f"{value:,} {words}"
+    if isinstance(value, float):
+        return f"{words} {value:.3f}"
+    return f"{words} {value}"

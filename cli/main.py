@@ -1,0 +1,179 @@
+"""The `strop` command: parse, call a flow or the store, print."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from strop import __version__
+from strop.cli.output import (
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    console,
+    end_with_error,
+    full_disk,
+)
+
+app = typer.Typer(
+    name="strop",
+    help="Sharpen a reranker on its own mistakes: versioned rounds of mining and training.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+StoreOption = Annotated[
+    Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
+
+STORE = Path(".strop")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"strop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    store: StoreOption = STORE,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data split and training.")] = 1,
+    small: Annotated[
+        bool, typer.Option(help="A smoke test of a minute: too small to gain anything.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Sharpen a real reranker on the documentation of the installed Python packages."""
+    from strop.cli.demo import run_demo
+
+    run_demo(store, seed=seed, small=small, json=json)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write the config.")] = Path("strop.yaml"),
+) -> None:
+    """Write a config with every key, its default and its meaning."""
+    from strop.cli.config_file import example_config
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(example_config())
+    except FileExistsError:
+        end_with_error(f"{path}: exists already; choose another path", code=REFUSED)
+    except OSError as error:
+        end_with_error(f"{path}: cannot be written ({error.strerror})", code=REFUSED)
+    console().print(f"wrote {path}; set `dataset`, then: strop run {path}")
+
+
+@app.command(name="import")
+def import_(
+    data_format: Annotated[str, typer.Argument(metavar="FORMAT", help="Format: beir.")],
+    path: Annotated[Path, typer.Argument(help="Folder of the data.")],
+    store: StoreOption = STORE,
+    check: Annotated[bool, typer.Option("--check", help="Only check; write nothing.")] = False,
+    dev_share: Annotated[float, typer.Option(help="Train queries kept as dev if none.")] = 0.1,
+    gate_share: Annotated[float, typer.Option(help="Dev queries kept as gate if none.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Check a data set and keep it in the store as a versioned artifact."""
+    from strop.cli.importing import run_import
+
+    run_import(
+        data_format, path, store, check=check, shares=(dev_share, gate_share), seed=seed, json=json
+    )
+
+
+@app.command()
+def run(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption = False) -> None:
+    """Run all rounds of a config, or resume them, and promote the best."""
+    from strop.cli.runs import run_improve
+
+    run_improve(config, store, json=json)
+
+
+@app.command(name="round")
+def round_(
+    config: ConfigArgument,
+    number: Annotated[int, typer.Option("--round", min=1, help="Which round to run.")],
+    store: StoreOption = STORE,
+    json: JsonOption = False,
+) -> None:
+    """Run one round by hand; the rounds before it must exist."""
+    from strop.cli.runs import run_round
+
+    run_round(config, number, store, json=json)
+
+
+@app.command()
+def assess(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption = False) -> None:
+    """Measure all finished rounds of a run on test, and write the report."""
+    from strop.cli.runs import run_assess
+
+    run_assess(config, store, json=json)
+
+
+@app.command()
+def ui(
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the managed server.")] = False,
+    show: Annotated[bool, typer.Option("--url", help="Only print the address.")] = False,
+) -> None:
+    """Open the Prefect UI, starting the managed server if there is none."""
+    from strop.cli.ui import open_ui
+
+    open_ui(stop=stop, show=show)
+
+
+def _add_artifacts() -> None:
+    from strop.cli.artifacts import artifacts_app
+
+    app.add_typer(artifacts_app, name="artifacts")
+
+
+_add_artifacts()
+
+
+def main() -> None:
+    """Run the command line; every error that a person can mend is one line and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        end_with_error(
+            "interrupted; the same command resumes from the last finished stage", code=INTERRUPTED
+        )
+    except Exception as error:
+        _end(error)
+
+
+def _end(error: Exception) -> None:
+    if message := full_disk(error):
+        end_with_error(message, code=REFUSED)
+    if isinstance(error, _expected()):
+        end_with_error(str(error), code=REFUSED)
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)
+    end_with_error("this is a fault of strop; please report the lines above", code=FAILED)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    from strop.artifacts.errors import StoreError
+    from strop.cli.server import ServerUnavailable
+    from strop.pipeline.errors import InputError
+
+    return (InputError, StoreError, ServerUnavailable)

@@ -1,0 +1,42 @@
+"""Consoles, and how errors end a command: one line each, exit code 2."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that never colours what is piped."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """A value for scripts, on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def end_with_error(message: str, *, code: int) -> NoReturn:
+    """Print an error to standard error and leave."""
+    for line in message.splitlines() or [""]:
+        sys.stderr.write(f"error: {line}\n")
+    sys.stderr.flush()
+    raise SystemExit(code)
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What to say when a disk is full, if that is what went wrong."""
+    import errno
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            place = f" at {seen.filename}" if seen.filename else ""
+            return f"disk full{place}: free some space and run the same command again to resume"
+        if "No space left on device" in str(seen):
+            return "disk full: free some space and run the same command again to resume"
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,113 @@
+"""The table of results that a run ends with, for people and for scripts."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from strop.artifacts.refs import read
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+
+SHOWN = ("nDCG@10", "MAP", "MRR@10")
+NAMES = {"first_stage": "first stage", "reranker": "alone", "fused": "fused"}
+
+
+def run_results(store: Store, run: str, champion: str) -> dict[str, Any]:
+    """Every row of a run's results with its champion, and where the report is."""
+    made = Run(store, run).parts()["assess"]["report"]
+    current = read(store, champion).value or {}
+    return {
+        "run": run,
+        "rounds": store.table(made, "results").to_pylist(),
+        "champion": {key: current.get(key) for key in ("name", "round", "ranking", "weight", "run")}
+        | {"model": model_folder(store, current)},
+        "report": str(store.file(made, "report.html")),
+    }
+
+
+def model_folder(store: Store, champion: dict[str, Any]) -> str | None:
+    """The folder of the champion's reranker; None when the first stage is champion."""
+    if not champion.get("reranker"):
+        return None
+    from strop.artifacts.manifest import ArtifactRef
+
+    return str(store.folder(ArtifactRef(**champion["reranker"])))
+
+
+def results_grid(results: dict[str, Any]) -> Table:
+    """One row a ranking: the first stage, the untuned base and each round, alone and fused."""
+    rows = results["rounds"]
+    metrics = [name for name in SHOWN if any(row["metric"] == name for row in rows)]
+    metrics = metrics or sorted({row["metric"] for row in rows})[:3]
+    split, count = rows[0]["split"], rows[0]["n"]
+    table = Table(title=f"{results['run']}: {count:,} {split} queries", title_justify="left")
+    table.add_column("")
+    table.add_column("ranking")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    table.add_column(f"Δ {metrics[0]} against the first stage", justify="right")
+    table.add_column("p", justify="right")
+    table.add_column("")
+    for number, ranking in dict.fromkeys((row["round"], row["ranking"]) for row in rows):
+        chosen = {
+            row["metric"]: row
+            for row in rows
+            if row["round"] == number and row["ranking"] == ranking
+        }
+        table.add_row(
+            *_cells(number, ranking, chosen, metrics, results)
+        )
+    return table
+
+
+def _cells(
+    number: int,
+    ranking: str,
+    row_by_metric: dict[str, dict[str, Any]],
+    metrics: list[str],
+    results: dict[str, Any],
+) -> list[str]:
+    first = row_by_metric[metrics[0]]
+    name = f"round {number}" if number else ("" if ranking == "first_stage" else "untuned base")
+    values = [f"{row_by_metric[metric]['value']:.3f}" for metric in metrics]
+    change, p_value = "", ""
+    if first["difference"] is not None:
+        low, high = first["difference_ci_low"], first["difference_ci_high"]
+        change = f"{first['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        p_value = "< 0.001" if first["p_value"] < 0.001 else f"{first['p_value']:.3f}"
+    champion = results["champion"]
+    crowned = (
+        champion["run"] == results["run"]
+        and champion["round"] == number
+        and champion["ranking"] == ranking
+    )
+    return [name, NAMES[ranking], *values, change, p_value, "champion" if crowned else ""]
+
+
+def verdict_sentence(results: dict[str, Any]) -> str:
+    """Whether the champion beats the first stage on this split, said plainly."""
+    champion = results["champion"]
+    found = [
+        row
+        for row in results["rounds"]
+        if row["round"] == champion["round"] and row["ranking"] == champion["ranking"]
+    ]
+    if champion["run"] != results["run"]:
+        return f"The champion is {champion['name']}, of another run."
+    if champion["ranking"] == "first_stage" or not found:
+        return "No round was promoted: the first stage alone stays champion."
+    row = found[0]
+    low, high = row["difference_ci_low"], row["difference_ci_high"]
+    size = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}] {row['metric']}"
+    if row["difference"] > 0 and row["p_value"] < 0.05:
+        return f"The champion, {champion['name']}, beats the first stage significantly: {size}."
+    return f"The champion, {champion['name']}, does NOT beat the first stage significantly: {size}."
+
+
+def relative(path: str) -> str:
+    """A path as short as it can be from here."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,31 @@
+"""Runs a flow in this process against a Prefect server, shown on the terminal."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+
+from strop.cli.display import Display
+from strop.cli.quiet import quiet_terminal
+from strop.cli.server import Server, client_environment, ensure_server
+
+
+@contextlib.contextmanager
+def prefect_server(console: Console) -> Iterator[Server]:
+    """A Prefect server that answers, with this process set up to use it quietly."""
+    quiet_terminal()
+    server = ensure_server(lambda text: console.print(f"[dim]{text}[/]"))
+    os.environ.update(client_environment(server))
+    console.print(f"[dim]Prefect UI: {server.ui_url}[/]")
+    yield server
+
+
+def shown(console: Console, work: Callable[[], Any]) -> Any:
+    """Do work whose stages are shown on the console; returns what it returns."""
+    from strop.flows.watched import watched
+
+    display = Display(console)
+    with watched(display), display:
+        return work()

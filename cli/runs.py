@@ -1,0 +1,68 @@
+"""`strop run`, `strop round` and `strop assess`: a config file, a flow, a table."""
+
+from pathlib import Path
+from typing import Any
+
+from strop.artifacts.store import Store
+from strop.cli.config_file import load_config
+from strop.cli.output import console, print_json
+from strop.cli.results import relative, results_grid, run_results, verdict_sentence
+from strop.cli.running import prefect_server, shown
+from strop.pipeline.config import Config
+
+
+def run_improve(path: Path, store: Path, *, json: bool) -> None:
+    """Run all rounds of a config and show the results."""
+    config, opened = load_config(path), Store(store)
+    out = console(stderr=json)
+    with prefect_server(out) as server:
+        from strop.flows.improve import improve
+
+        reason = shown(out, lambda: improve(config, opened.root))
+    show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
+
+
+def run_round(path: Path, number: int, store: Path, *, json: bool) -> None:
+    """Run one round and say whether it was accepted."""
+    config, opened = load_config(path), Store(store)
+    out = console(stderr=json)
+    with prefect_server(out):
+        from strop.flows.round import manual_round
+
+        accepted = shown(out, lambda: manual_round(config, number, opened.root))
+    if json:
+        print_json({"run": config.name, "round": number, "accepted": accepted})
+        return
+    out.print(f"round {number}: {'accepted' if accepted else 'rejected'}")
+    out.print(f"next: strop round {path} --round {number + 1}, or strop assess {path}")
+
+
+def run_assess(path: Path, store: Path, *, json: bool) -> None:
+    """Measure all finished rounds on test and show the results."""
+    config, opened = load_config(path), Store(store)
+    out = console(stderr=json)
+    with prefect_server(out) as server:
+        from strop.flows.assess import assess
+
+        shown(out, lambda: assess(config, opened.root))
+    show_results(config, opened, json=json, extra={"ui": server.ui_url})
+
+
+def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, Any]) -> None:
+    """The results of a run, as a table or as JSON."""
+    results = run_results(store, config.name, config.champion) | extra
+    if json:
+        print_json(results)
+        return
+    out = console()
+    out.print()
+    out.print(results_grid(results))
+    out.print(verdict_sentence(results))
+    if reason := results.get("decision"):
+        out.print(f"[dim]{reason}[/]")
+    out.print()
+    out.print(f"report      {relative(results['report'])}")
+    if model := results["champion"]["model"]:
+        out.print(f"champion    {relative(model)}")
+    out.print(f"artifacts   {relative(str(store.root))}  (strop artifacts ls)")
+    out.print(f"Prefect UI  {results['ui']}")

@@ -1,0 +1,97 @@
+"""Addresses and ports: what answers at an API's address, and who holds a port."""
+
+import http.client
+import os
+import socket
+import urllib.error
+import urllib.request
+
+import psutil
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 4217
+ANSWER_SECONDS = 10.0
+NO_API = "there is no Prefect API (its address ends in /api)"
+
+
+class ServerUnavailable(Exception):
+    """No Prefect server can be used: names the address or port, what was found, the way out."""
+
+
+def complaint(api_url: str, seconds: float = ANSWER_SECONDS) -> str | None:
+    """Return what is wrong with the Prefect API at an address; None when it is healthy."""
+    handlers = [urllib.request.ProxyHandler({})] if is_local(api_url) else []
+    opener = urllib.request.build_opener(*handlers)
+    try:
+        with opener.open(f"{api_url}/health", timeout=seconds) as answer:
+            is_page = answer.headers.get_content_type() == "text/html"
+    except urllib.error.HTTPError as error:
+        error.close()
+        return _complaint_about_status(error.code)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        return f"nothing healthy answers there ({one_line(reason)})"
+    return NO_API if is_page else None
+
+
+def _complaint_about_status(code: int) -> str | None:
+    if code in (401, 403):
+        return None  # it is there; prefect knows the key
+    return NO_API if code == 404 else f"its /health answers {code}"
+
+
+def is_local(url: str) -> bool:
+    """Say whether a URL means this machine, which no proxy may see."""
+    return url.startswith((f"http://{HOST}:", "http://localhost:"))
+
+
+def server_port() -> int:
+    """Return the port that the managed server is to use."""
+    text = os.environ.get("STROP_SERVER_PORT") or str(DEFAULT_PORT)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise ServerUnavailable(f"STROP_SERVER_PORT is {text!r}; it must be between 1 and 65535")
+    return int(text)
+
+
+def require_free(port: int) -> None:
+    """Raise ServerUnavailable, saying by whom, when a port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError as error:
+            raise ServerUnavailable(
+                f"port {port} needs privileges; set STROP_SERVER_PORT to a port above 1023"
+            ) from error
+        except OSError as error:
+            raise ServerUnavailable(
+                f"port {port} for the Prefect server is taken by {_occupant(port)}"
+            ) from error
+
+
+def _occupant(port: int) -> str:
+    """Say who listens on a port, and what can be done about it."""
+    way_out = "set STROP_SERVER_PORT to a free port"
+    url = f"http://{HOST}:{port}/api"
+    if complaint(url, seconds=2) is None:
+        return (
+            f"a Prefect server that strop did not start;"
+            f" set PREFECT_API_URL={url} to use it, or {way_out}"
+        )
+    return f"{_listener(port)}; {way_out}, or end that program"
+
+
+def _listener(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN
+            if listens and connection.pid and connection.laddr and connection.laddr.port == port:
+                return f"{psutil.Process(connection.pid).name()!r} (process {connection.pid})"
+    except psutil.Error:
+        pass  # other users' connections may be hidden
+    return "another program"
+
+
+def one_line(value: object) -> str:
+    """Return a text short enough for an error's one line."""
+    return " ".join(str(value).split())[:200]

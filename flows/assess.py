@@ -1,0 +1,90 @@
+"""Assess: the test split, read once for all rounds after every decision, and the report."""
+
+from pathlib import Path
+
+import pyarrow.compute as pc
+from prefect import flow
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
+from strop.pipeline.config import Config
+from strop.tasks.measure import evaluate
+from strop.tasks.mine import fusion_weight
+from strop.tasks.report import ReportInputs, report
+from strop.tasks.rerank import rerank
+from strop.tasks.stage import call
+
+REPORTED = ("selection", "ranking_dev", "diagnosis", "reranker")
+
+
+@flow(name="assess", flow_run_name="assess {config.name}", validate_parameters=False)
+def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
+    """Rerank and measure test for the untuned base and every round; returns the report.
+
+    A data set without a test split is reported on dev, on which choices were made.
+    """
+    with hold(config, store) as session:
+        rounds = finished_rounds(session)
+        split = "test" if _has_test(session) else "dev"
+        metrics = {}
+        for number in (0, *rounds):
+            made = session.part(round_part(number) if number else PREPARE)
+            found = made["metrics_dev"] if split == "dev" else _test_metrics(session, made)
+            metrics[number] = found
+            session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
+        sources = _report_inputs(session, split, metrics, rounds)
+        made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
+        session.record(ASSESS, report=made_report)
+        return made_report
+
+
+def finished_rounds(session: Session) -> list[int]:
+    """The rounds that have been measured and judged."""
+    return sorted(
+        int(part[-3:])
+        for part, made in session.run.parts().items()
+        if part.startswith("round-") and "decision" in made
+    )
+
+
+def _has_test(session: Session) -> bool:
+    queries = session.store.table(session.part(PREPARE)["dataset"], "queries")
+    return bool(pc.any(pc.equal(queries["split"], "test")).as_py())
+
+
+def _test_metrics(session: Session, made: Refs) -> ArtifactRef:
+    config, place, shared = session.config, session.place(ASSESS), session.part(PREPARE)
+    ranking = call(
+        rerank,
+        place,
+        shared["dataset"],
+        shared["candidates"],
+        shared["tokens"],
+        made["reranker"],
+        config,
+        "test",
+        fusion_weight(place, made["ranking_dev"]),
+    )
+    metrics: ArtifactRef = call(evaluate, place, shared["dataset"], ranking, config, "test")
+    return metrics
+
+
+def _report_inputs(
+    session: Session, split: str, metrics: dict[int, ArtifactRef], rounds: list[int]
+) -> ReportInputs:
+    shared, parts = session.part(PREPARE), session.run.parts()
+    made = {number: parts[round_part(number)] for number in rounds}
+    decisions = [shared["first_champion"], *(made[number]["decision"] for number in rounds)]
+    if "decision" in parts.get(PROMOTE, {}):
+        decisions.append(parts[PROMOTE]["decision"])
+    champion = session.champion()
+    own = champion is not None and champion["run"] == session.run.name
+    return ReportInputs(
+        split=split,
+        metrics=metrics,
+        rounds={n: {role: refs[role] for role in REPORTED} for n, refs in made.items()},
+        candidates=shared["candidates"],
+        decisions=decisions,
+        champion=(champion["round"], champion["ranking"]) if champion and own else None,
+        champion_name=champion["name"] if champion else "not decided yet",
+    )

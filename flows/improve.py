@@ -1,0 +1,27 @@
+"""Improve: prepare once, repeat rounds, promote the best, assess."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from strop.flows.assess import assess
+from strop.flows.prepare import prepare
+from strop.flows.promote import promote_best
+from strop.flows.round import one_round
+from strop.flows.session import hold
+from strop.pipeline.config import Config
+
+
+@flow(name="improve", flow_run_name="improve {config.name}")
+def improve(config: Config, store: Path = Path(".strop")) -> str:
+    """Sharpen a reranker over all rounds of a config; returns what became of the champion.
+
+    A round that is rejected is not mined with: the next one starts from the last accepted.
+    """
+    with hold(config, store):
+        prepare(config, store)
+        for number in range(1, config.rounds + 1):
+            one_round(config, number, store)
+        reason = promote_best(config, store)
+        assess(config, store)
+        return reason

@@ -1,0 +1,113 @@
+"""Promote: the best accepted round on dev against the champion on gate, once a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from prefect import flow
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
+from strop.pipeline.config import Config
+from strop.tasks.decide import promote, verdict
+from strop.tasks.measure import evaluate
+from strop.tasks.mine import fusion_weight
+from strop.tasks.rerank import rerank
+from strop.tasks.stage import call
+from strop.tasks.tokenize import tokenize
+
+
+@flow(name="promote", flow_run_name="promote {config.name}", validate_parameters=False)
+def promote_best(config: Config, store: Path) -> str:
+    """Hold the run's challenger against the champion; returns the decision's reason."""
+    with hold(config, store) as session:
+        champion = session.opponent() or _first_champion(session)
+        challenger = best_round(session)
+        if challenger is None:
+            return f"{config.name}: no accepted round; {champion['name']} stays champion"
+        if (count := _gate_queries(session)) < config.decision.min_gate_queries:
+            return (
+                f"{config.name}: {count} gate queries, decision.min_gate_queries asks for "
+                f"{config.decision.min_gate_queries}; nothing is promoted"
+            )
+        return _decide(session, champion, challenger)
+
+
+def best_round(session: Session) -> int | None:
+    """The accepted round whose fused ranking of dev has the best deciding metric."""
+    values = {}
+    for part, made in session.run.parts().items():
+        if not part.startswith("round-") or "decision" not in made:
+            continue
+        if verdict(session.store, made["decision"])[0] == "accepted":
+            values[int(part[-3:])] = _dev_value(session, made["metrics_dev"])
+    return max(values, key=lambda number: (values[number], -number)) if values else None
+
+
+def _dev_value(session: Session, metrics: ArtifactRef) -> float:
+    summary = session.store.table(metrics, "summary")
+    chosen = summary.filter(pc.equal(summary["ranking"], "fused"))
+    return float(chosen["value"][0].as_py())
+
+
+def _gate_queries(session: Session) -> int:
+    queries = session.store.table(session.part(PREPARE)["dataset"], "queries")
+    return int(pc.sum(pc.equal(queries["split"], "gate")).as_py() or 0)
+
+
+def _first_champion(session: Session) -> dict[str, Any]:
+    """Before any promotion: the untuned base where it beats the first stage on dev, else that."""
+    shared = session.part(PREPARE)
+    decision = shared["first_champion"]
+    if verdict(session.store, decision)[0] != "promoted":
+        value = {"ranking": "first_stage", "name": "the first stage", "reranker": None, "weight": 0}
+    else:
+        weight = fusion_weight(session.place(PROMOTE), shared["ranking_dev"])
+        value = _crowned("the untuned base", shared["reranker"], weight)
+    value |= {"run": session.run.name, "round": 0, "decision": decision.id}
+    session.crown(value)
+    return value
+
+
+def _crowned(name: str, reranker: ArtifactRef, weight: float) -> dict[str, Any]:
+    return {"ranking": "fused", "name": name, "reranker": vars(reranker), "weight": weight}
+
+
+def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
+    made = session.part(round_part(challenger))
+    weight = fusion_weight(session.place(PROMOTE), made["ranking_dev"])
+    metrics = _gate_metrics(session, made["reranker"], weight)
+    opponent = metrics
+    if champion["reranker"]:
+        reranker = ArtifactRef(**champion["reranker"])
+        opponent = _gate_metrics(session, reranker, float(champion["weight"]))
+    name = f"round {challenger}"
+    decision = call(
+        promote,
+        session.place(PROMOTE),
+        metrics,
+        opponent,
+        session.config,
+        names=(name, champion["name"]),
+        champion_ranking=champion["ranking"],
+        split="gate",
+    )
+    session.record(PROMOTE, metrics_gate=metrics, decision=decision)
+    outcome, reason = verdict(session.store, decision)
+    if outcome == "promoted":
+        title = f"{name} of {session.run.name}"
+        value = _crowned(title, made["reranker"], weight)
+        value |= {"run": session.run.name, "round": challenger, "decision": decision.id}
+        session.crown(value)
+    return reason
+
+
+def _gate_metrics(session: Session, reranker: ArtifactRef, weight: float) -> ArtifactRef:
+    config, place, shared = session.config, session.place(PROMOTE), session.part(PREPARE)
+    dataset = shared["dataset"]
+    tokens = call(tokenize, place, dataset, reranker, config.reranker)
+    ranking = call(
+        rerank, place, dataset, shared["candidates"], tokens, reranker, config, "gate", weight
+    )
+    metrics: ArtifactRef = call(evaluate, place, dataset, ranking, config, "gate")
+    return metrics

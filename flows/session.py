@@ -1,0 +1,115 @@
+"""A run that this process works on: its store, its lease and its record."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strop.artifacts import refs
+from strop.artifacts.errors import Conflict, NotFound
+from strop.artifacts.leases import Lease
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.pipeline.config import Config
+from strop.pipeline.threads import use_threads
+from strop.tasks.stage import Place
+
+Refs = dict[str, ArtifactRef]
+
+PREPARE, PROMOTE, ASSESS = "prepare", "promote", "assess"
+
+
+def round_part(number: int) -> str:
+    """The name of a round's part in a run's record."""
+    return f"round-{number:03d}"
+
+
+def part_title(part: str) -> str:
+    """How people read a part's name: ``round-002`` is ``round 2``."""
+    name, _, number = part.partition("-")
+    return f"{name} {int(number)}" if number else name
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the flows of one run share while this process holds the run's lease."""
+
+    config: Config
+    run: Run
+    lease: Lease
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.run.store
+
+    def place(self, part: str) -> Place:
+        """Where a stage of this part of the run takes place."""
+        return Place(self.store.root, self.run.name, part_title(part))
+
+    def record(self, part: str, **found: ArtifactRef) -> None:
+        """Add refs to a part's record."""
+        self.run.record(self.lease, part, found)
+
+    def part(self, part: str) -> Refs:
+        """A part's refs; raises `NotFound` naming what has to run first."""
+        found = self.run.parts().get(part)
+        if found is None:
+            raise NotFound(
+                f"run {self.run.name}: {part_title(part)} does not exist yet; run it first"
+            )
+        return found
+
+    def has(self, part: str, role: str) -> bool:
+        """Whether a part of the run has recorded this role."""
+        return role in self.run.parts().get(part, {})
+
+    def claim(self, dataset: ArtifactRef) -> None:
+        """Start the run over this data set, or check that it is the same config and data."""
+        self.run.claim({**self.config.identity(), "dataset": f"dataset {dataset.id}"})
+
+    def opponent(self) -> dict[str, Any] | None:
+        """The champion that the run is held against: the ref's value when the run first asked."""
+        return self.run.opponent(self.lease, refs.read(self.store, self.config.champion))
+
+    def champion(self) -> dict[str, Any] | None:
+        """The champion now."""
+        return refs.read(self.store, self.config.champion).value
+
+    def crown(self, value: dict[str, Any]) -> None:
+        """Move the champion's ref, unless this very decision has moved it already."""
+        self.lease.check()
+        moves = refs.history(self.store, self.config.champion)
+        if any((move.value or {}).get("decision") == value["decision"] for move in moves):
+            return
+        current = moves[-1] if moves else refs.Ref(self.config.champion, 0, None)
+        seen = self.opponent()
+        if current.value != seen and (current.value or {}).get("run") != self.run.name:
+            raise Conflict(
+                f"ref {self.config.champion}: moved by another run since this run started; "
+                "decide again under another run name"
+            )
+        refs.move(self.store, current, value)
+
+
+_held: dict[tuple[Path, str], Session] = {}
+
+
+@contextlib.contextmanager
+def hold(config: Config, store: Path) -> Iterator[Session]:
+    """The session of a run, whose lease this process takes unless it holds it already."""
+    opened = Store(store)
+    key = (opened.root, config.name)
+    if key in _held:
+        yield _held[key]
+        return
+    use_threads(config.execution.threads)
+    run = Run(opened, config.name)
+    with run.lease() as lease:
+        _held[key] = Session(config, run, lease)
+        try:
+            yield _held[key]
+        finally:
+            del _held[key]

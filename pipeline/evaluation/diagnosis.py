@@ -1,0 +1,184 @@
+"""Diagnosis of a reranker's scores: how far positives stand from the other candidates."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY
+from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.metrics import Judgements
+from strop.pipeline.evaluation.ranking import FloatArray, IntArray, encode, offsets_of
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class AlarmLimits:
+    """Where a number becomes an alarm.
+
+    ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
+    deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
+    """
+
+    min_auc: float = 0.6
+    min_gap: float = 0.3
+    min_spread: float = 0.01
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The two ``diagnosis`` tables, and what is alarming about them as sentences."""
+
+    summary: pa.Table
+    histogram: pa.Table
+    alarms: tuple[str, ...]
+
+
+def diagnose(
+    ranking: pa.Table,
+    judgements: Judgements,
+    *,
+    num_bins: int = 30,
+    limits: AlarmLimits | None = None,
+) -> Diagnosis:
+    """The score distributions of positives and negatives among the scored candidates.
+
+    A negative is any scored candidate without a positive grade, so unlabelled positives are among
+    them. Only queries with a positive in the judgements count.
+    """
+    wanted = pc.is_in(ranking["query_id"], pa.array(judgements.query_ids, pa.string()))
+    scored = ranking.filter(pc.and_(wanted, ranking["score"].is_valid()))
+    if len(scored) == 0:
+        raise InputError(f"no candidate of split {judgements.split!r} has a score to diagnose")
+    scores = scored["score"].to_numpy().astype(np.float64)
+    positive = _positives(scored, judgements)
+    codes, _ = encode(scored["query_id"])
+    numbers = _numbers(scores, positive, codes)
+    rows = [
+        {"split": judgements.split, "name": name, "value": float(value)}
+        for name, value in numbers.items()
+    ]
+    return Diagnosis(
+        summary=pa.Table.from_pylist(rows, schema=DIAGNOSIS_SUMMARY),
+        histogram=_histogram(scores, positive, split=judgements.split, num_bins=num_bins),
+        alarms=_alarms(numbers, limits or AlarmLimits()),
+    )
+
+
+def auc(positives: FloatArray, negatives: FloatArray) -> float:
+    """The chance that a random positive scores above a random negative, a tie counting half."""
+    below, not_above = _counts_below(positives, negatives)
+    return float((below + not_above).mean() / (2 * len(negatives)))
+
+
+def kolmogorov_smirnov(positives: FloatArray, negatives: FloatArray) -> float:
+    """The largest distance between the two cumulative distributions."""
+    values = np.concatenate((positives, negatives))
+    shares = [
+        np.searchsorted(np.sort(side), values, "right") / len(side)
+        for side in (positives, negatives)
+    ]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def _counts_below(values: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:
+    ordered = np.sort(others)
+    return np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+
+
+def _numbers(scores: FloatArray, positive: BoolArray, codes: IntArray) -> dict[str, float]:
+    """What can be said; with positives or negatives missing, only their counts and the spread."""
+    positives, negatives = scores[positive], scores[~positive]
+    numbers = {
+        "num_positives": float(len(positives)),
+        "num_negatives": float(len(negatives)),
+        "spread": _spread(scores, codes),
+    }
+    if len(positives) == 0 or len(negatives) == 0:
+        return numbers
+    return numbers | {
+        "mean_positive": float(positives.mean()),
+        "mean_negative": float(negatives.mean()),
+        "auc": auc(positives, negatives),
+        "ks": kolmogorov_smirnov(positives, negatives),
+        "gap": _gap(positives, negatives),
+        **_within_queries(scores, positive, codes),
+    }
+
+
+def _within_queries(scores: FloatArray, positive: BoolArray, codes: IntArray) -> dict[str, float]:
+    """AUC within queries (mean over queries) and the share whose best positive is outscored.
+
+    Both are blind to shifts of a query's scores, which a group softmax leaves free.
+    """
+    order = np.lexsort((scores, codes))
+    offsets = offsets_of(codes[order])
+    aucs, outscored = [], []
+    for start, end in pairwise(offsets):
+        rows = order[start:end]
+        positives, negatives = scores[rows][positive[rows]], scores[rows][~positive[rows]]
+        if len(positives) and len(negatives):
+            aucs.append(auc(positives, negatives))
+            outscored.append(negatives.max() > positives.max())
+    if not aucs:
+        return {}
+    return {"auc_within_query": float(np.mean(aucs)), "outscored_share": float(np.mean(outscored))}
+
+
+def _gap(positives: FloatArray, negatives: FloatArray) -> float:
+    """The difference of the means in pooled standard deviations; 0 where nothing varies."""
+    squares = sum(float(((side - side.mean()) ** 2).sum()) for side in (positives, negatives))
+    freedom = max(len(positives) + len(negatives) - 2, 1)
+    deviation = np.sqrt(squares / freedom)
+    return float((positives.mean() - negatives.mean()) / deviation) if deviation > 0 else 0.0
+
+
+def _spread(scores: FloatArray, codes: IntArray) -> float:
+    """The median over queries of the standard deviation of the query's scores."""
+    sizes = np.bincount(codes)
+    means = np.bincount(codes, scores) / sizes
+    return float(np.median(np.sqrt(np.bincount(codes, (scores - means[codes]) ** 2) / sizes)))
+
+
+def _positives(scored: pa.Table, judgements: Judgements) -> BoolArray:
+    pairs = zip(scored["query_id"].to_pylist(), scored["passage_id"].to_pylist(), strict=True)
+    grades = judgements.grades
+    return np.fromiter((grades[q].get(p, 0) > 0 for q, p in pairs), bool, len(scored))
+
+
+def _histogram(scores: FloatArray, positive: BoolArray, *, split: str, num_bins: int) -> pa.Table:
+    edges = np.histogram_bin_edges(scores, num_bins)
+    rows = [
+        {"split": split, "label": label, "low": low, "high": high, "count": int(count)}
+        for label, chosen in (("positive", positive), ("negative", ~positive))
+        for (low, high), count in zip(
+            pairwise(edges), np.histogram(scores[chosen], edges)[0], strict=True
+        )
+    ]
+    return pa.Table.from_pylist(rows, schema=DIAGNOSIS_HISTOGRAM)
+
+
+def _alarms(numbers: dict[str, float], limits: AlarmLimits) -> tuple[str, ...]:
+    alarms = []
+    if numbers["num_positives"] == 0:
+        alarms.append("no positive is among the scored candidates: score deeper, or look at recall")
+    if numbers["spread"] < limits.min_spread:
+        alarms.append(
+            f"scores have collapsed: a query's scores differ by {numbers['spread']:.4f} logits"
+            f" (median standard deviation, limit {limits.min_spread:g})"
+        )
+    if (value := numbers.get("auc_within_query", 1.0)) < limits.min_auc:
+        alarms.append(
+            f"the reranker hardly tells positives from the other candidates: AUC within queries"
+            f" {value:.3f} (limit {limits.min_auc:g}, chance 0.5)"
+        )
+    if (value := numbers.get("gap", float("inf"))) < limits.min_gap:
+        alarms.append(
+            f"positives and negatives overlap: their means are {value:.2f} pooled standard"
+            f" deviations apart (limit {limits.min_gap:g})"
+        )
+    return tuple(alarms)

@@ -1,0 +1,96 @@
+"""Comparisons between evaluated rankings, and the table of results over the rounds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.artifacts.schemas import RESULTS
+from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.metrics import summarise
+from strop.pipeline.evaluation.ranking import RANK_COLUMNS, FloatArray
+from strop.pipeline.evaluation.significance import Comparison, cluster_codes, paired_comparison
+
+
+@dataclass(frozen=True)
+class MetricValues:
+    """One metric of one ranking: one value a query, with the query's id and group."""
+
+    query_ids: pa.ChunkedArray
+    group_ids: pa.ChunkedArray
+    values: FloatArray
+
+
+def metric_values(per_query: pa.Table, *, split: str, ranking: str, metric: str) -> MetricValues:
+    """The values of one metric out of a ``metrics.per_query`` table."""
+    chosen = per_query
+    for name, wanted in (("split", split), ("ranking", ranking), ("metric", metric)):
+        chosen = chosen.filter(pc.equal(chosen[name].cast(pa.string()), wanted))
+    if len(chosen) == 0:
+        raise InputError(f"no value of {metric} on {split} for the ranking {ranking!r}")
+    if pc.count_distinct(chosen["query_id"]).as_py() != len(chosen):
+        raise InputError(f"{metric} on {split} has several values a query; choose one depth")
+    return MetricValues(chosen["query_id"], chosen["group_id"], chosen["value"].to_numpy())
+
+
+def compare(
+    challenger: MetricValues, opponent: MetricValues, *, seed: int, samples: int = 10_000
+) -> Comparison:
+    """The paired comparison of two rankings that were evaluated on the same queries."""
+    position = pc.index_in(challenger.query_ids, value_set=opponent.query_ids)
+    if position.null_count or len(challenger.values) != len(opponent.values):
+        raise InputError(
+            f"the rankings were evaluated on different queries ({len(challenger.values):,} and"
+            f" {len(opponent.values):,}); evaluate both on the same split of the same data set"
+        )
+    return paired_comparison(
+        challenger.values,
+        opponent.values[np.asarray(position)],
+        cluster_codes(challenger.group_ids),
+        seed=seed,
+        samples=samples,
+    )
+
+
+def results_table(
+    per_query_by_round: Mapping[int, pa.Table], *, split: str, seed: int, samples: int = 10_000
+) -> pa.Table:
+    """``RESULTS`` rows: every metric of every round's rankings, against the first stage.
+
+    The table of round 0 holds the first stage and the untuned base. The first stage appears once,
+    as round 0, and has no difference from itself; its rows in later rounds are left out.
+    """
+    rows = []
+    for round_, per_query in sorted(per_query_by_round.items()):
+        chosen = per_query.filter(pc.equal(per_query["split"].cast(pa.string()), split))
+        summary = summarise(chosen, seed=seed, samples=samples).to_pylist()
+        for row in sorted(summary, key=lambda row: list(RANK_COLUMNS).index(row["ranking"])):
+            if row["ranking"] != "first_stage":
+                row |= _change(row, per_query_by_round, round_, seed=seed, samples=samples)
+            elif round_ != 0:
+                continue
+            rows.append({"round": round_, **row})
+    return pa.Table.from_pylist(rows, schema=RESULTS)
+
+
+def _change(
+    row: Mapping[str, str],
+    per_query_by_round: Mapping[int, pa.Table],
+    round_: int,
+    *,
+    seed: int,
+    samples: int,
+) -> dict[str, float]:
+    split, metric = row["split"], row["metric"]
+    tables = per_query_by_round[round_], per_query_by_round[0]
+    challenger = metric_values(tables[0], split=split, ranking=row["ranking"], metric=metric)
+    first_stage = metric_values(tables[1], split=split, ranking="first_stage", metric=metric)
+    comparison = compare(challenger, first_stage, seed=seed, samples=samples)
+    return {
+        "difference": comparison.difference,
+        "difference_ci_low": comparison.ci_low,
+        "difference_ci_high": comparison.ci_high,
+        "p_value": comparison.p_value,
+    }

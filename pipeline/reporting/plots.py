@@ -1,0 +1,211 @@
+"""Plots of a run as SVG text: self-contained, deterministic, readable in light and dark pages."""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+RANKING_TITLES = {
+    "first_stage": "First stage",
+    "reranker": "Reranker alone",
+    "fused": "Fused with the first stage",
+}
+# Okabe and Ito's palette, told apart with any colour vision; a page may override the variables.
+COLOURS = {
+    "first_stage": "#56606b",
+    "reranker": "#d55e00",
+    "fused": "#0072b2",
+    "positive": "#0072b3",
+    "negative": "#d55e01",
+    "ink": "#1f2834",
+    "faint": "#d9dee5",
+}
+MARKERS = {"first_stage": "s", "reranker": "^", "fused": "o"}
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "strop",
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "text.color": COLOURS["ink"],
+    "axes.labelcolor": COLOURS["ink"],
+    "axes.edgecolor": COLOURS["faint"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 12,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "grid.color": COLOURS["faint"],
+    "xtick.color": COLOURS["faint"],
+    "ytick.color": COLOURS["faint"],
+    "xtick.labelcolor": COLOURS["ink"],
+    "ytick.labelcolor": COLOURS["ink"],
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 10.5,
+}
+
+
+def rounds_plot(results: pa.Table, *, metric: str) -> str:
+    """The metric by round with 95 % intervals, for the first stage, the reranker and the fusion.
+
+    ``results`` are `RESULTS` rows of one split.
+    """
+    rows = results.filter(pc.equal(results["metric"].cast(pa.string()), metric)).to_pylist()
+    rounds = sorted({row["round"] for row in rows})
+
+    def draw(axes: Axes) -> None:
+        for offset, ranking in ((-0.05, "reranker"), (0.05, "fused")):
+            chosen = [row for row in rows if row["ranking"] == ranking]
+            _series(axes, chosen, ranking=ranking, offset=offset)
+        for row in rows:
+            if row["ranking"] == "first_stage":
+                _level(axes, row, width=(rounds[0] - 0.3, rounds[-1] + 0.3))
+        axes.set_xticks(rounds, ["untuned base" if r == 0 else f"round {r}" for r in rounds])
+        axes.set_xlim(rounds[0] - 0.3, rounds[-1] + 0.3)
+        axes.set_ylabel(metric)
+        _legend_above(axes)
+
+    return _svg(draw, name="rounds", label=f"{metric} by round with 95 % intervals", height=3.7)
+
+
+def histogram_plot(histogram: pa.Table, *, title: str) -> str:
+    """The share of positives and of negatives by reranker score (`DIAGNOSIS_HISTOGRAM` rows)."""
+
+    def draw(axes: Axes) -> None:
+        for label, title_ in (("negative", "Other candidates"), ("positive", "Positives")):
+            rows = histogram.filter(pc.equal(histogram["label"].cast(pa.string()), label))
+            counts = rows["count"].to_numpy()
+            shares = counts / max(counts.sum(), 1)
+            edges = np.append(rows["low"].to_numpy(), rows["high"].to_numpy()[-1:])
+            name = f"{title_} ({int(counts.sum()):,})"
+            colour = COLOURS[label]
+            axes.stairs(shares, edges, fill=True, color=colour, alpha=0.22)
+            axes.stairs(shares, edges, color=colour, linewidth=2, label=name)
+        axes.set_xlabel("reranker score (logit)")
+        axes.set_ylabel("share of the group")
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.set_ylim(bottom=0)
+        _legend_above(axes)
+
+    return _svg(draw, name=f"scores-{_slug(title)}", label=f"Scores, {title}", height=3.1)
+
+
+def weight_plot(
+    curves: Mapping[str, Sequence[tuple[float, float]]], *, metric: str, split: str
+) -> str:
+    """The metric by fusion weight, one line a label, the chosen weight of each marked.
+
+    The mark is the first best point, which is the weight that `choose_weight` takes.
+    """
+
+    def draw(axes: Axes) -> None:
+        shades = np.linspace(0.35, 1, max(len(curves), 1))
+        for curve, shade in zip(curves.values(), shades, strict=True):
+            weights, values = (np.array(side) for side in zip(*curve, strict=True))
+            colour, best = COLOURS["fused"], int(values.argmax())
+            axes.plot(weights, values, color=colour, alpha=shade, linewidth=2)
+            axes.plot(weights[best], values[best], "o", color=colour, alpha=shade, markersize=8)
+        _label_ends(axes, {label: curve[-1] for label, curve in curves.items()})
+        axes.set_xlabel("weight of the reranker (0: first stage alone, 1: reranker alone)")
+        axes.set_ylabel(f"{metric} on {split}")
+        axes.set_xlim(-0.02, 1.02)
+
+    return _svg(draw, name="weights", label=f"{metric} on {split} by fusion weight", height=3.1)
+
+
+def _series(
+    axes: Axes, rows: Sequence[Mapping[str, float]], *, ranking: str, offset: float
+) -> None:
+    if not rows:
+        return
+    values = np.array([row["value"] for row in rows])
+    below = values - [row["ci_low"] for row in rows]
+    above = [row["ci_high"] for row in rows] - values
+    axes.errorbar(
+        [row["round"] + offset for row in rows],
+        values,
+        yerr=np.maximum([below, above], 0),
+        color=COLOURS[ranking],
+        marker=MARKERS[ranking],
+        markersize=7,
+        linewidth=2,
+        elinewidth=1.4,
+        capsize=3,
+        label=RANKING_TITLES[ranking],
+    )
+
+
+def _label_ends(axes: Axes, end_by_label: Mapping[str, tuple[float, float]]) -> None:
+    """Names lines at their right ends, moved up where two labels would overlap."""
+    low, high = axes.get_ylim()
+    height = -np.inf
+    for label, (x, y) in sorted(end_by_label.items(), key=lambda item: item[1][1]):
+        height = max(y, height + 0.075 * (high - low))
+        axes.annotate(
+            label,
+            (x, height),
+            xytext=(9, 0),
+            textcoords="offset points",
+            verticalalignment="center",
+            annotation_clip=False,
+        )
+
+
+def _level(axes: Axes, row: Mapping[str, float], *, width: tuple[float, float]) -> None:
+    colour = COLOURS["first_stage"]
+    axes.fill_between(
+        width, [row["ci_low"]] * 2, [row["ci_high"]] * 2, color=colour, alpha=0.13, linewidth=0
+    )
+    title = RANKING_TITLES["first_stage"]
+    axes.plot(width, [row["value"]] * 2, color=colour, linewidth=2, linestyle="--", label=title)
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, handlelength=1.6)
+
+
+def _svg(draw: Callable[[Axes], None], *, name: str, label: str, height: float) -> str:
+    """The drawn figure as one ``<svg>`` element, ``height`` inches at a width of 7.2."""
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(7.2, height), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0)
+        draw(axes)
+        # Two equal runs draw equal bytes: the hash salt fixes the ids, and no date is written.
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return _embeddable(buffer.getvalue(), name=name, label=label)
+
+
+def _embeddable(svg: str, *, name: str, label: str) -> str:
+    """One ``<svg>`` element with ids of its own, colours as CSS variables and the page's font."""
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="', f' id="{name}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    svg = svg.replace("'DejaVu Sans'", FONTS)
+    for colour_name, colour in COLOURS.items():
+        variable = f"var(--{colour_name.replace('_', '-')}, {colour})"
+        svg = svg.replace(colour, variable)
+    opening, rest = svg.split(">", 1)
+    opening = re.sub(r'(width|height)="[\d.]+pt" ?', "", opening)
+    title = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return f'{opening} role="img" aria-label="{title}">{rest}\n'
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

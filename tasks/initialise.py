@@ -1,0 +1,31 @@
+"""The untuned reranker: the base model, with a fresh one-logit head where it has none."""
+
+from typing import Any
+
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.store import Attempt
+from strop.pipeline.config import Reranker
+from strop.pipeline.models import resolve_model
+from strop.pipeline.progress import Progress
+from strop.tasks.stage import Place, carry_out, stage_task
+
+
+@stage_task("initialise")
+def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> Any:
+    """Make reranker(0); the summary says whether its head is fresh."""
+    parameters = {"seed": seed, "max_tokens": config.max_tokens}
+    recipe = Recipe("reranker", "initialise", 1, parameters, {"base": base})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.scoring import reranker
+
+        folder = resolve_model(config.base)
+        loaded, fresh = reranker.initialise(
+            folder.path, config.base, seed=seed, trust_remote_code=config.trust_remote_code
+        )
+        reranker.check_positions(loaded, config.base, config.max_tokens)
+        card = f"# Untuned reranker\n\n`{config.base}` before its first round.\n"
+        reranker.save_reranker(loaded, attempt.folder, max_tokens=config.max_tokens, card=card)
+        return {"base": config.base, "fresh_head": fresh, "parameters": loaded.num_parameters}
+
+    return carry_out(place, recipe, compute)

@@ -1,0 +1,81 @@
+"""The metrics and the diagnosis of a ranking."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.store import Attempt
+from strop.pipeline.config import Config
+from strop.pipeline.progress import Progress
+from strop.tasks.stage import Place, carry_out, stage_task
+
+RANKINGS = ("first_stage", "reranker", "fused")
+
+
+@stage_task("evaluate")
+def evaluate(
+    place: Place, dataset: ArtifactRef, ranking: ArtifactRef, config: Config, split: str
+) -> Any:
+    """Every metric of the first stage, the reranker alone and both fused, by query."""
+    settings = config.evaluation
+    parameters = {
+        "split": split,
+        "metrics": list(settings.metrics),
+        "depth": settings.depth,
+        "samples": settings.bootstrap_samples,
+        "seed": config.seed,
+    }
+    inputs = {"dataset": dataset, "ranking": ranking}
+    recipe = Recipe("metrics", "evaluate", 1, parameters, inputs)
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.evaluation import metrics
+
+        store = place.open()
+        qrels, queries = store.table(dataset, "qrels"), store.table(dataset, "queries")
+        judgements = metrics.judge(qrels, queries, split=split)
+        table = store.table(ranking, "ranking")
+        parts = [
+            metrics.per_query_metrics(
+                table, judgements, kind=kind, depth=settings.depth, metrics=settings.metrics
+            )
+            for kind in RANKINGS
+        ]
+        per_query = pa.concat_tables(parts).unify_dictionaries()
+        summary = metrics.summarise(per_query, seed=config.seed, samples=settings.bootstrap_samples)
+        attempt.write_table("per_query", per_query)
+        attempt.write_table("summary", summary)
+        return {"split": split, "queries": len(judgements.query_ids), **_headline(summary)}
+
+    return carry_out(place, recipe, compute)
+
+
+def _headline(summary: pa.Table) -> dict[str, float]:
+    first = summary["metric"][0].as_py()
+    return {
+        f"{row['ranking']} {first}": round(row["value"], 4)
+        for row in summary.to_pylist()
+        if row["metric"] == first
+    }
+
+
+@stage_task("diagnose")
+def diagnose(place: Place, dataset: ArtifactRef, ranking: ArtifactRef, split: str) -> Any:
+    """How the reranker's scores of positives and negatives lie to each other, with alarms."""
+    inputs = {"dataset": dataset, "ranking": ranking}
+    recipe = Recipe("diagnosis", "diagnose", 1, {"split": split}, inputs)
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.evaluation import diagnosis, metrics
+
+        store = place.open()
+        qrels, queries = store.table(dataset, "qrels"), store.table(dataset, "queries")
+        judgements = metrics.judge(qrels, queries, split=split)
+        found = diagnosis.diagnose(store.table(ranking, "ranking"), judgements)
+        attempt.write_table("summary", found.summary)
+        attempt.write_table("histogram", found.histogram)
+        values = {row["name"]: round(row["value"], 4) for row in found.summary.to_pylist()}
+        return {**values, "alarms": "; ".join(found.alarms) or "none"}
+
+    return carry_out(place, recipe, compute)

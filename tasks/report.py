@@ -1,0 +1,130 @@
+"""The report artifact: a self-contained page, its Markdown, and the table of results."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.context import TaskRunContext
+
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.store import Attempt, Store
+from strop.pipeline.config import Config
+from strop.pipeline.progress import Progress
+from strop.tasks.publishing import artifact_key
+from strop.tasks.stage import Place, carry_out, stage_task
+
+Refs = dict[str, ArtifactRef]
+
+MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made from: metrics of one split and the refs of each round, by number.
+
+    ``champion`` is the (round, ranking) of the champion's row, None for one of another run;
+    ``decisions`` are in the order in which they were made.
+    """
+
+    split: str
+    metrics: dict[int, ArtifactRef]
+    rounds: dict[int, Refs]
+    candidates: ArtifactRef
+    decisions: list[ArtifactRef]
+    champion: tuple[int, str] | None
+    champion_name: str
+    notes: list[str] = field(default_factory=list)
+
+    def refs(self) -> Refs:
+        """Every ref by a role that is unique."""
+        refs: Refs = {"candidates": self.candidates}
+        refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
+        refs |= {f"decision {place}": ref for place, ref in enumerate(self.decisions)}
+        for number, made in self.rounds.items():
+            refs |= {f"{role} {number}": ref for role, ref in made.items()}
+        return refs
+
+
+@stage_task("report")
+def report(place: Place, config: Config, sources: ReportInputs) -> Any:
+    """Write the report of a run."""
+    parameters = {
+        "config": config.identity(),
+        "split": sources.split,
+        "champion": list(sources.champion) if sources.champion else None,
+        "champion_name": sources.champion_name,
+        "notes": sources.notes,
+    }
+    recipe = Recipe("report", "report", 1, parameters, sources.refs())
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.reporting.report import render_html, render_markdown
+
+        data = _gather(place.open(), config, sources)
+        attempt.write_table("results", data.results)
+        (attempt.folder / "report.html").write_text(render_html(data), encoding="utf-8")
+        (attempt.folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
+        return {"champion": sources.champion_name, "rounds": len(sources.rounds)}
+
+    result = carry_out(place, recipe, compute)
+    _publish(place, recipe)
+    return result
+
+
+def _publish(place: Place, recipe: Recipe) -> None:
+    if TaskRunContext.get() is None:
+        return
+    store = place.open()
+    manifest = store.lookup(recipe)
+    if manifest is None:
+        return
+    text = store.file(manifest, "report.md").read_text(encoding="utf-8")
+    create_markdown_artifact(text, key=artifact_key(place.run, "report-page"))
+    page = store.file(manifest, "report.html")
+    create_link_artifact(
+        page.as_uri(), link_text=str(page), key=artifact_key(place.run, "report-link")
+    )
+
+
+def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
+    from strop.pipeline.evaluation.metrics import metric_label, parse_metric
+    from strop.pipeline.evaluation.results import results_table
+    from strop.pipeline.reporting.report import ReportData
+
+    tables = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
+    results = results_table(
+        tables, split=sources.split, seed=config.seed, samples=config.evaluation.bootstrap_samples
+    )
+    decisions = [store.table(ref, "decision") for ref in sources.decisions]
+    ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
+    return ReportData(
+        title=config.name,
+        results=results,
+        decisions=pa.concat_tables(decisions).unify_dictionaries(),
+        champion=sources.champion,
+        champion_name=sources.champion_name,
+        rounds={number: _facts(store, made) for number, made in sources.rounds.items()},
+        recall_ceiling=ceiling.get(sources.split),
+        lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
+        config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
+        notes=sources.notes,
+        metric=metric_label(parse_metric(config.evaluation.metrics[0])),
+    )
+
+
+def _facts(store: Store, made: Refs) -> Any:
+    from strop.pipeline.reporting.report import RoundFacts
+
+    fusion = json.loads(store.file(made["ranking_dev"], "fusion.json").read_bytes())
+    mining = store.manifest(made["selection"]).summary
+    alarms = store.manifest(made["diagnosis"]).summary["alarms"]
+    return RoundFacts(
+        mining={key: mining[key] for key in MINING_FACTS},
+        weight=fusion["weight"],
+        weight_curve=[(weight, value) for weight, value in fusion["curve"]],
+        histogram=store.table(made["diagnosis"], "histogram"),
+        alarms=[] if alarms == "none" else alarms.split("; "),
+    )

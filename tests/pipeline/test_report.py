@@ -1,0 +1,201 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, RESULTS
+from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.decision import Contender, decision_table, promote
+from strop.pipeline.evaluation.results import results_table
+from strop.pipeline.reporting.blocks import Code, plain
+from strop.pipeline.reporting.plots import rounds_plot
+from strop.pipeline.reporting.report import (
+    ReportData,
+    RoundFacts,
+    render_html,
+    render_markdown,
+    verdict,
+)
+
+HISTOGRAM = pa.Table.from_pylist(
+    [
+        {"split": "dev", "label": label, "low": float(i), "high": i + 1.0, "count": 3 + i}
+        for label in ("positive", "negative")
+        for i in range(4)
+    ],
+    schema=DIAGNOSIS_HISTOGRAM,
+)
+
+
+@pytest.fixture
+def data(tables) -> ReportData:
+    def rows(gain, split="test"):
+        base = np.linspace(0.2, 0.8, 60)
+        noise = 0.02 * np.where(np.arange(60) % 2, 1, -1)
+        return pa.concat_tables(
+            [
+                tables.metric_rows(base, ranking="first_stage", split=split),
+                tables.metric_rows(base - 0.1 + gain, ranking="reranker", split=split),
+                tables.metric_rows(base + gain + noise, split=split),
+            ]
+        )
+
+    rounds = {0: rows(0.0), 1: rows(0.05)}
+    decision = promote(
+        Contender("round 1", "fused", rows(0.05, "gate")),
+        Contender("the first stage", "first_stage", rows(0, "gate")),
+        seed=1,
+    )
+    return ReportData(
+        title="Run <demo>",
+        results=results_table(rounds, split="test", seed=1, samples=500),
+        decisions=decision_table([decision]),
+        champion=(1, "fused"),
+        rounds={
+            1: RoundFacts(
+                mining={
+                    "num_negatives": 6000,
+                    "num_suspects": 41,
+                    "short_pools": 3,
+                    "source": "a|b",
+                },
+                weight=0.3,
+                weight_curve=[(0.0, 0.5), (0.5, 0.56), (1.0, 0.4)],
+                histogram=HISTOGRAM,
+                alarms=["positives and negatives overlap <script>alert(1)</script>"],
+            )
+        },
+        recall_ceiling=0.9,
+        lineage={"reranker, round 1": "abc123"},
+        config="seed: 13\nname: </pre><script>alert(2)</script>\n",
+        notes=["12 queries have no positive & are left out"],
+    )
+
+
+class Page(HTMLParser):
+    """Collects the tags and the text of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_verdict_says_who_by_how_much_and_on_what_evidence(data):
+    assert re.fullmatch(
+        r"Round 1, fused with the first stage, is the champion: nDCG@10 on test is 0\.550,"
+        r" 0\.050 above the first stage's 0\.500 \(95.% interval \+0\.0\d\d to \+0\.05\d,"
+        r" p = 0\.002, 60 queries\): a significant gain\.",
+        verdict(data),
+    )
+
+
+def test_a_verdict_without_a_gain_does_not_claim_one(data):
+    assert verdict(replace(data, champion=(0, "first_stage"))) == (
+        "The first stage stays the champion (nDCG@10 on test 0.500):"
+        " no round was shown to be better."
+    )
+    assert verdict(replace(data, champion=(0, "fused"))).endswith(
+        "a difference that may be chance."
+    )
+    assert verdict(replace(data, champion=(0, "reranker"))).endswith("a significant loss.")
+    outside = verdict(replace(data, champion=None, champion_name="run may, round 2"))
+    assert "still run may, round 2" in outside
+
+
+def test_the_page_holds_everything_and_loads_nothing(data):
+    html = render_html(data)
+    page = Page(html)
+    text = " ".join(page.texts)
+    for expected in (
+        "Round 1, fused",
+        "Untuned base, alone",
+        "Recall ceiling of the candidates: 90.0%",
+        "chosen on dev: round 1 0.3.",
+        "6,000",
+        "promoted",
+        "abc123",
+        "12 queries have no positive & are left out",
+        "positives and negatives overlap",
+    ):
+        assert expected in text
+    assert page.tags.count("svg") == 3
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not re.search(r'(src|href)="(?!#)', html)
+    assert "@import" not in html
+    assert len(html) < 200_000
+
+
+def test_text_with_markup_stays_text(data):
+    html = render_html(data)
+    assert "<script" not in html
+    assert "</pre><script>alert(2)</script>" in "".join(Page(html).texts)
+    markdown = render_markdown(data)
+    assert "<script" not in markdown.split("```")[0]
+    assert r"a\|b" in markdown
+
+
+def test_ids_of_several_plots_do_not_clash(data):
+    ids = Page(render_html(data)).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_the_champions_row_stands_out(data):
+    assert render_html(data).count('<tr class="strong"><td>Round 1, fused</td>') == 1
+    row = next(line for line in render_markdown(data).splitlines() if "**Round 1, fused**" in line)
+    assert "**0.550**" in row
+
+
+def test_equal_data_give_equal_bytes(data):
+    assert render_html(data) == render_html(data)
+    assert render_markdown(data, pictures=True) == render_markdown(data, pictures=True)
+
+
+def test_markdown_embeds_pictures_only_when_asked(data):
+    assert "data:image/svg+xml;base64," not in render_markdown(data)
+    assert render_markdown(data, pictures=True).count("](data:image/svg+xml;base64,") == 3
+
+
+def test_a_plot_is_well_formed_and_names_its_series(data):
+    svg = rounds_plot(data.results, metric="nDCG@10")
+    text = "".join(ElementTree.fromstring(svg).itertext())
+    for expected in ("First stage", "Reranker alone", "Fused with the first stage", "round 1"):
+        assert expected in text
+    assert "<metadata" not in svg
+
+
+def test_a_bare_report_has_only_what_is_known(data):
+    bare = ReportData(data.title, data.results, data.decisions.slice(0, 0), (0, "first_stage"))
+    headings = [line for line in render_markdown(bare).splitlines() if line.startswith("## ")]
+    assert headings == ["## Results on test"]
+
+
+def test_results_of_two_splits_are_refused(data):
+    rows = data.results.to_pylist()
+    both = [*rows, *({**row, "split": "dev"} for row in rows)]
+    results = pa.Table.from_pylist(both, schema=RESULTS)
+    with pytest.raises(InputError, match="results of one split"):
+        render_html(replace(data, results=results))
+
+
+def test_a_champion_that_is_not_in_the_results_is_refused(data):
+    with pytest.raises(InputError, match=r"no nDCG@10 of the champion \(7, 'fused'\)"):
+        render_html(replace(data, champion=(7, "fused")))
+
+
+def test_markdown_fences_outlast_the_fences_in_the_text():
+    assert Code("a\n```\nb", "x").markdown() == "````\na\n```\nb\n````"
+    assert plain("a|b\n<i> *c*") == r"a\|b &lt;i> \*c\*"
