@@ -7,6 +7,8 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,8 @@ from strop.artifacts.errors import Busy, Conflict
 
 EXPIRY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
+START_TOLERANCE_SECONDS = 5.0
+"""A start time is read against the wall clock: two readings differ when the clock was set."""
 GENERATION = re.compile(r"(\d{8})\.json")
 
 
@@ -33,9 +37,11 @@ class Holder:
 
     def alive(self, seen: float) -> bool:
         """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
-        if self.host == socket.gethostname():
-            return _process_started(self.pid) == self.started and _fresh(seen)
-        return _fresh(seen)
+        return _fresh(seen) and (self.host != socket.gethostname() or self._process_lives())
+
+    def _process_lives(self) -> bool:
+        started = _process_started(self.pid)
+        return started is not None and abs(started - self.started) < START_TOLERANCE_SECONDS
 
 
 def _fresh(seen: float) -> bool:
@@ -43,8 +49,12 @@ def _fresh(seen: float) -> bool:
 
 
 def _process_started(pid: int) -> float | None:
+    """When a process started (epoch seconds); none for one that is gone or only not reaped yet."""
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return process.create_time()
     except psutil.Error:
         return None
 
@@ -69,6 +79,7 @@ class Lease:
         self._what = what
         self._generation = 0
         self._stop = threading.Event()
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         """Take the next generation; raises `Busy` when a live holder has the last one."""
@@ -82,8 +93,9 @@ class Lease:
         try:
             durable.create(self._path(self._generation), json.dumps(vars(holder)).encode())
         except Conflict as error:
-            raise Busy(f"{self._what}: another process has just taken it; try again") from error
+            raise self._just_taken() from error
         self._forget(generations[:-1])
+        self._stop.clear()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
         return self
@@ -101,10 +113,18 @@ class Lease:
             self._release_path(self._generation).touch()
 
     def check(self) -> None:
-        """Raise `Conflict` when a newer holder has taken over."""
-        newest = _generations(self._folder)[-1:]
-        if newest != [self._generation]:
+        """Raise `Conflict` when it was given back, or a newer holder has taken over."""
+        if self._stop.is_set():
+            raise Conflict(f"{self._what}: its lease was given back; take it again")
+        if _generations(self._folder)[-1:] != [self._generation]:
             raise Conflict(f"{self._what}: another process has taken over; this one stops")
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """One write under the lease: checked, and this process's threads take turns."""
+        with self._turn:
+            self.check()
+            yield
 
     def _path(self, generation: int) -> Path:
         return self._folder / f"{generation:08d}.json"
@@ -117,12 +137,18 @@ class Lease:
 
     def _refuse_if_alive(self, generation: int) -> None:
         path = self._path(generation)
-        holder = Holder(**json.loads(path.read_bytes()))
-        if holder.alive(path.stat().st_mtime):
+        try:
+            holder, seen = Holder(**json.loads(path.read_bytes())), path.stat().st_mtime
+        except FileNotFoundError as error:
+            raise self._just_taken() from error
+        if holder.alive(seen):
             raise Busy(
                 f"{self._what}: process {holder.pid} on {holder.host} is working on it; "
                 "wait for it, or stop it"
             )
+
+    def _just_taken(self) -> Busy:
+        return Busy(f"{self._what}: another process has just taken it; try again")
 
     def _forget(self, generations: list[int]) -> None:
         for generation in generations:

@@ -110,9 +110,9 @@ class Manifest:
         """Read a manifest; raises `Damaged` or, for a newer schema, `StoreError`."""
         try:
             values = json.loads(data)
-            version = values["schema_version"]
+            version = int(values["schema_version"])
         except (ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"{source}: not a manifest ({error})") from error
+            raise _no_manifest(source, error) from error
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{source}: schema version {version} is newer than this strop reads "
@@ -123,4 +123,8 @@ class Manifest:
             values["files"] = {k: FileEntry(**v) for k, v in values["files"].items()}
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
-            raise Damaged(f"{source}: not a manifest ({error})") from error
+            raise _no_manifest(source, error) from error
+
+
+def _no_manifest(source: str, error: Exception) -> Damaged:
+    return Damaged(f"{source}: not a manifest ({error}); delete its folder and run again")

@@ -56,11 +56,11 @@ class Run:
 
     def record(self, lease: Lease, part: str, refs: Refs) -> None:
         """Add refs to a part's record; a role that is recorded already is replaced."""
-        lease.check()
-        known = self.parts().get(part, {})
-        merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
-        data = json.dumps(merged, indent=1, sort_keys=True).encode()
-        durable.replace(self.folder / "parts" / f"{part}.json", data)
+        with lease.guard():
+            known = self.parts().get(part, {})
+            merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
+            data = json.dumps(merged, indent=1, sort_keys=True).encode()
+            durable.replace(self.folder / "parts" / f"{part}.json", data)
 
     def opponent(self, lease: Lease, champion: Ref) -> dict[str, Any] | None:
         """The champion's value when the run first asked: what all its rounds are held against."""

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ class Store:
             if mark.exists():
                 self._check_format(mark)
                 return
-            if self.root.is_dir() and any(self.root.iterdir()):
+            if self._holds_other_files() and not mark.exists():
                 raise StoreError(
                     f"store {self.root}: a folder with other files in it, expected an empty "
                     "folder or a strop store; choose another path"
@@ -62,10 +62,16 @@ class Store:
             durable.create(mark, json.dumps({"strop_store": FORMAT}).encode())
         except Conflict:
             self._check_format(mark)
-        except (PermissionError, NotADirectoryError) as error:
+        except OSError as error:
             raise StoreError(
                 f"store {self.root}: cannot be written ({error.strerror}); choose another path"
             ) from error
+
+    def _holds_other_files(self) -> bool:
+        """Whether the folder holds more than a mark that another process may just be writing."""
+        if not self.root.is_dir():
+            return False
+        return any(not path.name.startswith(f".{MARK}.") for path in self.root.iterdir())
 
     def _check_format(self, mark: Path) -> None:
         try:
@@ -112,12 +118,25 @@ class Store:
             raise StoreError(f"kind {recipe.kind!r}: unknown; the kinds are {', '.join(KINDS)}")
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         folder = self._object(recipe.kind, recipe.id) / name
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except FileNotFoundError:  # another attempt failed just now and took the id's folder along
+            folder.mkdir(parents=True)
         try:
             yield Attempt(recipe, name, folder)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not self._committed(recipe, name):
+                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):
+                    folder.parent.rmdir()
             raise
+
+    def _committed(self, recipe: Recipe, name: str) -> bool:
+        """Whether the artifact's manifest speaks for this attempt, so that its files must stay."""
+        with suppress(StoreError, FileNotFoundError):
+            path = self._object(recipe.kind, recipe.id) / "manifest.json"
+            return Manifest.from_bytes(path.read_bytes(), source=str(path)).attempt == name
+        return False
 
     def commit(
         self,
@@ -130,6 +149,12 @@ class Store:
     ) -> Manifest:
         """Make an attempt the artifact, durably; if another attempt was first, return that one."""
         recipe = attempt.recipe
+        files = _seal(attempt.folder)
+        if not files:
+            raise StoreError(
+                f"{recipe.kind} {recipe.id}: stage {recipe.stage!r} wrote no files; all artifacts "
+                "without files would have one content digest"
+            )
         manifest = Manifest(
             id=recipe.id,
             key=recipe.key,
@@ -141,7 +166,7 @@ class Store:
             parameters=recipe.parameters,
             execution=execution or {},
             inputs=recipe.inputs,
-            files=_seal(attempt.folder),
+            files=files,
             summary=summary,
             seconds=round(seconds, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -191,7 +216,10 @@ class Store:
     def folder(self, item: ArtifactRef | Manifest) -> Path:
         """The folder that holds an artifact's files."""
         manifest = item if isinstance(item, Manifest) else self.manifest(item)
-        return self._object(manifest.kind, manifest.id) / manifest.attempt
+        folder = self._object(manifest.kind, manifest.id)
+        if Path(manifest.attempt).name != manifest.attempt or manifest.attempt == "..":
+            raise Damaged(f"{folder}: attempt {manifest.attempt!r} leaves the artifact's folder")
+        return folder / manifest.attempt
 
     def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
         """The path of one file of an artifact; refuses names that leave its folder."""

@@ -1,6 +1,8 @@
 """Parquet tables with a declared schema, written and read in batches."""
 
+import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +20,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
     Raises `ValueError` when a column is missing, unexpected or null where the schema forbids it.
     """
-    if set(table.column_names) != set(schema.names):
+    if sorted(table.column_names) != sorted(schema.names):
         raise ValueError(f"columns {table.column_names} where {schema.names} were declared")
     columns = []
     for field in schema:
@@ -30,19 +32,37 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 class TableWriter:
-    """Writes batches of one declared table to one Parquet file."""
+    """Writes batches of one declared table to one Parquet file.
+
+    The file's bytes follow from the rows alone: row groups do not depend on the batches, nor
+    dictionaries on how a column came to be.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Open the file; the parent folder must exist."""
         self.schema = schema
         self.rows = 0
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
 
     def write(self, table: pa.Table) -> None:
         """Append rows after checking them against the schema."""
         conformed = conform(table, self.schema)
-        self._writer.write_table(conformed.unify_dictionaries(), row_group_size=ROW_GROUP_ROWS)
+        self._waiting.append(conformed)
+        self._waiting_rows += conformed.num_rows
         self.rows += conformed.num_rows
+        if self._waiting_rows >= ROW_GROUP_ROWS:
+            self._write_groups(self._waiting_rows - self._waiting_rows % ROW_GROUP_ROWS)
+
+    def _write_groups(self, rows: int) -> None:
+        """Write so many of the waiting rows, in row groups that are full except for the last."""
+        waiting = pa.concat_tables(self._waiting)
+        for start in range(0, rows, ROW_GROUP_ROWS):
+            group = waiting.slice(start, min(ROW_GROUP_ROWS, rows - start))
+            self._writer.write_table(_plain(group), row_group_size=ROW_GROUP_ROWS)
+        self._waiting = [waiting.slice(rows)]
+        self._waiting_rows -= rows
 
     def __enter__(self) -> Self:
         """Enter."""
@@ -54,8 +74,24 @@ class TableWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file."""
-        self._writer.close()
+        """Write the rows that wait, unless the work failed, and close the file."""
+        try:
+            if error is None and self._waiting_rows:
+                self._write_groups(self._waiting_rows)
+        finally:
+            self._writer.close()
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The same rows in one chunk a column, each dictionary in the order of first appearance."""
+    columns = []
+    for field in table.schema:
+        column = table.column(field.name)
+        if pa.types.is_dictionary(field.type):
+            columns.append(column.cast(field.type.value_type).combine_chunks().dictionary_encode())
+        else:
+            columns.append(column.combine_chunks())
+    return pa.table(columns, schema=table.schema)
 
 
 def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> int:
@@ -73,19 +109,32 @@ def write_batches(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> 
 
 def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file; raises `Damaged` when it is none."""
-    try:
+    with _naming_damage(path):
         return pq.read_table(path, columns=columns).unify_dictionaries()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise Damaged(f"{path}: not a readable Parquet file ({error})") from error
 
 
 def iterate_batches(
     path: Path, *, rows: int = ROW_GROUP_ROWS, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """The file's rows in order, at most ``rows`` at a time."""
-    with pq.ParquetFile(path) as file:
+    """The file's rows in order, at most ``rows`` at a time; raises `Damaged` as `read_table`."""
+    with _naming_damage(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Raise `Damaged` for a file that is missing or no Parquet; faults that may pass go through."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None) not in (None, errno.ENOENT):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise Damaged(
+            f"{path}: not a readable Parquet file ({reason}); "
+            "delete the artifact's folder and run again"
+        ) from error
 
 
 def count_rows(path: Path) -> int:

@@ -4,17 +4,18 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from strop import __version__
 from strop.cli.output import (
     FAILED,
-    INTERRUPTED,
     REFUSED,
     console,
     end_with_error,
     full_disk,
 )
+from strop.cli.signals import stoppable
 
 app = typer.Typer(
     name="strop",
@@ -150,14 +151,18 @@ _add_artifacts()
 
 def main() -> None:
     """Run the command line; every error that a person can mend is one line and exit code 2."""
-    try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        end_with_error(
-            "interrupted; the same command resumes from the last finished stage", code=INTERRUPTED
-        )
-    except Exception as error:
-        _end(error)
+    with stoppable():
+        try:
+            app(standalone_mode=False)
+        except click.exceptions.Abort as error:
+            raise KeyboardInterrupt from error
+        except click.exceptions.ClickException as error:
+            error.show()
+            raise SystemExit(REFUSED) from error
+        except click.exceptions.Exit as error:
+            raise SystemExit(error.exit_code) from error
+        except Exception as error:
+            _end(error)
 
 
 def _end(error: Exception) -> None:

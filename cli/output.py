@@ -6,12 +6,14 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+FAILED, REFUSED = 1, 2
+PIPED_WIDTH = 132
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console that never colours what is piped."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPED_WIDTH)
 
 
 def print_json(value: Any) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from strop.artifacts.refs import read
@@ -10,7 +11,7 @@ from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 
 SHOWN = ("nDCG@10", "MAP", "MRR@10")
-NAMES = {"first_stage": "first stage", "reranker": "alone", "fused": "fused"}
+NAMES = {"reranker": "alone", "fused": "fused"}
 
 
 def run_results(store: Store, run: str, champion: str) -> dict[str, Any]:
@@ -41,23 +42,22 @@ def results_grid(results: dict[str, Any]) -> Table:
     metrics = [name for name in SHOWN if any(row["metric"] == name for row in rows)]
     metrics = metrics or sorted({row["metric"] for row in rows})[:3]
     split, count = rows[0]["split"], rows[0]["n"]
-    table = Table(title=f"{results['run']}: {count:,} {split} queries", title_justify="left")
-    table.add_column("")
-    table.add_column("ranking")
+    table = Table(
+        title=f"{results['run']}: {count:,} {split} queries", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("", no_wrap=True)
     for metric in metrics:
         table.add_column(metric, justify="right")
-    table.add_column(f"Δ {metrics[0]} against the first stage", justify="right")
-    table.add_column("p", justify="right")
-    table.add_column("")
+    table.add_column(f"Δ {metrics[0]} to first stage", justify="right", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for number, ranking in dict.fromkeys((row["round"], row["ranking"]) for row in rows):
         chosen = {
             row["metric"]: row
             for row in rows
             if row["round"] == number and row["ranking"] == ranking
         }
-        table.add_row(
-            *_cells(number, ranking, chosen, metrics, results)
-        )
+        table.add_row(*_cells(number, ranking, chosen, metrics, results))
     return table
 
 
@@ -69,7 +69,9 @@ def _cells(
     results: dict[str, Any],
 ) -> list[str]:
     first = row_by_metric[metrics[0]]
-    name = f"round {number}" if number else ("" if ranking == "first_stage" else "untuned base")
+    name = "first stage"
+    if ranking != "first_stage":
+        name = f"{f'round {number}' if number else 'untuned base'}, {NAMES[ranking]}"
     values = [f"{row_by_metric[metric]['value']:.3f}" for metric in metrics]
     change, p_value = "", ""
     if first["difference"] is not None:
@@ -82,7 +84,7 @@ def _cells(
         and champion["round"] == number
         and champion["ranking"] == ranking
     )
-    return [name, NAMES[ranking], *values, change, p_value, "champion" if crowned else ""]
+    return [name, *values, change, p_value, "champion" if crowned else ""]
 
 
 def verdict_sentence(results: dict[str, Any]) -> str:

@@ -76,11 +76,12 @@ def _crowned(name: str, reranker: ArtifactRef, weight: float) -> dict[str, Any]:
 def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
     made = session.part(round_part(challenger))
     weight = fusion_weight(session.place(PROMOTE), made["ranking_dev"])
-    metrics = _gate_metrics(session, made["reranker"], weight)
+    tokens = session.part(PREPARE)["tokens"]
+    metrics = _gate_metrics(session, made["reranker"], tokens, weight)
     opponent = metrics
     if champion["reranker"]:
         reranker = ArtifactRef(**champion["reranker"])
-        opponent = _gate_metrics(session, reranker, float(champion["weight"]))
+        opponent = _champion_metrics(session, reranker, float(champion["weight"]))
     name = f"round {challenger}"
     decision = call(
         promote,
@@ -102,10 +103,19 @@ def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
     return reason
 
 
-def _gate_metrics(session: Session, reranker: ArtifactRef, weight: float) -> ArtifactRef:
+def _champion_metrics(session: Session, reranker: ArtifactRef, weight: float) -> ArtifactRef:
+    """The champion may come from another run, with a tokenizer of its own."""
+    dataset = session.part(PREPARE)["dataset"]
+    place, config = session.place(PROMOTE), session.config
+    tokens = call(tokenize, place, dataset, reranker, config.reranker)
+    return _gate_metrics(session, reranker, tokens, weight)
+
+
+def _gate_metrics(
+    session: Session, reranker: ArtifactRef, tokens: ArtifactRef, weight: float
+) -> ArtifactRef:
     config, place, shared = session.config, session.place(PROMOTE), session.part(PREPARE)
     dataset = shared["dataset"]
-    tokens = call(tokenize, place, dataset, reranker, config.reranker)
     ranking = call(
         rerank, place, dataset, shared["candidates"], tokens, reranker, config, "gate", weight
     )

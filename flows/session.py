@@ -12,6 +12,7 @@ from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.lost_runs import end_lost_runs, subflows_without_heartbeat
 from strop.pipeline.config import Config
 from strop.pipeline.threads import use_threads
 from strop.tasks.stage import Place
@@ -108,8 +109,10 @@ def hold(config: Config, store: Path) -> Iterator[Session]:
     use_threads(config.execution.threads)
     run = Run(opened, config.name)
     with run.lease() as lease:
+        end_lost_runs(opened.root, config.name)
         _held[key] = Session(config, run, lease)
         try:
-            yield _held[key]
+            with subflows_without_heartbeat():
+                yield _held[key]
         finally:
             del _held[key]

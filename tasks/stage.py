@@ -1,5 +1,6 @@
 """What all stages share: look the artifact up, compute it if it is not there, commit, publish."""
 
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,8 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.states import Completed
 
-from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
 from strop.artifacts.store import Attempt, Store
-from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.publishing import StageProgress, publish
 from strop.tasks.watching import watchers
@@ -24,7 +23,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Compute = Callable[[Attempt, Progress], dict[str, Any]]
 
 RETRIES = 2
-RETRY_SECONDS = (5, 30)
+RETRY_SECONDS = (2, 20)
+PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENETDOWN}
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,9 @@ class Place:
 
 
 def _worth_retrying(task: Any, task_run: Any, state: State[Any]) -> bool:
-    """Retry faults that may pass (a network file system, a lost device), never wrong input."""
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError | RuntimeError) and not isinstance(
-        error, InputError | StoreError | FileNotFoundError
-    )
+    """Retry faults that may pass, such as a network file system's; never wrong input."""
+    error = state.data
+    return isinstance(error, OSError) and error.errno in PASSING
 
 
 def _run_name() -> str:

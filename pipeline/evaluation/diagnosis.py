@@ -6,14 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.metrics import Judgements
-from strop.pipeline.evaluation.ranking import FloatArray, IntArray, encode, offsets_of
-
-BoolArray = NDArray[np.bool_]
+from strop.pipeline.evaluation.metrics import Judgements, is_positive
+from strop.pipeline.evaluation.ranking import BoolArray, FloatArray, IntArray, encode, offsets_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def diagnose(
     if len(scored) == 0:
         raise InputError(f"no candidate of split {judgements.split!r} has a score to diagnose")
     scores = scored["score"].to_numpy().astype(np.float64)
-    positive = _positives(scored, judgements)
+    positive = is_positive(scored, judgements)
     codes, _ = encode(scored["query_id"])
     numbers = _numbers(scores, positive, codes)
     rows = [
@@ -142,12 +139,6 @@ def _spread(scores: FloatArray, codes: IntArray) -> float:
     sizes = np.bincount(codes)
     means = np.bincount(codes, scores) / sizes
     return float(np.median(np.sqrt(np.bincount(codes, (scores - means[codes]) ** 2) / sizes)))
-
-
-def _positives(scored: pa.Table, judgements: Judgements) -> BoolArray:
-    pairs = zip(scored["query_id"].to_pylist(), scored["passage_id"].to_pylist(), strict=True)
-    grades = judgements.grades
-    return np.fromiter((grades[q].get(p, 0) > 0 for q, p in pairs), bool, len(scored))
 
 
 def _histogram(scores: FloatArray, positive: BoolArray, *, split: str, num_bins: int) -> pa.Table:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from strop.artifacts.schemas import LABEL, METRICS_PER_QUERY, METRICS_SUMMARY
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.ranking import RANK_COLUMNS, IntArray, encode, offsets_of
+from strop.pipeline.evaluation.ranking import RANK_COLUMNS, BoolArray, IntArray, encode, offsets_of
 from strop.pipeline.evaluation.significance import bootstrap_interval, cluster_codes
 from strop.pipeline.seeds import generator
 
@@ -106,6 +106,13 @@ def recall_ceiling(ranking: pa.Table, judgements: Judgements, *, depth: int) -> 
     """
     name = [f"R@{depth}"]
     return per_query_metrics(ranking, judgements, kind="first_stage", depth=depth, metrics=name)
+
+
+def is_positive(rows: pa.Table, judgements: Judgements) -> BoolArray:
+    """Which rows (``query_id``, ``passage_id``) are judged positives."""
+    pairs = zip(rows["query_id"].to_pylist(), rows["passage_id"].to_pylist(), strict=True)
+    grades = judgements.grades
+    return np.fromiter((grades.get(q, {}).get(p, 0) > 0 for q, p in pairs), bool, len(rows))
 
 
 def summarise(per_query: pa.Table, *, seed: int, samples: int = 2_000) -> pa.Table:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from strop.artifacts.schemas import RANKING
 from strop.pipeline.errors import InputError
 
+BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 

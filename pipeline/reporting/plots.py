@@ -104,18 +104,20 @@ def histogram_plot(histogram: pa.Table, *, title: str) -> str:
 
 
 def weight_plot(
-    curves: Mapping[str, Sequence[tuple[float, float]]], *, metric: str, split: str
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    chosen: Mapping[str, float],
+    *,
+    metric: str,
+    split: str,
 ) -> str:
-    """The metric by fusion weight, one line a label, the chosen weight of each marked.
-
-    The mark is the first best point, which is the weight that `choose_weight` takes.
-    """
+    """The metric by fusion weight, one line a label, the chosen weight of each marked."""
 
     def draw(axes: Axes) -> None:
         shades = np.linspace(0.35, 1, max(len(curves), 1))
-        for curve, shade in zip(curves.values(), shades, strict=True):
+        for (label, curve), shade in zip(curves.items(), shades, strict=True):
             weights, values = (np.array(side) for side in zip(*curve, strict=True))
-            colour, best = COLOURS["fused"], int(values.argmax())
+            colour = COLOURS["fused"]
+            best = int(np.abs(weights - chosen[label]).argmin())
             axes.plot(weights, values, color=colour, alpha=shade, linewidth=2)
             axes.plot(weights[best], values[best], "o", color=colour, alpha=shade, markersize=8)
         _label_ends(axes, {label: curve[-1] for label, curve in curves.items()})

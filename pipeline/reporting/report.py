@@ -191,11 +191,13 @@ def _decisions(data: ReportData) -> list[Block]:
 
 
 def _fusion(data: ReportData, *, pictures: bool) -> list[Block]:
-    curves = {
-        _round_title(round_): facts.weight_curve
+    drawn = {
+        _round_title(round_): facts
         for round_, facts in data.rounds.items()
-        if facts.weight_curve
+        if facts.weight_curve and facts.weight is not None
     }
+    curves = {title: facts.weight_curve for title, facts in drawn.items()}
+    chosen = {title: float(facts.weight or 0) for title, facts in drawn.items()}
     weights = [
         f"{_round_title(round_)} {facts.weight:g}"
         for round_, facts in data.rounds.items()
@@ -205,7 +207,7 @@ def _fusion(data: ReportData, *, pictures: bool) -> list[Block]:
     if weights:
         blocks.append(Paragraph(f"Weight of the reranker, chosen on dev: {', '.join(weights)}."))
     if curves and pictures:
-        svg = weight_plot(curves, metric=data.metric, split="dev")
+        svg = weight_plot(curves, chosen, metric=data.metric, split="dev")
         caption = (
             "Fused score = weight · z(reranker) + (1 − weight) · z(first stage); the dots are the"
             " best weights."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from strop.pipeline.config import Training
 from strop.pipeline.progress import Progress
@@ -105,6 +105,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             train_dataset=GroupPositions(len(collator.groups)),
             callbacks=[StepProgress(progress, self.steps)],
         )
+        self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)

@@ -67,20 +67,33 @@ def test_candidates_beyond_the_depth_do_not_move_the_z_scores(tables):
     assert fuse(build_ranking(far, scores, 3), 0.5)["fused_score"].to_pylist() == [*short, None]
 
 
-def test_the_chosen_weight_is_the_smallest_of_the_best(tables):
-    # The positive b is second in the first stage and first for the reranker: any weight above
-    # one half puts it first, so 0.6 is the smallest best one of the grid.
+def test_a_reranker_that_alone_is_right_gets_all_the_weight(tables):
     found = tables.candidates({"q1": ["a", "b"]})
     ranking = build_ranking(found, np.array([0.0, 1.0]), 2)
     choice = choose_weight(ranking, tables.judgements({"q1": {"b": 1}}))
-    assert choice.weight == 0.6
+    assert choice.weight == 1.0
     assert [weight for weight, _ in choice.curve] == [i / 10 for i in range(11)]
     assert choice.curve[0][1] == pytest.approx(1 / np.log2(3))
     assert choice.curve[10][1] == 1.0
 
 
-def test_a_reranker_that_adds_nothing_gets_no_weight(tables):
-    ranking = build_ranking(tables.candidates({"q1": ["a", "b"]}), np.array([1.0, 0.0]), 2)
+def test_two_equally_good_scores_share_the_weight(tables):
+    # q1 is decided by the first stage alone, q2, in the same way, by the reranker alone.
+    found = tables.candidates({"q1": ["a", "b"], "q2": ["a", "b"]}, scores=[2.0, 1.0, 5.0, 5.0])
+    ranking = build_ranking(found, np.array([7.0, 7.0, 2.0, 1.0]), 2)
+    judged = tables.judgements({"q1": {"a": 1}, "q2": {"a": 1}})
+    assert choose_weight(ranking, judged).weight == 0.5
+
+
+def test_queries_whose_positive_was_not_scored_do_not_decide(tables):
+    found = tables.candidates({"q1": ["a", "b"], "q2": ["a", "b"]})
+    ranking = build_ranking(found, np.array([0.0, 1.0, 0.0, 1.0]), 2)
+    judged = tables.judgements({"q1": {"b": 1}, "q2": {"z": 1}})
+    assert choose_weight(ranking, judged).weight == 1.0
+
+
+def test_a_reranker_that_is_wrong_gets_no_weight(tables):
+    ranking = build_ranking(tables.candidates({"q1": ["a", "b"]}), np.array([0.0, 1.0]), 2)
     assert choose_weight(ranking, tables.judgements({"q1": {"a": 1}})).weight == 0.0
 
 
