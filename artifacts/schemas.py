@@ -47,10 +47,10 @@ SELECTION = _nullable(
 NEGATIVE = pa.struct(
     [
         pa.field("passage_id", pa.string(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
+        pa.field("score", pa.float32()),
         pa.field("rank", pa.int32(), nullable=False),
         pa.field("sampler", pa.string(), nullable=False),
-        pa.field("hardness", pa.float32(), nullable=False),
+        pa.field("hardness", pa.float32()),
     ]
 )
 NEGATIVES = _schema(
@@ -60,12 +60,16 @@ NEGATIVES = _schema(
     group_size=pa.int32(),
     weight=pa.float32(),
 )
-SUSPECTS = _schema(
-    query_id=ID,
-    passage_id=ID,
-    score=pa.float32(),
-    positive_score=pa.float32(),
-    rule=LABEL,
+SUSPECTS = _nullable(
+    _schema(
+        query_id=ID,
+        passage_id=ID,
+        score=pa.float32(),
+        first_stage_score=pa.float32(),
+        positive_score=pa.float32(),
+        rule=LABEL,
+    ),
+    "score",
 )
 TRAIN_LOG = _schema(
     step=pa.int32(),

@@ -217,7 +217,7 @@ class Store:
         """The folder that holds an artifact's files."""
         manifest = item if isinstance(item, Manifest) else self.manifest(item)
         folder = self._object(manifest.kind, manifest.id)
-        if Path(manifest.attempt).name != manifest.attempt or manifest.attempt == "..":
+        if manifest.attempt in ("", "..") or Path(manifest.attempt).name != manifest.attempt:
             raise Damaged(f"{folder}: attempt {manifest.attempt!r} leaves the artifact's folder")
         return folder / manifest.attempt
 

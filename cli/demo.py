@@ -47,23 +47,26 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
         dataset=dataset,
         seed=seed,
         rounds=3,
-        bi_encoder=BiEncoder(max_tokens=128),
+        bi_encoder=BiEncoder(max_tokens=64),
         first_stage=FirstStage(depth=100),
-        reranker=Reranker(max_tokens=64, max_query_tokens=32, batch_tokens=2048),
+        reranker=Reranker(max_tokens=64, max_query_tokens=20, batch_tokens=2048),
         mining=Mining(
-            pool_size=16 if small else 60,
-            group_size=6,
+            pool_size=4 if small else 12,
+            window_size=20 if small else 100,
+            group_size=6 if small else 8,
             queries_per_round=16 if small else 400,
-            sampler="uniform",
-            margin=0.0,
+            hard_share=0.45,
+            margin=-3.0,
+            first_stage_margin=-0.15,
         ),
         training=Training(
             learning_rate=1e-4,
             schedule="linear",
-            warmup_share=0.03,
+            warmup_share=0.06,
             groups_per_step=1,
             dropout=0.0,
             micro_batch_tokens=1024,
+            frozen_layers=2,
         ),
         evaluation=Evaluation(depth=4 if small else 10),
         decision=Decision(min_gate_queries=20),
@@ -72,7 +75,7 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
 
 INTRODUCTION = """[bold]strop demo[/]: a docstring's first sentence is the query, the rest of the \
 docstring the passage to find.
-[dim]Bi-encoder and reranker base: MiniLM-L6, bundled. Groups of 1:5 and pairs of 64 tokens, so \
+[dim]Bi-encoder and reranker base: MiniLM-L6, bundled. Groups of 1:7 and pairs of 64 tokens, so \
 that it fits two CPU cores; the default is 1:15 and 256.[/]"""
 
 NEXT = """
@@ -81,5 +84,5 @@ Try next:
   strop ui                           the flow runs, their logs and artifacts in the Prefect UI
   strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
 
-SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 250, "test": 620}
+SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 400, "test": 620}
 SMALL_SIZES = {"passages": 300, "train": 60, "dev": 20, "gate": 20, "test": 30}

@@ -153,7 +153,7 @@ def main() -> None:
     """Run the command line; every error that a person can mend is one line and exit code 2."""
     with stoppable():
         try:
-            app(standalone_mode=False)
+            code = app(standalone_mode=False)
         except click.exceptions.Abort as error:
             raise KeyboardInterrupt from error
         except click.exceptions.ClickException as error:
@@ -163,6 +163,7 @@ def main() -> None:
             raise SystemExit(error.exit_code) from error
         except Exception as error:
             _end(error)
+    sys.exit(code)
 
 
 def _end(error: Exception) -> None:

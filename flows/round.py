@@ -8,6 +8,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.flows.prepare import prepare
 from strop.flows.session import PREPARE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.tasks.decide import accept, verdict
 from strop.tasks.measure import diagnose, evaluate
 from strop.tasks.mine import list_negatives, list_suspects, select_candidates
@@ -29,6 +30,11 @@ def one_round(config: Config, number: int, store: Path) -> bool:
 @flow(name="manual round", flow_run_name="{config.name} round {number} by hand")
 def manual_round(config: Config, number: int, store: Path = Path(".strop")) -> bool:
     """One round by hand: all earlier rounds of the run must exist; returns whether accepted."""
+    if number > config.rounds:
+        raise InputError(
+            f"--round {number}: the config has rounds = {config.rounds}; the learning rate's "
+            "course and the curriculum end there"
+        )
     with hold(config, store) as session:
         for earlier in range(1, number):
             session.part(round_part(earlier))

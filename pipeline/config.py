@@ -65,7 +65,10 @@ class Mining(Section):
     """How hard negatives are chosen from the candidates."""
 
     pool_size: int = Field(default=50, ge=1, le=10_000)
-    """Candidates of a training query that the last reranker scores."""
+    """Candidates of a training query that the last reranker scores and mines."""
+    window_size: int = Field(default=100, ge=1, le=10_000)
+    """Candidates of a training query that may become negatives. Those past the pool are not
+    scored and cost no forward pass; where the first stage mines, all of them are the pool."""
     min_rank: int = Field(default=1, ge=1)
     """First first-stage rank of the pool."""
     group_size: int = Field(default=16, ge=2, le=1024)
@@ -115,6 +118,8 @@ class Training(Section):
     graph_tokens: int = Field(default=65_536, ge=64)
     """Tokens whose graphs are kept for one backward pass; bounds the memory of training. A group
     is never divided."""
+    frozen_layers: int = Field(default=0, ge=0, le=1000)
+    """Lowest layers that stay as they are, together with the embeddings; 0 trains everything."""
     start: Literal["last_round", "base"] = "last_round"
     """The weights that a round starts from."""
 
@@ -126,6 +131,18 @@ class Evaluation(Section):
     """Metrics by their ir-measures names; the first one decides."""
     depth: int = Field(default=50, ge=1, le=10_000)
     """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from strop.pipeline.evaluation.metrics import parse_metric
+
+        if not value:
+            raise ValueError("is empty, expected ir-measures names such as nDCG@10")
+        for name in value:
+            parse_metric(name)
+        return value
+
     bootstrap_samples: int = Field(default=10_000, ge=100, le=1_000_000)
     """Resamples behind every confidence interval and p-value."""
 
@@ -183,21 +200,26 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.mining.min_rank + self.mining.pool_size - 1 > self.first_stage.depth:
+        mining, last = self.mining, self.mining.min_rank + self.mining.window_size - 1
+        if last > self.first_stage.depth:
             raise ValueError(
-                f"mining.min_rank + mining.pool_size - 1 = "
-                f"{self.mining.min_rank + self.mining.pool_size - 1} reaches past "
+                f"mining.min_rank + mining.window_size - 1 = {last} reaches past "
                 f"first_stage.depth = {self.first_stage.depth}"
+            )
+        if mining.pool_size > mining.window_size:
+            raise ValueError(
+                f"mining.pool_size = {mining.pool_size} is larger than "
+                f"mining.window_size = {mining.window_size}"
+            )
+        if mining.group_size - 1 > mining.window_size:
+            raise ValueError(
+                f"mining.group_size = {mining.group_size} needs more negatives than "
+                f"mining.window_size = {mining.window_size} holds"
             )
         if self.evaluation.depth > self.first_stage.depth:
             raise ValueError(
                 f"evaluation.depth = {self.evaluation.depth} reaches past "
                 f"first_stage.depth = {self.first_stage.depth}"
-            )
-        if self.mining.group_size - 1 > self.mining.pool_size:
-            raise ValueError(
-                f"mining.group_size = {self.mining.group_size} needs more negatives than "
-                f"mining.pool_size = {self.mining.pool_size} holds"
             )
         if self.reranker.max_query_tokens > self.reranker.max_tokens - 8:
             raise ValueError(

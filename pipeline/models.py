@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from strop.pipeline.config import BUNDLED
 from strop.pipeline.errors import InputError
@@ -34,6 +35,18 @@ def resolve_model(name: str) -> ModelFolder:
             "save the model with safe_serialization"
         )
     return ModelFolder(name, path, _fingerprint(path))
+
+
+def check_vocabulary(tokenizer: Any, what: str) -> None:
+    """Raise `InputError` for a tokenizer without words.
+
+    transformers makes one up, of special tokens only, for a folder that lacks its files.
+    """
+    special = getattr(tokenizer, "all_special_ids", None)
+    if special is not None and len(tokenizer) <= len(set(special)):
+        raise InputError(
+            f"{what}: its tokenizer has no words; the folder needs tokenizer.json or its like"
+        )
 
 
 def _model_path(name: str) -> Path:

@@ -24,7 +24,7 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
             folder.path, config.base, seed=seed, trust_remote_code=config.trust_remote_code
         )
         reranker.check_positions(loaded, config.base, config.max_tokens)
-        card = f"# Untuned reranker\n\n`{config.base}` before its first round.\n"
+        card = f"# Untuned reranker\n\nstrop artifact `model {base.id}` before its first round.\n"
         reranker.save_reranker(loaded, attempt.folder, max_tokens=config.max_tokens, card=card)
         return {"base": config.base, "fresh_head": fresh, "parameters": loaded.num_parameters}
 

@@ -13,7 +13,7 @@ from strop.pipeline.mining import negatives as derived
 from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.selection import Round, pool_with_positives, select
 from strop.pipeline.progress import Progress
-from strop.tasks.score import pool_of_round, pool_parameters
+from strop.tasks.score import pool_parameters, window_of_round
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Optional = ArtifactRef | None
@@ -48,7 +48,7 @@ def select_candidates(
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         rows = pool_with_positives(
-            pool_of_round(store, dataset, candidates, config, number),
+            window_of_round(store, dataset, candidates, config, number),
             store.table(candidates, "positives"),
             store.table(scores, "scores") if scores else None,
         )

@@ -7,16 +7,16 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import SCORES
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
-from strop.pipeline.mining.pool import pairs_to_score, pool_rows, round_queries
+from strop.pipeline.mining.pool import pairs_to_score, pool_rows, round_queries, window_rows
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
-def pool_of_round(
+def window_of_round(
     store: Store, dataset: ArtifactRef, candidates: ArtifactRef, config: Config, number: int
 ) -> Any:
-    """The candidates that round ``number`` mines from."""
+    """The candidates that round ``number`` may take negatives from."""
     chosen = round_queries(
         store.table(dataset, "queries"),
         store.table(dataset, "qrels"),
@@ -24,7 +24,7 @@ def pool_of_round(
         limit=config.mining.queries_per_round,
         seed=config.seed,
     )
-    return pool_rows(store.table(candidates, "candidates"), chosen, config.mining)
+    return window_rows(store.table(candidates, "candidates"), chosen, config.mining)
 
 
 def pool_parameters(config: Config, number: int) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def score(
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
-        pool = pool_of_round(store, dataset, candidates, config, number)
+        window = window_of_round(store, dataset, candidates, config, number)
+        pool = pool_rows(window, config.mining)
         pairs = pairs_to_score(pool, store.table(dataset, "qrels"))
         shards = score_pairs(
             store, reranker, tokens, pairs, config=config.reranker, progress=progress

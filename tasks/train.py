@@ -48,9 +48,8 @@ def train(
         )
         summary: dict[str, Any] = training.training_summary(trained.log)
         card = model_card(
-            title=f"{config.name}, round {number}",
             version=__version__,
-            base=config.reranker.base,
+            parent=f"{reranker.kind} {reranker.id}",
             round=number,
             rounds=config.rounds,
             queries=table.num_rows,

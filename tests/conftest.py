@@ -3,8 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.world import tiny_beir, tiny_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny matrices gain nothing from threads, and on a busy machine they wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

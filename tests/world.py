@@ -3,8 +3,10 @@
 import json
 from itertools import product
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
+import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -16,11 +18,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from strop.pipeline.scoring.scorer import PairSource
+from strop.pipeline.scoring.tokens import TokenTable, tokenize
+
 WORDS = ["".join(parts) for parts in product("bdfgklmnprstvz", "aeiou", ["lo", "mi", "nu", "ra"])]
 """280 made-up words, each one token of the tiny models; a trailing letter makes it two."""
 COMMON, RARE = WORDS[:60], WORDS[60:]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-PIECES = [*"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+PIECES = [*ascii_lowercase, *(f"##{letter}" for letter in ascii_lowercase)]
 
 
 def tiny_model(folder: Path, *, seed: int = 0, one_logit: bool | None = None) -> Path:
@@ -38,6 +43,7 @@ def tiny_model(folder: Path, *, seed: int = 0, one_logit: bool | None = None) ->
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,
+        initializer_range=0.1,
         num_labels={None: 2, True: 1, False: 3}[one_logit],
     )
     with torch.random.fork_rng():
@@ -93,6 +99,17 @@ def roberta_tokenizer() -> PreTrainedTokenizerFast:
         sep_token="</s>",
         model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def pair_source(
+    tokenizer: object, queries: dict[str, str], passages: dict[str, str], *, limit: int = 128
+) -> PairSource:
+    """The cached tokens of texts by id."""
+    tables = [
+        tokenize(tokenizer, pa.chunked_array([list(texts)]), list(texts.values()), limit)
+        for texts in (queries, passages)
+    ]
+    return PairSource(*map(TokenTable, tables))
 
 
 def tiny_beir(

@@ -1,6 +1,7 @@
 """Reads a folder in BEIR layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from strop.pipeline.errors import InputError
 
 SPLITS = ("train", "dev", "gate", "test")
 BATCH_ROWS = 8192
+GRADE = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Judgement:
     passage_id: str
     grade: int
     split: str
+    line: int
 
 
 def beir_files(folder: Path) -> dict[str, Path]:
@@ -123,7 +126,7 @@ def read_qrels(
             )  # fmt: skip
         elif grade is not None and known:
             seen.add((query_id, passage_id))
-            judgements.append(Judgement(query_id, passage_id, grade, split))
+            judgements.append(Judgement(query_id, passage_id, grade, split, line))
     return judgements
 
 
@@ -154,13 +157,22 @@ def _text_field(
     may_be_empty: bool = False,
 ) -> str | None:
     value = record.get(key)
-    if isinstance(value, str) and (may_be_empty or value.strip()):
+    if isinstance(value, str) and (may_be_empty or value.strip()) and _is_unicode(value):
         return value
     if key == "_id" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     found = "is missing" if key not in record else f"is {value!r}"
     defects.add(f"bad {key}", f"{path} line {line}: field {key!r} {found}, expected a text")
     return None
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON's escapes can spell half a surrogate pair, which no UTF-8 file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _optional_title(record: dict[str, Any], path: Path, line: int, defects: Defects) -> str | None:
@@ -190,7 +202,7 @@ def _corpus_table(rows: list[tuple[str, str, str]]) -> pa.Table:
 
 
 def _tab_lines(path: Path, defects: Defects) -> Iterator[tuple[int, list[str]]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for number, raw in enumerate(file, 1):
             fields = raw.rstrip("\r\n").split("\t")
             if number == 1 and fields[-1].strip() == "score":
@@ -208,11 +220,10 @@ def _tab_lines(path: Path, defects: Defects) -> Iterator[tuple[int, list[str]]]:
 
 
 def _grade(text: str, path: Path, line: int, defects: Defects) -> int | None:
-    try:
+    if GRADE.fullmatch(text.strip()):
         return int(text)
-    except ValueError:
-        defects.add("bad grade", f"{path} line {line}: score {text!r}, expected a whole number")
-        return None
+    defects.add("bad grade", f"{path} line {line}: score {text!r}, expected a whole number")
+    return None
 
 
 def _known(

@@ -46,7 +46,7 @@ def import_beir(
     for name, path in files.items():
         if name.startswith("qrels/"):
             judgements += read_qrels(path, path.stem, defects, queries=queries, passages=passages)
-    splits = split_by_query(judgements, defects)
+    splits = split_by_query(judgements, defects, folder=folder / "qrels")
     defects.raise_if_any()
     groups = {query: queries[query][1] for query in splits}
     splits = cut_missing_splits(splits, groups, rule)

@@ -27,7 +27,7 @@ from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.seeds import generator
 
 STANDARD_LIBRARY = "python"
-PASSAGE_WORDS = 70
+PASSAGE_WORDS = 50
 MIN_PASSAGE_WORDS = 15
 MIN_QUERY_WORDS = 5
 MAX_QUERY_WORDS = 30

@@ -1,6 +1,7 @@
 """Splits of the queries: as given, with dev cut from train and gate from dev where they lack."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,9 @@ class SplitRule:
     seed: int = 1
 
 
-def split_by_query(judgements: list[Judgement], defects: Defects) -> dict[str, str]:
+def split_by_query(
+    judgements: list[Judgement], defects: Defects, *, folder: Path
+) -> dict[str, str]:
     """Each judged query's split; a query that is judged in two splits is a defect."""
     splits: dict[str, str] = {}
     for judgement in judgements:
@@ -26,8 +29,9 @@ def split_by_query(judgements: list[Judgement], defects: Defects) -> dict[str, s
         if first != judgement.split:
             defects.add(
                 "query in two splits",
-                f"qrels/{judgement.split}.tsv: query {judgement.query_id!r} is also in "
-                f"qrels/{first}.tsv; a query belongs to one split",
+                f"{folder / judgement.split}.tsv line {judgement.line}: query "
+                f"{judgement.query_id!r} is also in {first}.tsv; a query belongs to one split, "
+                "remove it from one",
             )
     return splits
 
@@ -59,7 +63,7 @@ def _cut(
     sizes = _group_sizes(queries, group_by_query)
     taken = 0
     for position in np.asarray(order):
-        if taken >= wanted:
+        if taken >= wanted or len(chosen) == len(groups) - 1:
             break
         chosen.add(groups[position])
         taken += sizes[groups[position]]

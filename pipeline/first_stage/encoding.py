@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.errors import InputError
-from strop.pipeline.models import ModelFolder
+from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.progress import SILENT, Progress
 
 BLOCK = 256
@@ -36,9 +37,10 @@ class Encoder:
                 trust_remote_code=False,
                 local_files_only=True,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"bi-encoder {folder.name!r}: cannot be loaded ({reason})") from error
+        check_vocabulary(self._model.tokenizer, f"bi-encoder {folder.name!r}")
         self._model.max_seq_length = min(config.max_tokens, self._model.max_seq_length or 10**9)
         self._batch_size = max(1, config.batch_tokens // self._model.max_seq_length)
         self._normalize = self._model.similarity_fn_name in (None, "cosine")
@@ -49,14 +51,17 @@ class Encoder:
         return int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], *, prompt: str, progress: Progress = SILENT) -> Vectors:
-        """One float32 vector a text, with ``prompt`` put before it; shape (texts, dimension)."""
-        prompted = [prompt + text for text in texts]
-        order = np.argsort([-len(text) for text in prompted], kind="stable")
-        found = np.zeros((len(prompted), self.dimension), np.float32)
+        """One float32 vector a text, with ``prompt`` put before it; shape (texts, dimension).
+
+        The prompt stands in for any default prompt of the model, also where it is empty.
+        """
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        found = np.zeros((len(texts), self.dimension), np.float32)
         for start in range(0, len(order), BLOCK):
             rows = order[start : start + BLOCK]
             found[rows] = self._model.encode(
-                [prompted[row] for row in rows],
+                [texts[row] for row in rows],
+                prompt=prompt,
                 batch_size=self._batch_size,
                 normalize_embeddings=self._normalize,
                 show_progress_bar=False,

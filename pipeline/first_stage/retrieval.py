@@ -70,7 +70,7 @@ def positive_scores(
 
 def recall_ceiling(candidates: pa.Table, qrels: pa.Table) -> dict[str, float]:
     """By split, the share of judged positives that are among the candidates."""
-    positives = qrels.filter(pc.greater(qrels["grade"], 0))
+    positives = qrels.filter(pc.greater(qrels["grade"], 0)).unify_dictionaries()
     found = positives.join(
         candidates.select(["query_id", "passage_id", "rank"]),
         keys=["query_id", "passage_id"],

@@ -13,8 +13,8 @@ from strop.pipeline.ragged import offsets_from_lengths
 def negatives(selection: pa.Table, queries: pa.Table) -> pa.Table:
     """One row a query: its positives, its negatives with the hardest first, and its weight.
 
-    ``hardness`` is the negative's mining score minus the mean of the positives'. Queries without
-    any negative are left out.
+    ``hardness`` is the negative's mining score minus the mean of the positives'; both are null
+    for one that was not scored, and these come last. Queries without any negative are left out.
     """
     chosen = selection.filter(pc.equal(selection["decision"], "negative"))
     chosen = chosen.sort_by([("query_id", "ascending"), ("mining_score", "descending")])
@@ -30,7 +30,7 @@ def negatives(selection: pa.Table, queries: pa.Table) -> pa.Table:
             chosen["mining_score"].combine_chunks(),
             chosen["rank"].combine_chunks(),
             chosen["sampler"].cast(pa.string()).combine_chunks(),
-            pa.array((chosen["mining_score"].to_numpy() - means[codes]).astype(np.float32)),
+            _float32(chosen["mining_score"].to_numpy() - means[codes]),
         ],
         fields=list(NEGATIVE),
     )
@@ -60,6 +60,7 @@ def suspects(selection: pa.Table) -> pa.Table:
             "query_id": chosen["query_id"],
             "passage_id": chosen["passage_id"],
             "score": chosen["mining_score"],
+            "first_stage_score": chosen["first_stage_score"],
             "positive_score": pa.array(means.astype(np.float32)),
             "rule": chosen["rule"],
         },
@@ -85,6 +86,10 @@ def mining_summary(selection: pa.Table, group_size: int) -> dict[str, Any]:
         "queries_without_negatives": int((counts == 0).sum()),
         "rows": {item["values"]: item["counts"] for item in rules},
     }
+
+
+def _float32(values: Any) -> pa.Array:
+    return pa.array(values.astype(np.float32), mask=np.isnan(values))
 
 
 def _count(selection: pa.Table, decision: str) -> int:

@@ -31,15 +31,25 @@ def round_queries(
     return eligible.take(pa.array(np.sort(order[places])))
 
 
-def pool_rows(candidates: pa.Table, query_ids: pa.Array, config: Mining) -> pa.Table:
-    """The candidates of some queries within the configured ranks."""
-    last = config.min_rank + config.pool_size - 1
-    within = pc.and_(
-        pc.greater_equal(candidates["rank"], config.min_rank),
-        pc.less_equal(candidates["rank"], last),
+def window_rows(candidates: pa.Table, query_ids: pa.Array, config: Mining) -> pa.Table:
+    """The candidates of some queries within the ranks that negatives may come from."""
+    return _ranks(
+        candidates.filter(pc.is_in(candidates["query_id"], value_set=query_ids)),
+        config.min_rank,
+        config.window_size,
     )
-    mine = pc.is_in(candidates["query_id"], value_set=query_ids)
-    return candidates.filter(pc.and_(mine, within))
+
+
+def pool_rows(window: pa.Table, config: Mining) -> pa.Table:
+    """The rows of a window that the reranker scores."""
+    return _ranks(window, config.min_rank, config.pool_size)
+
+
+def _ranks(rows: pa.Table, first: int, count: int) -> pa.Table:
+    within = pc.and_(
+        pc.greater_equal(rows["rank"], first), pc.less_equal(rows["rank"], first + count - 1)
+    )
+    return rows.filter(within)
 
 
 def pairs_to_score(pool: pa.Table, qrels: pa.Table) -> pa.Table:

@@ -12,7 +12,11 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class Draw:
-    """What a sampler needs: scores of the allowed candidates, how many to take, randomness."""
+    """What a sampler needs: scores of the allowed candidates, how many to take, randomness.
+
+    Candidates come in first-stage order; one that was not scored (NaN) counts as easier than all
+    that were.
+    """
 
     scores: Floats
     count: int
@@ -50,5 +54,8 @@ SAMPLERS: dict[str, Callable[[Draw], tuple[Ints, list[str]]]] = {
 
 
 def hard_share_of_round(hard_share: float, round_number: int, rounds: int) -> float:
-    """The curriculum: the share grows in equal steps to ``hard_share`` in the last round."""
-    return hard_share * min(round_number, rounds) / rounds
+    """The curriculum: the share grows in equal steps from 0 to ``hard_share`` in the last round.
+
+    A run of one round has no time to be easy, and takes the whole share at once.
+    """
+    return hard_share * (min(round_number, rounds) - 1) / (rounds - 1) if rounds > 1 else hard_share

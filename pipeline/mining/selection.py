@@ -30,33 +30,49 @@ class Round:
 
 
 def select(rows: pa.Table, text_keys: Ints, config: Mining, this: Round) -> pa.Table:
-    """Decide on every row of the pool.
+    """Decide on every row of the window.
 
-    ``rows`` has query_id, passage_id, rank (null outside the pool), first_stage_score,
-    reranker_score (null when the first stage mines) and ``positive``, sorted by query; text_keys
-    is parallel to it. Decisions are ``positive``, ``suspect``, ``skipped`` and ``negative``.
+    ``rows`` has query_id, passage_id, rank (null for positives outside the window),
+    first_stage_score, reranker_score (null where the reranker did not score) and ``positive``,
+    sorted by query; text_keys is parallel to it. Decisions are ``positive``, ``suspect``,
+    ``skipped`` and ``negative``.
     """
     codes, query_ids = _query_codes(rows)
     positive = rows["positive"].to_numpy()
+    first_stage, scored = _numbers(rows["first_stage_score"]), _scored(rows)
     score = mining_score(
-        codes,
-        _numbers(rows["first_stage_score"]),
-        None if rows["reranker_score"].null_count else _numbers(rows["reranker_score"]),
+        codes[scored],
+        first_stage[scored],
+        _numbers_or_none(rows["reranker_score"].filter(pa.array(scored))),
         weight=this.weight,
         margin=config.margin * this.temperature,
         first_stage_margin=config.first_stage_margin,
     )
-    reference = positive_reference(
-        codes, score.values, positive, len(query_ids), config.positive_reference
-    )
+    values = np.full(len(codes), np.nan)
+    values[scored] = score.values
     labels = _Labels(len(codes))
     labels.set(positive, "positive", "judged")
     labels.set(repeats_a_positive(codes, text_keys, positive), "skipped", "duplicate_of_positive")
-    guarded = above_margin(score.values, reference[codes], score.margin)
     if config.suspects == "drop":
-        labels.set(guarded, "suspect", "above_margin")
-    _sample(labels, codes, query_ids, score.values, config, this)
-    return _table(rows, score.values, labels)
+        reference = _reference(codes, values, positive, len(query_ids), config)
+        labels.set(above_margin(values, reference, score.margin), "suspect", "above_margin")
+        reference = _reference(codes, first_stage, positive, len(query_ids), config)
+        guarded = ~scored & above_margin(first_stage, reference, config.first_stage_margin)
+        labels.set(guarded, "suspect", "above_first_stage_margin")
+    _sample(labels, codes, query_ids, values, config, this)
+    return _table(rows, values, labels)
+
+
+def _scored(rows: pa.Table) -> Any:
+    """Which rows the mining model scored: all of them where the first stage mines."""
+    scores = rows["reranker_score"]
+    if scores.null_count == len(scores):
+        return np.ones(len(scores), bool)
+    return scores.is_valid().to_numpy()
+
+
+def _reference(codes: Ints, scores: Any, positive: Any, count: int, config: Mining) -> Any:
+    return positive_reference(codes, scores, positive, count, config.positive_reference)[codes]
 
 
 class _Labels:
@@ -108,6 +124,13 @@ def _numbers(column: pa.ChunkedArray) -> Any:
     return column.to_numpy().astype(np.float64)
 
 
+def _numbers_or_none(column: pa.ChunkedArray) -> Any:
+    if column.null_count == len(column):
+        return None
+    assert not column.null_count, "some rows of the pool were not scored"
+    return _numbers(column)
+
+
 def _table(rows: pa.Table, scores: Any, labels: _Labels) -> pa.Table:
     return pa.table(
         {
@@ -116,7 +139,7 @@ def _table(rows: pa.Table, scores: Any, labels: _Labels) -> pa.Table:
             "rank": rows["rank"],
             "first_stage_score": rows["first_stage_score"],
             "reranker_score": rows["reranker_score"],
-            "mining_score": pa.array(scores.astype(np.float32)),
+            "mining_score": pa.array(scores.astype(np.float32), mask=np.isnan(scores)),
             "decision": pa.array(labels.decision, pa.string()).dictionary_encode(),
             "rule": pa.array(labels.rule, pa.string()).dictionary_encode(),
             "sampler": pa.array(labels.sampler, pa.string()).dictionary_encode(),

@@ -69,15 +69,24 @@ def _probe(tokenizer: Any, query: str, passage: str, limits: PairLimits) -> Pair
     after = _find(ids, second, middle)
     end = after + len(second)
     types = pair.get("token_type_ids")
-    places = (0, start, middle, after, end)
     return PairTemplate(
         prefix=tuple(ids[:start]),
         middle=tuple(ids[middle:after]),
         suffix=tuple(ids[end:]),
-        types=tuple(types[min(place, len(ids) - 1)] for place in places) if types else None,
+        types=_part_types(types, (0, start, middle, after, end)) if types else None,
         pad=int(tokenizer.pad_token_id or 0),
         limits=limits,
     )
+
+
+def _part_types(types: list[int], starts: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+    """The one token type of each part; an empty part has none, so any will do."""
+    ends = (*starts[1:], len(types))
+    parts = [types[start:end] or [0] for start, end in zip(starts, ends, strict=True)]
+    if any(len(set(part)) > 1 for part in parts):
+        raise InputError("the tokenizer mixes token types within one part of a pair")
+    prefix, query, middle, passage, suffix = (part[0] for part in parts)
+    return prefix, query, middle, passage, suffix
 
 
 def _find(ids: list[int], part: list[int], start: int) -> int:

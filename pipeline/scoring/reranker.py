@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.pipeline.errors import InputError
+from strop.pipeline.models import check_vocabulary
 from strop.pipeline.seeds import derived_seed
 
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -46,9 +48,10 @@ def initialise(
             dtype=torch.float32,
         )
         tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"reranker base {name!r}: cannot be loaded ({reason})") from error
+    check_vocabulary(tokenizer, f"reranker base {name!r}")
     fresh = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
     return LoadedReranker(model.eval(), tokenizer), fresh
 
@@ -80,8 +83,19 @@ def save_reranker(reranker: LoadedReranker, folder: Path, *, max_tokens: int, ca
 
 def check_positions(reranker: LoadedReranker, name: str, max_tokens: int) -> None:
     """Raise `InputError` when pairs may be longer than the model's position embeddings."""
-    limit = getattr(reranker.model.config, "max_position_embeddings", None)
+    limit = _positions(reranker.model)
     if limit is not None and max_tokens > limit:
         raise InputError(
             f"reranker.max_tokens = {max_tokens}: base {name!r} reads at most {limit} tokens"
         )
+
+
+def _positions(model: Any) -> int | None:
+    """The longest input in tokens; RoBERTa's family counts positions from after the padding's."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            return module.num_embeddings - (
+                0 if module.padding_idx is None else module.padding_idx + 1
+            )
+    limit: int | None = getattr(model.config, "max_position_embeddings", None)
+    return limit

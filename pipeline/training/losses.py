@@ -23,7 +23,7 @@ def group_softmax(
     num_groups = len(positive_members)
     highest = torch.full((num_groups,), -torch.inf, dtype=scaled.dtype, device=scaled.device)
     highest = highest.scatter_reduce(0, group_of_member, scaled.detach(), reduce="amax")
-    shifted = (scaled - highest[group_of_member]).exp()
+    below = scaled - highest[group_of_member]
     sums = torch.zeros(num_groups, dtype=scaled.dtype, device=scaled.device)
-    log_sums = sums.index_add(0, group_of_member, shifted).log() + highest
-    return (weights * (log_sums - scaled[positive_members])).sum()
+    log_sums = sums.index_add(0, group_of_member, below.exp()).log()
+    return (weights * (log_sums - below[positive_members])).sum()

@@ -8,15 +8,14 @@ pipeline_tag: text-ranking
 tags: [cross-encoder, reranker, strop]
 ---
 
-# {title}
+# Reranker, round {round} of {rounds}
 
 A cross-encoder reranker tuned by strop {version}. It gives one logit to a query and a passage: the
 higher, the more relevant. Only differences within one query mean something.
 
 | | |
 |---|---|
-| base | `{base}` |
-| round | {round} of {rounds} |
+| trained from | strop artifact `{parent}` |
 | trained on | {queries:,} queries, {pairs:,} pairs |
 | tokens of a pair | {max_tokens} (query at most {max_query_tokens}) |
 

@@ -57,6 +57,7 @@ def train(
     steps = -(-len(groups) // config.training.groups_per_step)
     seed = derived_seed(config.seed, "train", round_number)
     _set_dropout(reranker, config.training.dropout)
+    freeze(reranker.model, config.training.frozen_layers)
     progress.start(len(groups.members.flat), "pairs")
     with tempfile.TemporaryDirectory(prefix="strop-train-") as folder:
         trainer = GroupTrainer(
@@ -79,6 +80,25 @@ def _set_dropout(reranker: LoadedReranker, dropout: float | None) -> None:
     for module in reranker.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Keep the embeddings and the lowest ``layers`` layers as they are; 0 trains everything.
+
+    Raises `InputError` when the model has no more layers than that.
+    """
+    if not layers:
+        return
+    stacks = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
+    stack = max(stacks, key=len, default=torch.nn.ModuleList())
+    if layers >= len(stack):
+        raise InputError(
+            f"training.frozen_layers = {layers}: the model has {len(stack)} layers, and one at "
+            "least must be trained"
+        )
+    embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
+    for module in (embeddings, *stack[:layers]):
+        module.requires_grad_(False)
 
 
 def _log(steps: list[dict[str, float]]) -> pa.Table:

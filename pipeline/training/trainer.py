@@ -103,7 +103,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             args=args,
             data_collator=collator,
             train_dataset=GroupPositions(len(collator.groups)),
-            callbacks=[StepProgress(progress, self.steps)],
+            callbacks=[StepProgress(progress, self.steps, config.epochs)],
         )
         self.remove_callback(PrinterCallback)
 
@@ -176,8 +176,9 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
 class StepProgress(TrainerCallback):  # type: ignore[misc]
     """Completes each step's record with gradient norm and learning rate, and tells progress."""
 
-    def __init__(self, progress: Progress, steps: list[dict[str, float]]) -> None:
-        """Share the list of records with the trainer."""
+    def __init__(self, progress: Progress, steps: list[dict[str, float]], epochs: int) -> None:
+        """Share the list of records with the trainer, whose one pass is so many epochs."""
+        self._epochs = epochs
         self._progress = progress
         self._steps = steps
 
@@ -188,7 +189,7 @@ class StepProgress(TrainerCallback):  # type: ignore[misc]
         if "grad_norm" in logs and self._steps:
             self._steps[-1]["gradient_norm"] = float(logs["grad_norm"])
             self._steps[-1]["learning_rate"] = float(logs["learning_rate"])
-            self._steps[-1]["epoch"] = float(logs.get("epoch", 0.0))
+            self._steps[-1]["epoch"] = float(logs.get("epoch", 0.0)) * self._epochs
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Tell how many pairs are done."""

@@ -55,7 +55,7 @@ def test_summary_sentence_is_the_query_and_the_rest_the_passage() -> None:
 
 def test_passage_is_cut_at_its_number_of_words() -> None:
     split = documentation._query_and_passage("Say one word again and again.\n\n" + "word " * 500)
-    assert split == ("Say one word again and again", " ".join(["word"] * 70))
+    assert split == ("Say one word again and again", " ".join(["word"] * 50))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+# `make demo` and `make test` need only Python >= 3.11, git and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints/cpu.txt
+# More options for pip, e.g. an index with other torch builds: README, "Install".
+PIP_OPTIONS ?=
+SEED ?= 1
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: install develop demo test test-slow lint lock clean
+
+install: $(VENV)/.installed
+develop: $(VENV)/.developed
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit("strop needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing strop into $(VENV) (a minute or two)"
+	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	@echo "Installing the development tools"
+	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+demo: install
+	@$(BIN)/strop demo --seed $(SEED)
+
+lint: develop
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: develop
+	$(BIN)/pytest -m slow
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+# Renews the lock file from what is installed now.
+lock: develop
+	@{ echo '# The versions that strop is developed and tested with: Linux and macOS, CPU. Made by `make lock`.'; \
+	  $(BIN)/python -m pip list --format=freeze --exclude strop --exclude pip --exclude setuptools --exclude wheel \
+	  | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > $(CONSTRAINTS).new && mv $(CONSTRAINTS).new $(CONSTRAINTS)

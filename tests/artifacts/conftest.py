@@ -1,0 +1,48 @@
+"""A small store, and a way to put an artifact into it on one line."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
+from strop.artifacts.store import Store
+
+Make = Callable[..., Manifest]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def make(store: Store) -> Make:
+    """Commit an artifact with one file ``text.txt``; its inputs are manifests, by role."""
+
+    def make(kind: str, text: str = "text", *, number: int = 0, **inputs: Manifest) -> Manifest:
+        refs: dict[str, ArtifactRef] = {role: item.ref for role, item in inputs.items()}
+        parameters: dict[str, Any] = {"number": number}
+        with store.attempt(Recipe(kind, f"make {kind}", 1, parameters, refs)) as attempt:
+            (attempt.folder / "text.txt").write_text(text, encoding="utf-8")
+            return store.commit(attempt, summary={"letters": len(text)})
+
+    return make
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one mebibyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "strop-test", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount command")
+    if mounted.returncode:
+        pytest.skip(f"mount is not permitted: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,202 @@
+"""One holder at a time, with real processes that are killed and stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from strop.artifacts import leases
+from strop.artifacts.errors import Busy, Conflict
+from strop.artifacts.leases import Holder, Lease
+from tests.artifacts.test_durable import in_threads
+
+EXPIRY = 0.6
+"""Seconds instead of a minute: a live holder beats six times in it."""
+
+HOLD = """
+import sys
+from pathlib import Path
+from strop.artifacts import leases
+from strop.artifacts.errors import Conflict
+
+leases.EXPIRY_SECONDS, leases.HEARTBEAT_SECONDS = {expiry}, {expiry} / 6
+with leases.Lease(Path(sys.argv[1]), what="run demo") as lease:
+    print("held", flush=True)
+    for line in sys.stdin:
+        try:
+            lease.check()
+            print("may write", flush=True)
+        except Conflict as error:
+            print(error, flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "EXPIRY_SECONDS", EXPIRY)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", EXPIRY / 6)
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease, and says on each line whether it may write."""
+    command = [sys.executable, "-c", HOLD.format(expiry=EXPIRY), str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def ask(process: subprocess.Popen[str]) -> str:
+    process.stdin.write("write\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_holder_may_write_and_gives_the_lease_back(tmp_path: Path) -> None:
+    with Lease(tmp_path, what="run demo") as lease:
+        lease.check()
+    with Lease(tmp_path, what="run demo") as lease:
+        lease.check()
+
+
+def test_who_gave_the_lease_back_may_not_write(tmp_path: Path) -> None:
+    with Lease(tmp_path, what="run demo") as lease:
+        pass
+    with pytest.raises(Conflict, match="run demo: its lease was given back"):
+        lease.check()
+
+
+def test_a_second_live_holder_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        time.sleep(1.5 * EXPIRY)  # the heartbeat keeps the lease past its first expiry
+        with (
+            pytest.raises(Busy, match=rf"run demo: process {process.pid} on .* wait for it, or"),
+            Lease(tmp_path, what="run demo"),
+        ):
+            pass
+        assert ask(process) == "may write"
+
+
+def test_the_lease_of_a_killed_process_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "EXPIRY_SECONDS", 3600.0)
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with Lease(tmp_path, what="run demo") as lease:
+            lease.check()
+
+
+def test_a_killed_process_that_nobody_reaped_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container without an init process the dead stay in the process table."""
+    monkeypatch.setattr(leases, "EXPIRY_SECONDS", 3600.0)
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        with Lease(tmp_path, what="run demo") as lease:
+            lease.check()
+
+
+def test_a_holder_that_was_stopped_past_its_expiry_may_no_longer_write(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGSTOP)
+        with (
+            pytest.raises(Busy, match=f"process {process.pid}"),
+            Lease(tmp_path, what="run demo"),
+        ):
+            pass
+        time.sleep(EXPIRY + 0.2)
+        with Lease(tmp_path, what="run demo") as lease:
+            process.send_signal(signal.SIGCONT)
+            assert ask(process) == "run demo: another process has taken over; this one stops"
+            lease.check()
+        # the one that came back ends without giving back what is not its own any more
+        process.stdin.close()
+        process.wait()
+        assert sorted(path.name for path in tmp_path.glob("*.released")) == ["00000002.released"]
+
+
+def test_of_many_takers_one_gets_it(tmp_path: Path) -> None:
+    held, refused, done = [], [], threading.Event()
+
+    def take(number: int) -> None:
+        try:
+            with Lease(tmp_path, what="run demo") as lease:
+                held.append(number)
+                done.wait(10)
+                lease.check()
+        except Busy:
+            refused.append(number)
+            if len(refused) == 5:
+                done.set()
+
+    in_threads(6, take)
+    assert len(held) == 1
+    assert len(refused) == 5
+
+
+def test_guarded_writes_of_one_process_take_turns(tmp_path: Path) -> None:
+    total = 0
+
+    def add(number: int) -> None:
+        nonlocal total
+        with lease.guard():
+            seen = total
+            time.sleep(0.01)
+            total = seen + 1
+
+    with Lease(tmp_path, what="run demo") as lease:
+        in_threads(8, add)
+    assert total == 8
+
+
+@pytest.mark.parametrize(("shift", "alive"), [(1.0, True), (-1.0, True), (3600.0, False)])
+def test_a_process_is_known_by_its_start_within_what_setting_the_clock_does(
+    shift: float, alive: bool
+) -> None:
+    """Linux derives start times from a boot time that moves when the clock is set."""
+    started = psutil.Process().create_time()
+    one = Holder(os.uname().nodename, os.getpid(), started + shift, "token")
+    assert one.alive(time.time()) == alive
+
+
+def test_another_host_is_known_by_its_heartbeat_alone() -> None:
+    one = Holder("another host", 1, 0.0, "token")
+    assert one.alive(time.time())
+    assert not one.alive(time.time() - EXPIRY - 0.1)
+
+
+def test_old_generations_are_cleared_away(tmp_path: Path) -> None:
+    for _ in range(4):
+        with Lease(tmp_path, what="run demo"):
+            pass
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "00000003.json",
+        "00000003.released",
+        "00000004.json",
+        "00000004.released",
+    ]

@@ -1,0 +1,127 @@
+"""Kill -9, Ctrl-C and a full disk: nothing half-written, and the same command goes on."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from tests.end_to_end.conftest import INTERRUPT, KILL
+from tests.end_to_end.test_run import stage_lines
+
+EARLY = ["✓ import model", "✓ retrieve", "✓ select · round 1", "✓ train · round 2"]
+ALL = [
+    "✓ import beir",
+    "✓ import model",
+    "✓ encode",
+    "✓ build index",
+    "✓ retrieve",
+    "✓ initialise",
+    "✓ tokenize",
+    "✓ rerank · prepare",
+    "✓ select · round 1",
+    "✓ list negatives · round 1",
+    "✓ train · round 1",
+    "✓ rerank · round 1",
+    "✓ diagnose · round 1",
+    "✓ score · round 2",
+    "✓ train · round 2",
+    "✓ accept · round 2",
+    "✓ rerank · promote",
+    "✓ promote · promote",
+    "✓ evaluate · assess",
+]
+
+
+def names(output, mark):
+    return [re.split(r"  +", line[2:])[0] for line in stage_lines(output) if line.startswith(mark)]
+
+
+def bits(project):
+    return {
+        key: {name: entry["sha256"] for name, entry in manifest["files"].items()}
+        for key, manifest in project.manifests().items()
+    }
+
+
+def check_resumed(project, killed, finished):
+    theirs, _ = finished
+    done = project.strop("run", "strop.yaml")
+    assert done.returncode == 0, done.stderr
+    assert set(names(killed.stdout, "✓")) <= set(names(done.stdout, "="))
+    assert bits(project) == bits(theirs)
+
+
+def prepare(project, finished):
+    theirs, _ = finished
+    project.config(
+        dataset=str(theirs.folder / "data"),
+        bi_encoder={"model": str(theirs.folder / "encoder")},
+        reranker={"base": str(theirs.folder / "encoder")},
+    )
+
+
+@pytest.mark.parametrize("line", EARLY)
+def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(project, finished, line):
+    prepare(project, finished)
+    killed = project.stop_at(line, KILL, "run", "strop.yaml")
+    assert killed.returncode == -KILL
+    check_resumed(project, killed, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ALL)
+def test_a_run_killed_after_any_stage_ends_the_same(project, finished, line):
+    prepare(project, finished)
+    killed = project.stop_at(line, KILL, "run", "strop.yaml")
+    assert killed.returncode == -KILL
+    check_resumed(project, killed, finished)
+
+
+def test_ctrl_c_ends_with_one_line_and_130_and_the_run_goes_on(project, finished):
+    prepare(project, finished)
+    stopped = project.stop_at("✓ list suspects · round 1", INTERRUPT, "run", "strop.yaml")
+    assert stopped.returncode == 130
+    message = "interrupted; the same command resumes from the last finished stage"
+    assert stopped.stderr.split("\n") == ["", message, ""]
+    assert "Traceback" not in stopped.stdout
+    check_resumed(project, stopped, finished)
+
+
+def test_a_second_run_of_the_same_name_is_refused_while_the_first_is_alive(project, finished):
+    prepare(project, finished)
+    first = project.start("run", "strop.yaml")
+    for line in first.stdout:
+        if line.startswith("✓ retrieve"):
+            break
+    second = project.strop("run", "strop.yaml")
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2
+    assert f"process {first.pid}" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(project, small_disk):
+    store = small_disk / "store"
+    done = project.strop("run", project.config(), "--store", store)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: disk full")
+    assert len(done.stderr.splitlines()) == 1
+    assert project.strop("artifacts", "verify", "--store", store).returncode == 0
+    manifests = list(store.glob("objects/*/*/manifest.json"))
+    attempts = [path for path in store.glob("objects/*/*/*") if path.is_dir()]
+    assert len(manifests) == len(attempts)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    assert project.strop("run", "strop.yaml", "--store", store).returncode == 0

@@ -1,0 +1,175 @@
+"""The main job as a user does it: `strop run`, again, and what is left to look at."""
+
+import json
+import shutil
+import urllib.request
+
+ROUND_STAGES = ["select", "list negatives", "list suspects", "train", "rerank", "evaluate"]
+
+
+def stage_lines(output):
+    return [line for line in output.splitlines() if line[:2] in ("✓ ", "= ")]
+
+
+def test_a_run_ends_with_a_table_of_all_rankings_and_where_things_are(finished):
+    project, done = finished
+    for row in ("first stage", "untuned base, alone", "round 1, fused", "round 2, alone"):
+        assert row in done.stdout
+    assert "champion" in done.stdout
+    report = next(project.store.glob("objects/report/*/*/report.html"))
+    assert str(report.relative_to(project.folder)) in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_terminal_shows_stages_and_no_library_chatter(finished):
+    _, done = finished
+    lines = done.stdout.splitlines()
+    stages = stage_lines(done.stdout)
+    assert len(stages) > 20
+    for number in (1, 2):
+        for stage in ROUND_STAGES:
+            assert any(f"{stage} · round {number}" in line for line in stages), (stage, number)
+    for word in ("Traceback", "Warning", "prefect.", "Loading weights", "{'loss'"):
+        assert word not in done.stdout
+    assert len(lines) < 90
+
+
+def test_round_one_mines_from_the_first_stage_and_round_two_with_the_last_reranker(finished):
+    project, _ = finished
+    manifests = project.manifests()
+    selections = [m for m in manifests.values() if m["kind"] == "selection"]
+    by_round = {m["parameters"]["round"]: m for m in selections}
+    assert "scores" not in by_round[1]["inputs"]
+    scores = manifests[by_round[2]["inputs"]["scores"]["id"]]
+    reranker = manifests[scores["inputs"]["reranker"]["id"]]
+    assert reranker["parameters"]["round"] == 1
+
+
+def test_test_is_read_after_every_decision(finished):
+    _, done = finished
+    stages = [line.split("·")[0].strip("✓= ") for line in stage_lines(done.stdout)]
+    lines = stage_lines(done.stdout)
+    first_test = next(i for i, line in enumerate(lines) if "split test" in line)
+    decisions = [i for i, stage in enumerate(stages) if stage in ("accept", "promote")]
+    assert decisions
+    assert max(decisions) < first_test
+
+
+def test_the_same_run_again_reuses_every_stage(finished):
+    project, done = finished
+    again = project.strop("run", "strop.yaml")
+    assert again.returncode == 0
+    assert {line[0] for line in stage_lines(again.stdout)} == {"="}
+    assert again.stdout.split("p         ")[-1] == done.stdout.split("p         ")[-1]
+
+
+def test_json_has_every_row_with_its_interval(finished):
+    project, _ = finished
+    results = project.json("run", "strop.yaml")
+    row = next(r for r in results["rounds"] if r["round"] == 2 and r["ranking"] == "fused")
+    assert set(row) >= {"split", "metric", "value", "ci_low", "ci_high", "p_value"}
+    assert row["difference_ci_low"] <= row["difference"] <= row["difference_ci_high"]
+    assert {r["split"] for r in results["rounds"]} == {"test"}
+    assert results["ui"].startswith("http://127.0.0.1:")
+
+
+def test_another_store_gets_byte_identical_artifacts(finished, project):
+    theirs, _ = finished
+    shutil.copy(theirs.folder / "strop.yaml", project.folder)
+    for name in ("data", "encoder"):
+        (project.folder / name).exists()
+    done = project.strop("run", "strop.yaml")
+    assert done.returncode == 0, done.stderr
+
+    def bits(manifests):
+        return {
+            (m["kind"], key, name): entry["sha256"]
+            for key, m in manifests.items()
+            for name, entry in m["files"].items()
+        }
+
+    assert bits(project.manifests()) == bits(theirs.manifests())
+
+
+def test_rounds_by_hand_make_the_same_artifacts(finished, project):
+    theirs, _ = finished
+    config = project.config(dataset=str(theirs.folder / "data"))
+    assert project.strop("round", config, "--round", "1").returncode == 0
+    done = project.json("round", config, "--round", "2")
+    assert done["round"] == 2
+    assert project.json("assess", config)["rounds"] == theirs.json("run", "strop.yaml")["rounds"]
+
+
+def test_another_config_under_the_same_name_is_refused_naming_the_key(finished):
+    project, _ = finished
+    other = project.config("other.yaml", training={"learning_rate": 0.001})
+    done = project.strop("run", other)
+    assert done.returncode == 2
+    assert "training.learning_rate = 0.002" in done.stderr
+    assert "0.001" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_every_artifact_verifies_and_a_flipped_byte_is_named(finished, tmp_path):
+    project, _ = finished
+    copy = tmp_path / "store"
+    shutil.copytree(project.store, copy)
+    assert project.strop("artifacts", "verify", "--store", copy).returncode == 0
+    path = next(copy.glob("objects/negatives/*/*/negatives.parquet"))
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    done = project.strop("artifacts", "verify", "--store", copy)
+    assert done.returncode == 1
+    assert "negatives.parquet has other content" in done.stdout
+
+
+def test_artifacts_can_be_listed_and_shown(finished):
+    project, _ = finished
+    rows = project.json("artifacts", "ls", "--kind", "negatives")
+    assert len(rows) == 2
+    done = project.strop("artifacts", "show", rows[0]["id"][:8])
+    assert done.returncode == 0
+    for word in ("made from", "selection", "group_size", "positive_ids"):
+        assert word in done.stdout
+
+
+def test_the_prefect_api_has_readable_runs_and_artifacts(finished):
+    project, _ = finished
+    port = project.environment["STROP_SERVER_PORT"]
+
+    def ask(path, body):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/{path}",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read())
+
+    flows = ask("flow_runs/filter", {"sort": "START_TIME_ASC"})
+    names = {run["name"] for run in flows}
+    assert {"improve tiny", "prepare tiny", "tiny round 1", "tiny round 2", "assess tiny"} <= names
+    assert "Completed" in {run["state_name"] for run in flows if run["name"] == "improve tiny"}
+    project.strop("run", "strop.yaml")
+    tasks = ask("task_runs/filter", {"limit": 200, "task_runs": {"name": {"like_": "train ·"}}})
+    assert {task["name"] for task in tasks} == {"train · round 1", "train · round 2"}
+    assert "Reused" in {task["state_name"] for task in tasks}
+    keys = {item["key"] for item in ask("artifacts/latest/filter", {"limit": 200})}
+    assert {"tiny-negatives-list-negatives", "tiny-report-page"} <= keys
+
+
+def test_the_model_folder_loads_in_other_libraries_with_equal_logits(finished):
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    project, _ = finished
+    ids = [row["id"] for row in project.json("artifacts", "ls", "--kind", "reranker")]
+    folder = project.json("artifacts", "show", ids[-1])["folder"]
+    pair = ("balo banu", "dalo danu fira")
+    logit = CrossEncoder(folder).predict([pair])[0]
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        plain = model(**AutoTokenizer.from_pretrained(folder)(*pair, return_tensors="pt"))
+    assert abs(float(logit) - float(plain.logits[0, 0])) < 1e-5

@@ -1,0 +1,278 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
+from strop.pipeline.data.beir_import import Imported, import_beir
+from strop.pipeline.data.splits import SplitRule
+from strop.pipeline.data.validation import InvalidData
+from strop.pipeline.errors import InputError
+
+RULE = SplitRule(dev_share=0.5, gate_share=0.5, seed=1)
+
+
+class Beir:
+    """A BEIR folder with one good record of everything, for a test to spoil."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "qrels").mkdir()
+        passages = [{"_id": f"p{i}", "title": "T", "text": f"passage {i}"} for i in range(4)]
+        queries = [{"_id": f"q{i}", "text": f"query {i}"} for i in range(4)]
+        self.write("corpus.jsonl", *map(json.dumps, passages))
+        self.write("queries.jsonl", *map(json.dumps, queries))
+        self.write("qrels/train.tsv", "query-id\tcorpus-id\tscore", "q0\tp0\t1", "q1\tp1\t2")
+        self.write("qrels/dev.tsv", "query-id\tcorpus-id\tscore", "q2\tp2\t1", "q3\tp3\t1")
+
+    def write(self, name: str, *lines: str) -> None:
+        (self.folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def append(self, name: str, line: str) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def load(self) -> tuple[Imported, pa.Table]:
+        batches: list[pa.Table] = []
+        imported = import_beir(self.folder, RULE, write_corpus=batches.append)
+        return imported, pa.concat_tables(batches)
+
+    def defects(self) -> list[str]:
+        with pytest.raises(InvalidData) as caught:
+            self.load()
+        return caught.value.lines
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Beir:
+    return Beir(tmp_path)
+
+
+def test_a_good_folder_becomes_three_tables(beir: Beir) -> None:
+    beir.append("queries.jsonl", '{"_id": "unjudged", "text": "nobody asked"}')
+    imported, corpus = beir.load()
+    assert corpus.schema == CORPUS
+    assert corpus.to_pylist()[1] == {
+        "passage_id": "p1",
+        "title": "T",
+        "text": "passage 1",
+        "parent_id": None,
+    }
+    assert imported.queries.schema == QUERIES
+    assert imported.queries["query_id"].to_pylist() == ["q0", "q1", "q2", "q3"]
+    assert imported.qrels.schema == QRELS
+    assert imported.qrels["grade"].to_pylist() == [1, 2, 1, 1]
+    assert imported.summary == {
+        "passages": 4,
+        "train_queries": 2,
+        "dev_queries": 1,
+        "gate_queries": 1,
+        "test_queries": 0,
+        "judgements": 4,
+        "queries_without_judgement": 1,
+    }
+
+
+def test_qrels_carry_the_split_that_was_cut(beir: Beir) -> None:
+    imported, _ = beir.load()
+    by_query = dict(
+        zip(
+            imported.queries["query_id"].to_pylist(),
+            imported.queries["split"].to_pylist(),
+            strict=True,
+        )
+    )
+    assert sorted(by_query.values()) == ["dev", "gate", "train", "train"]
+    assert [by_query[row["query_id"]] for row in imported.qrels.to_pylist()] == imported.qrels[
+        "split"
+    ].to_pylist()
+
+
+def test_the_header_of_qrels_may_be_left_out(beir: Beir) -> None:
+    beir.write("qrels/train.tsv", "q0\tp0\t1", "q1\tp1\t2")
+    assert beir.load()[0].summary["train_queries"] == 2
+
+
+def test_ids_may_be_whole_numbers_and_titles_null(beir: Beir) -> None:
+    beir.append("corpus.jsonl", '{"_id": 7, "title": null, "text": "seven"}')
+    beir.append("qrels/train.tsv", "q0\t7\t1")
+    corpus = beir.load()[1].to_pylist()
+    assert corpus[-1] == {"passage_id": "7", "title": "", "text": "seven", "parent_id": None}
+
+
+def test_group_ids_come_from_the_metadata(beir: Beir) -> None:
+    records = [{"_id": f"q{i}", "text": "t", "metadata": {"group_id": i // 2}} for i in range(3)]
+    beir.write("queries.jsonl", *map(json.dumps, [*records, {"_id": "q3", "text": "t"}]))
+    # All of dev's queries are q2 (group "1") and q3 (its own group).
+    assert beir.load()[0].queries["group_id"].to_pylist() == ["0", "0", "1", "q3"]
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl"])
+def test_a_missing_file_is_named_with_what_is_expected(beir: Beir, name: str) -> None:
+    (beir.folder / name).unlink()
+    with pytest.raises(InputError) as caught:
+        beir.load()
+    assert str(beir.folder / name) in str(caught.value)
+    assert "a BEIR folder has corpus.jsonl, queries.jsonl and qrels/" in str(caught.value)
+
+
+def test_no_qrels_and_no_folder_are_named(beir: Beir) -> None:
+    for path in (beir.folder / "qrels").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"qrels: no qrels; expected train\.tsv"):
+        beir.load()
+    with pytest.raises(InputError, match="nowhere: no such folder; expected a data set in BEIR"):
+        import_beir(Path("nowhere"), RULE, write_corpus=lambda table: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("corpus.jsonl", "corpus.jsonl: no passages; expected one JSON object a line"),
+        ("queries.jsonl", "queries.jsonl: no queries; expected one JSON object a line"),
+    ],
+)
+def test_an_empty_file_is_a_defect(beir: Beir, name: str, expected: str) -> None:
+    beir.write(name)
+    (line,) = beir.defects()
+    assert line.endswith(expected)
+
+
+BAD_LINES = [
+    (
+        "corpus.jsonl",
+        '{"_id": "p1", "text": "again"}',
+        "corpus.jsonl line 5: passage id 'p1' was used before; ids must be unique, rename or "
+        "remove one",
+    ),
+    (
+        "corpus.jsonl",
+        '{"_id": "p9", "title": " ", "text": ""}',
+        "corpus.jsonl line 5: passage 'p9' has neither title nor text; give it a text or remove "
+        "the line",
+    ),
+    (
+        "corpus.jsonl",
+        '{"_id": "p9"}',
+        "corpus.jsonl line 5: field 'text' is missing, expected a text",
+    ),
+    (
+        "corpus.jsonl",
+        '{"_id": ["p9"], "text": "x"}',
+        "corpus.jsonl line 5: field '_id' is ['p9'], expected a text",
+    ),
+    (
+        "corpus.jsonl",
+        '{"_id": "p9", "text": "half a \\ud83d"}',
+        "corpus.jsonl line 5: field 'text' is 'half a \\ud83d', expected a text",
+    ),
+    ("corpus.jsonl", '{"_id": "p9",', "corpus.jsonl line 5: not JSON ("),
+    ("corpus.jsonl", '["p9"]', "corpus.jsonl line 5: list, expected a JSON object"),
+    (
+        "queries.jsonl",
+        '{"_id": "q1", "text": "again"}',
+        "queries.jsonl line 5: query id 'q1' was used before; ids must be unique",
+    ),
+    (
+        "queries.jsonl",
+        '{"_id": "q9", "text": " "}',
+        "queries.jsonl line 5: field 'text' is ' ', expected a text",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0\tp77\t1",
+        "train.tsv line 4: passage 'p77' is not in the corpus (4 passages); remove the line or "
+        "import the missing passage",
+    ),
+    (
+        "qrels/train.tsv",
+        "q77\tp0\t1",
+        "train.tsv line 4: query 'q77' is not in queries.jsonl (4 queries); remove the line or "
+        "add the query",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0 p1 1",
+        "train.tsv line 4: 1 tab-separated fields, expected query-id, corpus-id, score",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0\t0\tp1\t1",
+        "train.tsv line 4: 4 tab-separated fields, expected query-id, corpus-id, score",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0\tp1\t0.5",
+        "train.tsv line 4: score '0.5', expected a whole number",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0\tp1\t99999999999",
+        "train.tsv line 4: score '99999999999', expected a whole number",
+    ),
+    (
+        "qrels/train.tsv",
+        "q0\tp0\t1",
+        "train.tsv line 4: query 'q0' and passage 'p0' are judged twice; remove one line",
+    ),
+    (
+        "qrels/dev.tsv",
+        "q0\tp3\t1",
+        "dev.tsv line 4: query 'q0' is also in train.tsv; a query belongs to one split, remove "
+        "it from one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "expected"), BAD_LINES)
+def test_a_bad_line_is_named_with_file_line_and_way_out(
+    beir: Beir, name: str, line: str, expected: str
+) -> None:
+    beir.append(name, line)
+    (found,) = beir.defects()
+    assert found.startswith(f"{beir.folder}/")
+    assert expected in found
+
+
+def test_bytes_that_are_no_utf8_are_a_defect_not_a_crash(beir: Beir) -> None:
+    (beir.folder / "qrels" / "train.tsv").write_bytes(b"q0\tp0\t1\nq\xff\tp1\t1\n")
+    (found,) = beir.defects()
+    assert "train.tsv line 2: query 'q\ufffd' is not in queries.jsonl" in found
+
+
+def test_like_defects_are_counted_and_the_first_is_shown(beir: Beir) -> None:
+    for passage in ("p77", "p78", "p79"):
+        beir.append("qrels/train.tsv", f"q0\t{passage}\t1")
+    (found,) = beir.defects()
+    assert "line 4: passage 'p77'" in found
+    assert found.endswith("(and 2 more like it)")
+
+
+def test_all_kinds_of_defects_are_told_at_once(beir: Beir) -> None:
+    for name, line, _ in BAD_LINES:
+        beir.append(name, line)
+    found = beir.defects()
+    told = "\n".join(found)
+    for part in (
+        "was used before",
+        "neither title nor text",
+        "field 'text' is missing",
+        "field '_id' is",
+        "not JSON",
+        "query id 'q1' was used before",
+        "passage 'p77' is not in the corpus",
+        "query 'q77' is not in queries.jsonl",
+        "tab-separated fields",
+        "expected a whole number",
+        "judged twice",
+        "a query belongs to one split",
+    ):
+        assert part in told
+    assert len(found) == len(set(found)) == 12
+
+
+def test_without_train_queries_nothing_can_be_trained(beir: Beir) -> None:
+    (beir.folder / "qrels" / "train.tsv").unlink()
+    with pytest.raises(InvalidData, match=r"no judged train queries; training needs train\.tsv"):
+        beir.load()

@@ -1,0 +1,145 @@
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from strop.pipeline.config import Config
+
+
+def test_the_defaults_are_valid_and_a_fixed_point() -> None:
+    config = Config()
+    assert Config.model_validate(config.model_dump(mode="json")) == config
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_an_unknown_key_is_refused_by_its_place() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"mining": {"group_sise": 8}})
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("mining", "group_sise")
+    assert error["type"] == "extra_forbidden"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("mining", "group_size", 1),
+        ("mining", "sampler", "hardest"),
+        ("training", "learning_rate", 0),
+        ("training", "temperature", -1),
+        ("training", "dropout", 1),
+        ("reranker", "max_tokens", "many"),
+        ("evaluation", "bootstrap_samples", 1),
+        ("decision", "champion", "Not A Name"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_place(section: str, key: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({section: {key: value}})
+    assert caught.value.errors()[0]["loc"] == (section, key)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            {"first_stage": {"depth": 59}, "mining": {"min_rank": 11, "pool_size": 50}},
+            "mining.min_rank + mining.pool_size - 1 = 60 reaches past first_stage.depth = 59",
+        ),
+        (
+            {"mining": {"min_rank": 2}},
+            "mining.min_rank + mining.first_stage_pool_size - 1 = 101 reaches past "
+            "first_stage.depth = 100",
+        ),
+        (
+            {"evaluation": {"depth": 101}},
+            "evaluation.depth = 101 reaches past first_stage.depth = 100",
+        ),
+        (
+            {"mining": {"pool_size": 10, "group_size": 12}},
+            "mining.group_size = 12 needs more negatives than mining.pool_size = 10 holds",
+        ),
+        (
+            {"mining": {"first_stage_pool_size": 10, "group_size": 12}},
+            "mining.group_size = 12 needs more negatives than mining.first_stage_pool_size = 10 "
+            "holds",
+        ),
+        (
+            {"reranker": {"max_tokens": 64, "max_query_tokens": 57}},
+            "reranker.max_query_tokens = 57 leaves no room for the passage in "
+            "reranker.max_tokens = 64",
+        ),
+        ({"dataset": " "}, "is empty, expected a BEIR folder or a dataset id"),
+    ],
+)
+def test_impossible_combinations_are_refused_with_both_values(
+    values: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate(values)
+    assert expected in str(caught.value)
+
+
+def test_the_same_combinations_one_step_back_are_possible() -> None:
+    Config.model_validate(
+        {
+            "first_stage": {"depth": 60},
+            "mining": {
+                "min_rank": 11,
+                "pool_size": 50,
+                "first_stage_pool_size": 50,
+                "group_size": 51,
+            },
+            "evaluation": {"depth": 60},
+            "reranker": {"max_tokens": 64, "max_query_tokens": 56},
+        }
+    )
+
+
+def _fields(model: BaseModel, execution: bool = False) -> dict[str, bool]:
+    """Whether each leaf field, by its dotted name, is marked as execution."""
+    found: dict[str, bool] = {}
+    for name, info in type(model).model_fields.items():
+        value, extra = getattr(model, name), info.json_schema_extra or {}
+        marked = execution or extra == {"strop": "execution"}
+        if isinstance(value, BaseModel):
+            found |= {f"{name}.{key}": mark for key, mark in _fields(value, marked).items()}
+        else:
+            found[name] = marked
+    return found
+
+
+def _leaves(values: dict[str, Any]) -> set[str]:
+    nested = {
+        f"{key}.{leaf}"
+        for key, value in values.items()
+        if isinstance(value, dict)
+        for leaf in _leaves(value)
+    }
+    return nested | {key for key, value in values.items() if not isinstance(value, dict)}
+
+
+def test_identity_is_every_field_that_is_not_execution() -> None:
+    marks = _fields(Config())
+    assert marks["execution.threads"]
+    assert _leaves(Config().identity()) == {name for name, mark in marks.items() if not mark}
+
+
+def test_execution_does_not_change_identity_and_a_seed_does() -> None:
+    config = Config.model_validate({"execution": {"threads": 3}})
+    assert config.identity() == Config().identity()
+    assert Config(seed=2).identity() != Config().identity()
+
+
+def test_every_field_is_documented() -> None:
+    sections = [Config, *(type(getattr(Config(), name)) for name in Config.model_fields)]
+    for section in sections:
+        if issubclass(section, BaseModel):
+            for name, info in section.model_fields.items():
+                assert info.description or isinstance(getattr(section(), name), BaseModel), name
+
+
+def test_the_champion_is_named_after_the_run_unless_named() -> None:
+    assert Config(name="docs").champion == "docs"
+    named = Config.model_validate({"name": "docs", "decision": {"champion": "live"}})
+    assert named.champion == "live"

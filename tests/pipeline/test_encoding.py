@@ -1,0 +1,109 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from strop.pipeline.config import BiEncoder
+from strop.pipeline.errors import InputError
+from strop.pipeline.first_stage.encoding import (
+    Encoder,
+    passage_text,
+    vector_matrix,
+    vector_table,
+)
+from strop.pipeline.models import resolve_model
+from tests.world import COMMON, RARE
+
+TEXTS = [" ".join(RARE[:count]) for count in (3, 40, 1, 12, 12, 7)] + ["", "balo"]
+
+
+@pytest.fixture(scope="module")
+def peer(bi_encoder_folder: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(bi_encoder_folder))
+
+
+def test_vectors_are_those_of_sentence_transformers(
+    bi_encoder_folder: Path, peer: SentenceTransformer
+) -> None:
+    encoder = Encoder(resolve_model(str(bi_encoder_folder)), BiEncoder())
+    found = encoder.encode(TEXTS, prompt="")
+    assert found.shape == (8, 32)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, peer.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_a_prompt_is_put_before_every_text(
+    bi_encoder_folder: Path, peer: SentenceTransformer
+) -> None:
+    encoder = Encoder(resolve_model(str(bi_encoder_folder)), BiEncoder())
+    found = encoder.encode(TEXTS, prompt="sulo vami ")
+    expected = peer.encode(TEXTS, prompt="sulo vami ", normalize_embeddings=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - encoder.encode(TEXTS, prompt="")).max() > 0.01
+
+
+def test_a_prompt_replaces_the_default_prompt_of_the_model(
+    bi_encoder_folder: Path, tmp_path: Path, peer: SentenceTransformer
+) -> None:
+    prompted = SentenceTransformer(
+        str(bi_encoder_folder), prompts={"any": "sulo vami "}, default_prompt_name="any"
+    )
+    prompted.save(str(tmp_path))
+    encoder = Encoder(resolve_model(str(tmp_path)), BiEncoder())
+    expected = peer.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(encoder.encode(TEXTS, prompt=""), expected, atol=1e-5)
+
+
+def test_texts_are_cut_at_max_tokens_special_tokens_included(bi_encoder_folder: Path) -> None:
+    encoder = Encoder(resolve_model(str(bi_encoder_folder)), BiEncoder(max_tokens=8))
+    long, cut, shorter = (" ".join(COMMON[:count]) for count in (50, 6, 5))
+    found = encoder.encode([long, cut, shorter], prompt="")
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert np.abs(found[0] - found[2]).max() > 0.01
+
+
+def test_a_model_is_never_asked_for_more_tokens_than_it_reads(bi_encoder_folder: Path) -> None:
+    encoder = Encoder(resolve_model(str(bi_encoder_folder)), BiEncoder(max_tokens=4096))
+    assert encoder.encode([" ".join(COMMON * 5)], prompt="").shape == (1, 32)
+
+
+def test_a_folder_without_a_bi_encoder_is_refused(bi_encoder_folder: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(bi_encoder_folder, tmp_path / "broken"))
+    (broken / "config.json").write_text('{"model_type": "no such architecture"}')
+    with pytest.raises(InputError, match=r"bi-encoder .*broken': cannot be loaded \("):
+        Encoder(resolve_model(str(broken)), BiEncoder())
+
+
+def test_damaged_weights_are_refused(bi_encoder_folder: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(bi_encoder_folder, tmp_path / "broken"))
+    weights = (broken / "model.safetensors").read_bytes()
+    (broken / "model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(InputError, match=r"bi-encoder .*broken': cannot be loaded \("):
+        Encoder(resolve_model(str(broken)), BiEncoder())
+
+
+def test_a_folder_without_a_tokenizer_is_refused(bi_encoder_folder: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(bi_encoder_folder, tmp_path / "broken"))
+    (broken / "tokenizer.json").unlink()
+    (broken / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match=r"bi-encoder .*broken': its tokenizer has no words"):
+        Encoder(resolve_model(str(broken)), BiEncoder())
+
+
+def test_a_passage_is_read_with_its_title() -> None:
+    assert passage_text("Title", "text") == "Title text"
+    assert passage_text("", "text") == "text"
+    assert passage_text("Title", "") == "Title"
+
+
+def test_vectors_come_back_from_their_table() -> None:
+    matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
+    table = vector_table(pa.array(["a", "b", "c", "d"]), matrix)
+    np.testing.assert_array_equal(vector_matrix(table), matrix)
+    np.testing.assert_array_equal(vector_matrix(table.slice(1, 2)), matrix[1:3])
+    chunked = pa.concat_tables([table.slice(2, 2), table.slice(0, 1)])
+    np.testing.assert_array_equal(vector_matrix(chunked), matrix[[2, 3, 0]])

@@ -1,0 +1,109 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import RobertaConfig, RobertaForSequenceClassification
+
+from strop.pipeline.errors import InputError
+from strop.pipeline.scoring.reranker import LoadedReranker, check_positions, initialise
+from tests.world import roberta_tokenizer, tiny_model
+
+
+def begin(folder: Path, seed: int = 1) -> tuple[LoadedReranker, bool]:
+    return initialise(folder, "base", seed=seed, trust_remote_code=False)
+
+
+def head(loaded: LoadedReranker) -> torch.Tensor:
+    weight: torch.Tensor = loaded.model.classifier.weight
+    return weight.detach()
+
+
+def test_a_base_without_a_head_gets_a_fresh_one_drawn_from_the_seed(
+    bi_encoder_folder: Path,
+) -> None:
+    loaded, fresh = begin(bi_encoder_folder)
+    assert fresh
+    assert head(loaded).shape == (1, 32)
+    torch.manual_seed(77)  # the state that other code leaves behind must not matter
+    assert torch.equal(head(loaded), head(begin(bi_encoder_folder)[0]))
+    assert not torch.equal(head(loaded), head(begin(bi_encoder_folder, seed=2)[0]))
+
+
+def test_a_trained_one_logit_head_is_kept(reranker_folder: Path) -> None:
+    loaded, fresh = begin(reranker_folder)
+    assert not fresh
+    stored = load_file(reranker_folder / "model.safetensors")
+    assert torch.equal(head(loaded), stored["classifier.weight"])
+    assert loaded.num_parameters == sum(weight.numel() for weight in stored.values())
+
+
+def test_a_head_of_three_labels_is_replaced_and_the_body_kept(tmp_path: Path) -> None:
+    folder = tiny_model(tmp_path / "three", seed=5, one_logit=False)
+    loaded, fresh = begin(folder)
+    assert fresh
+    assert head(loaded).shape == (1, 32)
+    stored = load_file(folder / "model.safetensors")
+    name = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(loaded.model.state_dict()[name], stored[name])
+
+
+def test_more_tokens_than_positions_are_refused(reranker_folder: Path) -> None:
+    loaded, _ = begin(reranker_folder)
+    check_positions(loaded, "base", 128)
+    with pytest.raises(InputError) as caught:
+        check_positions(loaded, "base", 129)
+    assert str(caught.value) == "reranker.max_tokens = 129: base 'base' reads at most 128 tokens"
+
+
+def test_positions_that_a_roberta_keeps_for_padding_are_not_counted(tmp_path: Path) -> None:
+    config = RobertaConfig(
+        vocab_size=300,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+        max_position_embeddings=34,
+        pad_token_id=1,
+        num_labels=1,
+    )
+    loaded = LoadedReranker(RobertaForSequenceClassification(config).eval(), roberta_tokenizer())
+    check_positions(loaded, "base", 32)
+    loaded.model(input_ids=torch.full((1, 32), 5))
+    with pytest.raises(InputError, match="reads at most 32 tokens"):
+        check_positions(loaded, "base", 33)
+    with pytest.raises((IndexError, RuntimeError)):
+        loaded.model(input_ids=torch.full((1, 33), 5))
+
+
+@pytest.fixture
+def copy(reranker_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(reranker_folder, tmp_path / "copy"))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+        begin(tmp_path)
+
+
+def test_an_unknown_architecture_is_refused(copy: Path) -> None:
+    values = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**values, "model_type": "no-such-model"}))
+    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+        begin(copy)
+
+
+def test_damaged_weights_are_refused(copy: Path) -> None:
+    weights = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+        begin(copy)
+
+
+def test_a_base_without_a_tokenizer_is_refused(copy: Path) -> None:
+    (copy / "tokenizer.json").unlink()
+    (copy / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="reranker base 'base': its tokenizer has no words"):
+        begin(copy)
