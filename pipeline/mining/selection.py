@@ -39,11 +39,14 @@ def select(rows: pa.Table, text_keys: Ints, config: Mining, this: Round) -> pa.T
     """
     codes, query_ids = _query_codes(rows)
     positive = rows["positive"].to_numpy()
-    first_stage, scored = _numbers(rows["first_stage_score"]), _scored(rows)
+    first_stage, reranker = _numbers(rows["first_stage_score"]), _numbers(rows["reranker_score"])
+    by_reranker = this.weight > 0 and not np.isnan(reranker).all()
+    scored = ~np.isnan(reranker) if by_reranker else np.ones(len(codes), bool)
+    assert scored[positive].all(), "a positive was not scored"
     score = mining_score(
         codes[scored],
         first_stage[scored],
-        _numbers_or_none(rows["reranker_score"].filter(pa.array(scored))),
+        reranker[scored] if by_reranker else None,
         weight=this.weight,
         margin=config.margin * this.temperature,
         first_stage_margin=config.first_stage_margin,
@@ -61,14 +64,6 @@ def select(rows: pa.Table, text_keys: Ints, config: Mining, this: Round) -> pa.T
         labels.set(guarded, "suspect", "above_first_stage_margin")
     _sample(labels, codes, query_ids, values, config, this)
     return _table(rows, values, labels)
-
-
-def _scored(rows: pa.Table) -> Any:
-    """Which rows the mining model scored: all of them where the first stage mines."""
-    scores = rows["reranker_score"]
-    if scores.null_count == len(scores):
-        return np.ones(len(scores), bool)
-    return scores.is_valid().to_numpy()
 
 
 def _reference(codes: Ints, scores: Any, positive: Any, count: int, config: Mining) -> Any:
@@ -122,13 +117,6 @@ def _query_codes(rows: pa.Table) -> tuple[Ints, list[str]]:
 
 def _numbers(column: pa.ChunkedArray) -> Any:
     return column.to_numpy().astype(np.float64)
-
-
-def _numbers_or_none(column: pa.ChunkedArray) -> Any:
-    if column.null_count == len(column):
-        return None
-    assert not column.null_count, "some rows of the pool were not scored"
-    return _numbers(column)
 
 
 def _table(rows: pa.Table, scores: Any, labels: _Labels) -> pa.Table:

@@ -13,6 +13,7 @@ from strop.pipeline.config import Reranker
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.scoring.pairs import (
     PairLimits,
@@ -86,7 +87,7 @@ class Scorer:
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), first_token_only(self._model):
                 batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
                 return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
         except torch.cuda.OutOfMemoryError:

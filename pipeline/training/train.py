@@ -13,6 +13,7 @@ from strop.artifacts.schemas import TRAIN_LOG
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.pairs import PairLimits, probe_template
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.scorer import PairSource
@@ -70,7 +71,8 @@ def train(
             model=reranker.model,
             args=training_arguments(Path(folder), config.training, seed=seed),
         )
-        trainer.train()
+        with first_token_only(reranker.model):
+            trainer.train()
     return Trained(LoadedReranker(reranker.model.eval(), reranker.tokenizer), _log(trainer.steps))
 
 

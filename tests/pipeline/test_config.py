@@ -43,26 +43,20 @@ def test_a_value_out_of_range_is_refused_by_its_place(section: str, key: str, va
     ("values", "expected"),
     [
         (
-            {"first_stage": {"depth": 59}, "mining": {"min_rank": 11, "pool_size": 50}},
-            "mining.min_rank + mining.pool_size - 1 = 60 reaches past first_stage.depth = 59",
+            {"mining": {"min_rank": 2}},
+            "mining.min_rank + mining.window_size - 1 = 101 reaches past first_stage.depth = 100",
         ),
         (
-            {"mining": {"min_rank": 2}},
-            "mining.min_rank + mining.first_stage_pool_size - 1 = 101 reaches past "
-            "first_stage.depth = 100",
+            {"mining": {"pool_size": 60, "window_size": 59}},
+            "mining.pool_size = 60 is larger than mining.window_size = 59",
         ),
         (
             {"evaluation": {"depth": 101}},
             "evaluation.depth = 101 reaches past first_stage.depth = 100",
         ),
         (
-            {"mining": {"pool_size": 10, "group_size": 12}},
-            "mining.group_size = 12 needs more negatives than mining.pool_size = 10 holds",
-        ),
-        (
-            {"mining": {"first_stage_pool_size": 10, "group_size": 12}},
-            "mining.group_size = 12 needs more negatives than mining.first_stage_pool_size = 10 "
-            "holds",
+            {"mining": {"pool_size": 5, "window_size": 10, "group_size": 12}},
+            "mining.group_size = 12 needs more negatives than mining.window_size = 10 holds",
         ),
         (
             {"reranker": {"max_tokens": 64, "max_query_tokens": 57}},
@@ -87,7 +81,7 @@ def test_the_same_combinations_one_step_back_are_possible() -> None:
             "mining": {
                 "min_rank": 11,
                 "pool_size": 50,
-                "first_stage_pool_size": 50,
+                "window_size": 50,
                 "group_size": 51,
             },
             "evaluation": {"depth": 60},

@@ -13,7 +13,7 @@ QUERY_TABLE = pa.Table.from_pylist(
 )
 
 
-def selection(*rows: tuple[str, str, int | None, float, str]) -> pa.Table:
+def selection(*rows: tuple[str, str, int | None, float | None, str]) -> pa.Table:
     rules = {"positive": "judged", "suspect": "above_margin", "negative": "sampled"}
     records = [
         {
@@ -38,6 +38,7 @@ MINED = selection(
     ("q", "c", 3, 1.5, "negative"),
     ("q", "d", None, 4.0, "positive"),
     ("q", "e", 4, 5.0, "suspect"),
+    ("q", "f", 5, None, "negative"),
     ("r", "a", 1, -1.0, "negative"),
     ("r", "b", 2, -3.0, "positive"),
     ("r", "c", 3, -4.0, "skipped"),
@@ -51,11 +52,12 @@ def test_one_row_a_query_with_the_hardest_negative_first() -> None:
     assert table.schema == NEGATIVES
     first, second = table.to_pylist()
     assert (first["query_id"], first["positive_ids"]) == ("q", ["b", "d"])
-    assert (first["group_size"], first["weight"]) == (3, 2.0)
-    # The positives' mean is 3.
+    assert (first["group_size"], first["weight"]) == (4, 2.0)
+    # The positives' mean is 3; what was not scored comes last.
     assert first["negatives"] == [
         {"passage_id": "c", "score": 1.5, "rank": 3, "sampler": "top", "hardness": -1.5},
         {"passage_id": "a", "score": 0.5, "rank": 1, "sampler": "top", "hardness": -2.5},
+        {"passage_id": "f", "score": None, "rank": 5, "sampler": "top", "hardness": None},
     ]
     assert (second["query_id"], second["positive_ids"]) == ("r", ["b"])
     assert (second["group_size"], second["weight"]) == (2, 0.5)
@@ -66,20 +68,20 @@ def test_suspects_stand_beside_the_mean_of_their_positives() -> None:
     table = suspects(MINED)
     assert table.schema == SUSPECTS
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("q", "e", 5.0, 3.0, "above_margin"),
-        ("s", "c", 9.0, 3.0, "above_margin"),
+        ("q", "e", 5.0, 5.0, 3.0, "above_margin"),
+        ("s", "c", 9.0, 9.0, 3.0, "above_margin"),
     ]
 
 
 def test_the_summary_counts_every_row_and_the_queries_that_fall_short() -> None:
-    assert mining_summary(MINED, 3) == {
+    assert mining_summary(MINED, 4) == {
         "queries": 3,
-        "negatives": 3,
+        "negatives": 4,
         "suspects": 2,
         "queries_with_fewer_negatives": 2,
         "queries_without_negatives": 1,
         "rows": {
-            "negative: sampled": 3,
+            "negative: sampled": 4,
             "positive: judged": 4,
             "suspect: above_margin": 2,
             "skipped: not_sampled": 1,

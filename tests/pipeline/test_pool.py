@@ -2,7 +2,7 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import CANDIDATES, QRELS, QUERIES
 from strop.pipeline.config import Mining
-from strop.pipeline.mining.pool import pairs_to_score, pool_rows, round_queries
+from strop.pipeline.mining.pool import pairs_to_score, pool_rows, round_queries, window_rows
 
 
 def queries(count: int) -> pa.Table:
@@ -77,15 +77,13 @@ def test_the_seed_decides_which_queries() -> None:
     assert rounds(4, range(1, 3)) != rounds(4, range(1, 3), seed=2)
 
 
-def test_the_pool_is_a_stretch_of_ranks_of_the_rounds_queries() -> None:
+def test_window_and_pool_are_stretches_of_ranks_of_a_rounds_queries() -> None:
     table = pa.concat_tables([candidates("q00", *"abcdef"), candidates("q01", *"abcdef")])
-    config = Mining(min_rank=2, pool_size=2, first_stage_pool_size=4, group_size=2)
-    ids = pa.array(["q01"])
-    found = pool_rows(table, ids, config, first_stage=False)
-    assert found["passage_id"].to_pylist() == ["b", "c"]
-    assert set(found["query_id"].to_pylist()) == {"q01"}
-    found = pool_rows(table, ids, config, first_stage=True)
-    assert found["passage_id"].to_pylist() == ["b", "c", "d", "e"]
+    config = Mining(min_rank=2, pool_size=2, window_size=4)
+    window = window_rows(table, pa.array(["q01"]), config)
+    assert window["passage_id"].to_pylist() == ["b", "c", "d", "e"]
+    assert set(window["query_id"].to_pylist()) == {"q01"}
+    assert pool_rows(window, config)["passage_id"].to_pylist() == ["b", "c"]
 
 
 def test_the_reranker_scores_the_pool_and_the_positives_it_lacks() -> None:

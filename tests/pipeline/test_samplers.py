@@ -18,6 +18,12 @@ def test_top_takes_the_best_and_the_first_of_equals() -> None:
     assert draw("top", 3) == ([1, 4, 3], ["top"] * 3)
 
 
+def test_candidates_that_were_not_scored_are_the_easiest() -> None:
+    scores = np.array([np.nan, -5.0, np.nan, -4.0])
+    chosen, _ = SAMPLERS["top"](Draw(scores, 3, 0.5, np.random.default_rng(0)))
+    assert chosen.tolist() == [3, 1, 0]
+
+
 def test_mixed_takes_its_share_by_score_and_the_rest_from_what_is_left() -> None:
     chosen, names = draw("mixed", 4, share=0.5)
     assert chosen[:2] == [1, 4]
@@ -62,4 +68,5 @@ def test_samplers_never_repeat_and_never_fill_up(
 
 
 def test_the_hard_share_grows_in_equal_steps_to_its_full_value() -> None:
-    assert [round(hard_share_of_round(0.6, r, 3), 9) for r in (1, 2, 3, 4)] == [0.2, 0.4, 0.6, 0.6]
+    assert [round(hard_share_of_round(0.6, r, 3), 9) for r in (1, 2, 3, 4)] == [0.0, 0.3, 0.6, 0.6]
+    assert hard_share_of_round(0.6, 1, 1) == 0.6

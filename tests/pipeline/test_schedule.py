@@ -29,6 +29,11 @@ def test_warm_up_by_hand() -> None:
     assert found == [0.25, 0.75, 1.0, 1.0]
 
 
+def test_the_course_begins_where_the_warm_up_ends() -> None:
+    found = factors(Training(schedule="linear", warmup_share=0.5), rounds=1, steps=4)
+    assert found == [0.25, 0.75, 0.75, 0.25]
+
+
 def test_cosine_by_hand() -> None:
     found = factors(Training(schedule="cosine", warmup_share=0.0), rounds=1, steps=1)
     assert found == [pytest.approx(0.5)]

@@ -168,8 +168,15 @@ def test_the_same_seed_gives_the_same_bits(
     first = weights(fit(reranker_folder, source, negatives, config()))
     torch.manual_seed(77)  # the state that other code leaves behind must not matter
     assert weights(fit(reranker_folder, source, negatives, config())) == first
-    other = config().model_copy(update={"seed": 2})
-    assert weights(fit(reranker_folder, source, negatives, other)) != first
+
+
+def test_the_seed_decides_what_dropout_leaves_out(
+    reranker_folder: Path, source: PairSource, negatives: pa.Table
+) -> None:
+    one_group, other = negatives.slice(0, 1), config().model_copy(update={"seed": 2})
+    first = weights(fit(reranker_folder, source, one_group, config()))
+    assert weights(fit(reranker_folder, source, one_group, config())) == first
+    assert weights(fit(reranker_folder, source, one_group, other)) != first
 
 
 def test_the_loss_goes_down_and_the_positives_come_first(
