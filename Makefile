@@ -36,7 +36,7 @@ lint: develop
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: develop
 	$(BIN)/pytest -m slow

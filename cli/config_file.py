@@ -1,5 +1,6 @@
 """The config as a YAML file: read with errors that name key and line, written with comments."""
 
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,8 @@ from yaml.nodes import MappingNode, Node
 
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
+
+KEY_PATH = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def load_config(path: Path) -> Config:
@@ -54,8 +57,10 @@ def _lines(path: Path, root: MappingNode, error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors():
         keys = [str(part) for part in item["loc"] if not str(part).startswith("function-")]
-        where = f"{path} line {_line_of(root, keys)}"
         name = ".".join(keys)
+        if not keys and (first := KEY_PATH.search(item["msg"])):
+            keys = first[0].split(".")
+        where = f"{path} line {_line_of(root, keys)}"
         if item["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown key {name!r}; {_known_keys(keys[:-1])}")
         elif item["type"] == "value_error":

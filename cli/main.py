@@ -10,6 +10,7 @@ import typer
 from strop import __version__
 from strop.cli.output import (
     FAILED,
+    INTERRUPTED,
     REFUSED,
     console,
     end_with_error,
@@ -154,6 +155,8 @@ def main() -> None:
     with stoppable():
         try:
             code = app(standalone_mode=False)
+            if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code of its own
+                raise KeyboardInterrupt
         except click.exceptions.Abort as error:
             raise KeyboardInterrupt from error
         except click.exceptions.ClickException as error:
@@ -171,6 +174,9 @@ def _end(error: Exception) -> None:
         end_with_error(message, code=REFUSED)
     if isinstance(error, _expected()):
         end_with_error(str(error), code=REFUSED)
+    if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
+        message = "the Prefect server stopped answering; the same command resumes"
+        end_with_error(f"{message} ({type(error).__name__})", code=FAILED)
     import traceback
 
     traceback.print_exception(error, file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-FAILED, REFUSED = 1, 2
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 PIPED_WIDTH = 132
 
 

@@ -78,7 +78,7 @@ def test_conform_lets_nulls_pass_only_where_declared() -> None:
 
 
 def test_conform_looks_into_lists() -> None:
-    negative = {"passage_id": "p", "score": None, "rank": 1, "sampler": "s", "hardness": 1.0}
+    negative = {"passage_id": None, "score": 1.0, "rank": 1, "sampler": "s", "hardness": 1.0}
     row = {
         "query_id": "q",
         "positive_ids": ["p"],
@@ -86,7 +86,7 @@ def test_conform_looks_into_lists() -> None:
         "group_size": 2,
         "weight": 1.0,
     }
-    with pytest.raises(ValueError, match="score"):
+    with pytest.raises(ValueError, match="passage_id"):
         tables.conform(pa.Table.from_pylist([row]), NEGATIVES)
 
 

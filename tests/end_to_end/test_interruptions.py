@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.conftest import INTERRUPT, KILL
 from tests.end_to_end.test_run import stage_lines
 
-EARLY = ["✓ import model", "✓ retrieve", "✓ select · round 1", "✓ train · round 2"]
+EARLY = ["✓ retrieve", "✓ train · round 2"]
 ALL = [
     "✓ import beir",
     "✓ import model",
