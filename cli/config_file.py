@@ -54,22 +54,26 @@ def _refuse_repeated_keys(path: Path, node: MappingNode) -> None:
 
 
 def _lines(path: Path, root: MappingNode, error: ValidationError) -> list[str]:
-    lines = []
+    """One line an error, in the order of the file."""
+    found = []
     for item in error.errors():
-        keys = [str(part) for part in item["loc"] if not str(part).startswith("function-")]
-        name = ".".join(keys)
+        keys = [str(part) for part in item["loc"]]
         if not keys and (first := KEY_PATH.search(item["msg"])):
-            keys = first[0].split(".")
-        where = f"{path} line {_line_of(root, keys)}"
-        if item["type"] == "extra_forbidden":
-            lines.append(f"{where}: unknown key {name!r}; {_known_keys(keys[:-1])}")
-        elif item["type"] == "value_error":
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {name}: {message}" if name else f"{where}: {message}")
+            number = _line_of(root, first[0].split("."))
         else:
-            found = item["input"]
-            lines.append(f"{where}: {name} = {found!r}: {_lower_first(item['msg'])}")
-    return lines
+            number = _line_of(root, keys)
+        found.append((number, _message(keys, item)))
+    return [f"{path} line {number}: {message}" for number, message in sorted(found)]
+
+
+def _message(keys: list[str], item: Any) -> str:
+    name = ".".join(keys)
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {name!r}; {_known_keys(keys[:-1])}"
+    if item["type"] == "value_error":
+        message = item["msg"].removeprefix("Value error, ")
+        return f"{name}: {message}" if name else message
+    return f"{name} = {item['input']!r}: {_lower_first(item['msg'])}"
 
 
 def _line_of(root: MappingNode, keys: list[str]) -> int:

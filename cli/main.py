@@ -141,6 +141,14 @@ def ui(
     open_ui(stop=stop, show=show)
 
 
+@app.command()
+def serve(store: StoreOption = STORE) -> None:
+    """Offer the flows as deployments, so that runs can be started from the Prefect UI."""
+    from strop.cli.serve import serve_flows
+
+    serve_flows(store)
+
+
 def _add_artifacts() -> None:
     from strop.cli.artifacts import artifacts_app
 

@@ -12,12 +12,12 @@ from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.report import ReportInputs, report
 from strop.tasks.rerank import rerank
-from strop.tasks.stage import call
+from strop.tasks.stage import Place, call
 
 REPORTED = ("selection", "ranking_dev", "diagnosis", "reranker")
 
 
-@flow(name="assess", flow_run_name="assess {config.name}", validate_parameters=False)
+@flow(name="assess", flow_run_name="assess {config.name}")
 def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
 
@@ -29,8 +29,11 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
         metrics = {}
         for number in (0, *rounds):
             made = session.part(round_part(number) if number else PREPARE)
-            found = made["metrics_dev"] if split == "dev" else _test_metrics(session, made)
-            metrics[number] = found
+            name = f"{ASSESS} round {number}" if number else f"{ASSESS} untuned"
+            place = session.place(name)
+            metrics[number] = (
+                made["metrics_dev"] if split == "dev" else _test_metrics(session, place, made)
+            )
             session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
         sources = _report_inputs(session, split, metrics, rounds)
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
@@ -52,8 +55,8 @@ def _has_test(session: Session) -> bool:
     return bool(pc.any(pc.equal(queries["split"], "test")).as_py())
 
 
-def _test_metrics(session: Session, made: Refs) -> ArtifactRef:
-    config, place, shared = session.config, session.place(ASSESS), session.part(PREPARE)
+def _test_metrics(session: Session, place: Place, made: Refs) -> ArtifactRef:
+    config, shared = session.config, session.part(PREPARE)
     ranking = call(
         rerank,
         place,

@@ -28,6 +28,7 @@ def prepare(config: Config, store: Path) -> None:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
         session.claim(dataset)
+        session.opponent()  # frozen now: what the run is held against at its end
         encoder = call(import_model, place, config.bi_encoder.model)
         base = call(import_model, place, config.reranker.base)
         embeddings = call(encode, place, dataset, encoder, config.bi_encoder)

@@ -1,0 +1,36 @@
+"""`strop serve`: deployments of the flows, so that runs can be started from the Prefect UI."""
+
+from pathlib import Path
+
+from strop.artifacts.store import Store
+from strop.cli.output import console
+from strop.cli.running import prefect_server
+
+
+def serve_flows(store: Path) -> None:
+    """Offer improve, round and assess in the UI, and carry out what is started there.
+
+    Runs write to the given store unless their form names another; only one is carried out at a
+    time, since each uses the whole machine. Ends with Ctrl-C.
+    """
+    root = str(Store(store).root)
+    out = console()
+    with prefect_server(out) as server:
+        from prefect import serve
+        from prefect.deployments.runner import EntrypointType
+
+        from strop.flows.assess import assess
+        from strop.flows.improve import improve
+        from strop.flows.round import manual_round
+
+        deployments = [
+            flow.to_deployment(
+                name=name,
+                parameters={"store": root},
+                description=flow.description,
+                entrypoint_type=EntrypointType.MODULE_PATH,
+            )
+            for name, flow in (("improve", improve), ("round", manual_round), ("assess", assess))
+        ]
+        out.print(f"Deployments: {server.ui_url}/deployments  (store {root}; Ctrl-C ends)")
+        serve(*deployments, print_starting_message=False, limit=1)

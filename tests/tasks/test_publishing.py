@@ -1,0 +1,22 @@
+import pytest
+
+from strop.tasks.publishing import artifact_key, shown
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("demo", "negatives", "list negatives"), "demo-negatives-list-negatives"),
+        (("My_Corpus.v2", "reranker"), "my-corpus-v2-reranker"),
+        (("größe", "  x--y "), "gr-e-x-y"),
+    ],
+)
+def test_keys_are_lower_case_letters_digits_and_single_dashes(words, key):
+    assert artifact_key(*words) == key
+
+
+def test_values_are_shown_as_people_read_them():
+    assert shown(12345) == "12,345"
+    assert shown(0.61234) == "0.6123"
+    assert shown({"dev": 0.5, "test": None}) == "dev 0.5, test –"
+    assert shown(True) == "yes"
