@@ -6,7 +6,7 @@ from prefect import flow
 
 from strop.flows.assess import assess
 from strop.flows.prepare import prepare
-from strop.flows.promote import promote_best
+from strop.flows.promote import promote_last
 from strop.flows.round import one_round
 from strop.flows.session import hold
 from strop.pipeline.config import Config
@@ -22,6 +22,6 @@ def improve(config: Config, store: Path = Path(".strop")) -> str:
         prepare(config, store)
         for number in range(1, config.rounds + 1):
             one_round(config, number, store)
-        reason = promote_best(config, store)
+        reason = promote_last(config, store)
         assess(config, store)
         return reason

@@ -1,4 +1,4 @@
-"""Promote: the best accepted round on dev against the champion on gate, once a run."""
+"""Promote: the last accepted round against the champion on gate, once a run."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.round import last_accepted
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.decide import promote, verdict
@@ -18,12 +19,16 @@ from strop.tasks.tokenize import tokenize
 
 
 @flow(name="promote", flow_run_name="promote {config.name}", validate_parameters=False)
-def promote_best(config: Config, store: Path) -> str:
-    """Hold the run's challenger against the champion; returns the decision's reason."""
+def promote_last(config: Config, store: Path) -> str:
+    """Hold the run's challenger against the champion; returns the decision's reason.
+
+    The challenger is the last accepted round: each accepted round was not worse than the one
+    before it, and the best of several on a dev split of usual size is mostly the luckiest.
+    """
     with hold(config, store) as session:
         champion = session.opponent() or _first_champion(session)
-        challenger = best_round(session)
-        if challenger is None:
+        challenger = last_accepted(session, config.rounds + 1)
+        if not challenger:
             return f"{config.name}: no accepted round; {champion['name']} stays champion"
         if (count := _gate_queries(session)) < config.decision.min_gate_queries:
             return (
@@ -31,23 +36,6 @@ def promote_best(config: Config, store: Path) -> str:
                 f"{config.decision.min_gate_queries}; nothing is promoted"
             )
         return _decide(session, champion, challenger)
-
-
-def best_round(session: Session) -> int | None:
-    """The accepted round whose fused ranking of dev has the best deciding metric."""
-    values = {}
-    for part, made in session.run.parts().items():
-        if not part.startswith("round-") or "decision" not in made:
-            continue
-        if verdict(session.store, made["decision"])[0] == "accepted":
-            values[int(part[-3:])] = _dev_value(session, made["metrics_dev"])
-    return max(values, key=lambda number: (values[number], -number)) if values else None
-
-
-def _dev_value(session: Session, metrics: ArtifactRef) -> float:
-    summary = session.store.table(metrics, "summary")
-    chosen = summary.filter(pc.equal(summary["ranking"], "fused"))
-    return float(chosen["value"][0].as_py())
 
 
 def _gate_queries(session: Session) -> int:

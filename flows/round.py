@@ -44,8 +44,9 @@ def manual_round(config: Config, number: int, store: Path = Path(".strop")) -> b
 
 def last_accepted(session: Session, number: int) -> int:
     """The latest accepted round before this one; 0 is the untuned reranker."""
+    parts = session.run.parts()
     for earlier in range(number - 1, 0, -1):
-        decision = session.part(round_part(earlier)).get("decision")
+        decision = parts.get(round_part(earlier), {}).get("decision")
         if decision and verdict(session.store, decision)[0] == "accepted":
             return earlier
     return 0
