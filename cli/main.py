@@ -103,7 +103,7 @@ def import_(
 
 @app.command()
 def run(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption = False) -> None:
-    """Run all rounds of a config, or resume them, and promote the best."""
+    """Run all rounds of a config, or resume them, and promote the last if it is better."""
     from strop.cli.runs import run_improve
 
     run_improve(config, store, json=json)

@@ -96,7 +96,7 @@ def verdict_sentence(results: dict[str, Any]) -> str:
         if row["round"] == champion["round"] and row["ranking"] == champion["ranking"]
     ]
     if champion["name"] is None:
-        return "There is no champion yet: `strop run` holds the best round against the first stage."
+        return "There is no champion yet: `strop run` decides."
     if champion["run"] != results["run"]:
         return f"The champion is {champion['name']}, of another run."
     if champion["ranking"] == "first_stage" or not found:

@@ -1,6 +1,7 @@
 """`strop serve`: deployments of the flows, so that runs can be started from the Prefect UI."""
 
 from pathlib import Path
+from typing import Any
 
 from strop.artifacts.store import Store
 from strop.cli.output import console
@@ -23,7 +24,7 @@ def serve_flows(store: Path) -> None:
         from strop.flows.improve import improve
         from strop.flows.round import manual_round
 
-        deployments = [
+        deployments: list[Any] = [
             flow.to_deployment(
                 name=name,
                 parameters={"store": root},

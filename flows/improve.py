@@ -1,4 +1,4 @@
-"""Improve: prepare once, repeat rounds, promote the best, assess."""
+"""Improve: prepare once, repeat rounds, promote, assess."""
 
 from pathlib import Path
 

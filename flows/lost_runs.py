@@ -1,6 +1,7 @@
 """Flow runs whose process is gone: marked Crashed by the next one that works on the same run."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def end_lost_runs(store: Path, run: str) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    tags = [f"run:{run}", f"store:{store}"]
+    place = hashlib.sha256(str(store).encode()).hexdigest()[:8]
+    tags = [f"run:{run}", f"store:{place}"]
     own = context.flow_run.id
     with get_client(sync_client=True) as client:
         tagged = FlowRunFilter(tags={"all_": tags}, state=OPEN)  # type: ignore[arg-type]
