@@ -18,7 +18,7 @@ def serve_flows(store: Path) -> None:
     out = console()
     with prefect_server(out) as server:
         from prefect import serve
-        from prefect.deployments.runner import EntrypointType
+        from prefect.types.entrypoint import EntrypointType
 
         from strop.flows.assess import assess
         from strop.flows.improve import improve
