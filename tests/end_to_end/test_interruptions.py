@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -94,9 +95,13 @@ def test_a_second_run_of_the_same_name_is_refused_while_the_first_is_alive(proje
     for line in first.stdout:
         if line.startswith("✓ retrieve"):
             break
-    second = project.strop("run", "strop.yaml")
-    first.kill()
-    first.communicate()
+    # Held still: a fast machine would finish the first run while the second one starts.
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = project.strop("run", "strop.yaml")
+    finally:
+        first.kill()
+        first.communicate()
     assert second.returncode == 2
     assert f"process {first.pid}" in second.stderr
     assert len(second.stderr.splitlines()) == 1
