@@ -24,6 +24,7 @@ QRELS = _schema(query_id=ID, passage_id=ID, grade=pa.int32(), split=LABEL)
 CANDIDATES = _schema(
     query_id=ID, passage_id=ID, rank=pa.int32(), score=pa.float32(), source=LABEL, split=LABEL
 )
+RUN = _schema(query_id=ID, passage_id=ID, rank=pa.int32(), score=pa.float32())
 TOKENS = _schema(id=ID, token_ids=pa.list_(pa.int32()))
 SCORES = _schema(query_id=ID, passage_id=ID, score=pa.float32())
 
@@ -32,32 +33,59 @@ SELECTION = _nullable(
         query_id=ID,
         passage_id=ID,
         rank=pa.int32(),
+        pool=LABEL,
         first_stage_score=pa.float32(),
         reranker_score=pa.float32(),
+        teacher_score=pa.float32(),
+        earlier_score=pa.float32(),
         mining_score=pa.float32(),
+        grade=pa.int32(),
         decision=LABEL,
         rule=LABEL,
         sampler=LABEL,
+        weight=pa.float32(),
     ),
     "rank",
     "first_stage_score",
     "reranker_score",
+    "teacher_score",
+    "earlier_score",
+    "mining_score",
+    "grade",
+)
+CHANGES = _nullable(
+    _schema(query_id=ID, passage_id=ID, mining_score=pa.float32(), before=ID, after=ID),
     "mining_score",
 )
+"""Rows of a selection that another choice moves; ``before`` and ``after`` are decision and rule."""
+GROUP_SIZES = _schema(query_id=ID, difficulty=pa.float32(), group_size=pa.int32())
+"""The size that each query's group should have, by its difficulty."""
 NEGATIVE = pa.struct(
     [
         pa.field("passage_id", pa.string(), nullable=False),
         pa.field("score", pa.float32()),
-        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("rank", pa.int32()),
         pa.field("sampler", pa.string(), nullable=False),
         pa.field("hardness", pa.float32()),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("first_stage_score", pa.float32()),
+        pa.field("teacher_score", pa.float32()),
+    ]
+)
+POSITIVE = pa.struct(
+    [
+        pa.field("passage_id", pa.string(), nullable=False),
+        pa.field("grade", pa.int32(), nullable=False),
+        pa.field("first_stage_score", pa.float32()),
+        pa.field("teacher_score", pa.float32()),
     ]
 )
 NEGATIVES = _schema(
     query_id=ID,
-    positive_ids=pa.list_(pa.string()),
+    positives=pa.list_(POSITIVE),
     negatives=pa.list_(NEGATIVE),
     group_size=pa.int32(),
+    difficulty=pa.float32(),
     weight=pa.float32(),
 )
 SUSPECTS = _nullable(
@@ -68,9 +96,36 @@ SUSPECTS = _nullable(
         first_stage_score=pa.float32(),
         positive_score=pa.float32(),
         rule=LABEL,
+        decision=LABEL,
     ),
     "score",
+    "first_stage_score",
 )
+CURRICULUM = _nullable(
+    _schema(
+        round=pa.int32(),
+        groups=pa.int32(),
+        pairs=pa.int32(),
+        tokens=pa.int64(),
+        mean_group_size=pa.float32(),
+        mean_difficulty=pa.float32(),
+        hardness=pa.float32(),
+        hard_share=pa.float32(),
+        medium_share=pa.float32(),
+        easy_share=pa.float32(),
+        new_share=pa.float32(),
+        suspects=pa.int32(),
+        suspects_by_rule=pa.map_(pa.string(), pa.int32()),
+        unfilled_slots=pa.int32(),
+        violation_before=pa.float32(),
+        violation_after=pa.float32(),
+    ),
+    "new_share",
+)
+"""One row a round. Shares are of its negatives: hard, medium and easy are the thirds of each
+query's pool by mining score, and what was not scored is easy; new is what the last round's
+negatives did not have. Violations are groups whose positive is outscored by one of its negatives,
+in the first and the last tenth of training."""
 TRAIN_LOG = _schema(
     step=pa.int32(),
     epoch=pa.float32(),
@@ -80,7 +135,13 @@ TRAIN_LOG = _schema(
     loss=pa.float32(),
     gradient_norm=pa.float32(),
     learning_rate=pa.float32(),
+    score_spread=pa.float32(),
+    violation_share=pa.float32(),
 )
+DEV_LOG = _schema(
+    step=pa.int32(), epoch=pa.float32(), metric=LABEL, value=pa.float64(), kept=pa.bool_()
+)
+"""What the reranker alone reached on dev during its training; the weights of one step were kept."""
 RANKING = _nullable(
     _schema(
         query_id=ID,
@@ -138,6 +199,44 @@ RESULTS = _nullable(
     "p_value",
 )
 """Every round's rankings against the first stage: the table of a report and of ``--json``."""
+COMPARISON_ARMS = _schema(
+    arm=LABEL,
+    seed=pa.int64(),
+    round=pa.int32(),
+    final=pa.bool_(),
+    split=LABEL,
+    ranking=LABEL,
+    metric=LABEL,
+    value=pa.float64(),
+    trained_pairs=pa.int64(),
+    scored_pairs=pa.int64(),
+)
+"""Every arm's rounds on dev, and its last accepted one, which ``final`` tells, on test. Pairs are
+those up to the round: trained ones, and those that were scored to mine it."""
+COMPARISON_DIFFERENCES = _nullable(
+    _schema(
+        arm=LABEL,
+        opponent=LABEL,
+        split=LABEL,
+        ranking=LABEL,
+        metric=LABEL,
+        value=pa.float64(),
+        spread=pa.float64(),
+        difference=pa.float64(),
+        ci_low=pa.float64(),
+        ci_high=pa.float64(),
+        p_value=pa.float64(),
+        num_seeds=pa.int32(),
+        n=pa.int32(),
+    ),
+    "spread",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "p_value",
+)
+"""The arms' final rounds against one of them, every query's value the mean over the seeds;
+``spread`` is the standard deviation of the means over seeds."""
 DIAGNOSIS_SUMMARY = _schema(split=LABEL, name=LABEL, value=pa.float64())
 DIAGNOSIS_HISTOGRAM = _schema(
     split=LABEL, label=LABEL, low=pa.float64(), high=pa.float64(), count=pa.int64()
@@ -175,18 +274,22 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "model": {},
     "embeddings": {},
     "index": {},
+    "run_file": {"run": RUN},
     "candidates": {"candidates": CANDIDATES, "positives": SCORES},
     "tokens": {"passages": TOKENS, "queries": TOKENS},
     "scores": {"scores": SCORES},
-    "selection": {"selection": SELECTION},
+    "selection": {"selection": SELECTION, "group_sizes": GROUP_SIZES},
+    "changes": {"changes": CHANGES},
     "negatives": {"negatives": NEGATIVES},
     "suspects": {"suspects": SUSPECTS},
-    "reranker": {"train_log": TRAIN_LOG},
+    "curriculum": {"curriculum": CURRICULUM},
+    "reranker": {"train_log": TRAIN_LOG, "dev_log": DEV_LOG},
     "ranking": {"ranking": RANKING},
     "metrics": {"summary": METRICS_SUMMARY, "per_query": METRICS_PER_QUERY},
     "diagnosis": {"summary": DIAGNOSIS_SUMMARY, "histogram": DIAGNOSIS_HISTOGRAM},
     "decision": {"decision": DECISION},
     "report": {"results": RESULTS},
+    "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
 }
 """Declared tables by artifact kind; embedding tables get their width from `vectors`."""
 

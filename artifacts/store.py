@@ -86,6 +86,19 @@ class Store:
     def _object(self, kind: str, artifact_id: str) -> Path:
         return self.root / "objects" / kind / artifact_id
 
+    def _work(self, recipe: Recipe) -> Path:
+        return self.root / "work" / recipe.kind / recipe.key
+
+    def work_folder(self, recipe: Recipe) -> Path:
+        """A folder for what a stage keeps while it works, found again by a later attempt.
+
+        It survives a killed process, is no part of any artifact, and goes when the recipe's
+        artifact is committed.
+        """
+        folder = self._work(recipe)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def lookup(self, recipe: Recipe) -> Manifest | None:
         """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not."""
         path = self._object(recipe.kind, recipe.id) / "manifest.json"
@@ -179,7 +192,8 @@ class Store:
             durable.create(path, manifest.to_bytes())
         except Conflict:
             shutil.rmtree(attempt.folder, ignore_errors=True)
-            return Manifest.from_bytes(path.read_bytes(), source=str(path))
+            manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+        shutil.rmtree(self._work(recipe), ignore_errors=True)
         return manifest
 
     def manifest(self, ref: ArtifactRef) -> Manifest:

@@ -13,7 +13,9 @@ from strop.pipeline.config import (
     Decision,
     Evaluation,
     FirstStage,
+    Guard,
     Mining,
+    Quotas,
     Reranker,
     Training,
 )
@@ -55,9 +57,8 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
             window_size=20 if small else 100,
             group_size=6 if small else 8,
             queries_per_round=16 if small else 400,
-            hard_share=0.45,
-            margin=-3.0,
-            first_stage_margin=-0.15,
+            quotas=Quotas(reranker_hard=0.45, random=0.55),
+            guard=Guard(margin=-3.0, first_stage_margin=-0.15),
         ),
         training=Training(
             learning_rate=1e-4,

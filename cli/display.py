@@ -29,6 +29,9 @@ HEADLINES = {
     "initialise": ("fresh_head",),
     "score": ("pairs",),
     "select": ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives"),
+    "compare selections": ("moved", "kept_negatives"),
+    "describe round": ("groups", "pairs", "mean_group_size", "new_share", "unfilled_slots"),
+    "compare": (),
     "list negatives": ("queries", "pairs"),
     "list suspects": ("suspects",),
     "train": ("pairs", "steps", "loss_first", "loss_last"),
@@ -84,6 +87,11 @@ class Display:
     def __exit__(self, *exception: object) -> None:
         """Remove the live line."""
         self._progress.stop()
+
+    def heading(self, text: str) -> None:
+        """What the stages to come belong to."""
+        self._clear()
+        self._console.print(f"[bold]{text}[/]", highlight=False)
 
     def started(self, stage: str) -> None:
         """A stage looks for its artifact."""

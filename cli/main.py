@@ -1,6 +1,7 @@
 """The `strop` command: parse, call a flow or the store, print."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,17 @@ app = typer.Typer(
     add_completion=False,
 )
 
+
+class PresetName(StrEnum):
+    """The presets of `strop.pipeline.config`, which would load slowly."""
+
+    STATIC = "static"
+    NO_REMINE = "no-remine"
+    FRESH_START = "fresh-start"
+    SELF = "self"
+    CROSS_FIT = "cross-fit"
+
+
 StoreOption = Annotated[
     Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
 ]
@@ -33,6 +45,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
 
 STORE = Path(".strop")
+PRESET_HELP = "Who mines the rounds and what they start from, in place of the config's values."
 
 
 def _version(asked: bool) -> None:
@@ -102,11 +115,41 @@ def import_(
 
 
 @app.command()
-def run(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption = False) -> None:
+def run(
+    config: ConfigArgument,
+    store: StoreOption = STORE,
+    preset: Annotated[PresetName | None, typer.Option(help=PRESET_HELP, show_default=False)] = None,
+    json: JsonOption = False,
+) -> None:
     """Run all rounds of a config, or resume them, and promote the last if it is better."""
     from strop.cli.runs import run_improve
 
-    run_improve(config, store, json=json)
+    run_improve(config, store, preset=preset, json=json)
+
+
+@app.command()
+def compare(
+    config: ConfigArgument,
+    store: StoreOption = STORE,
+    preset: Annotated[
+        list[PresetName] | None, typer.Option(help="A preset as an arm; all when no arm is given.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: KEY=VALUE …'", help="The config with other values, as one more arm."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds from the config's on.")] = 3,
+    pairs: Annotated[
+        int | None, typer.Option(min=2, help="Pairs that each arm trains in all its rounds.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run several arms at an equal number of trained pairs, and compare them."""
+    from strop.cli.compare import run_compare
+
+    run_compare(config, store, preset or (), arm or (), seeds=seeds, pairs=pairs, json=json)
 
 
 @app.command(name="round")
@@ -120,6 +163,26 @@ def round_(
     from strop.cli.runs import run_round
 
     run_round(config, number, store, json=json)
+
+
+@app.command()
+def mine(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its config file.")],
+    number: Annotated[int, typer.Option("--round", min=1, help="Which round to mine again.")],
+    store: StoreOption = STORE,
+    margin: Annotated[
+        float | None, typer.Option(help="Another guard.margin, in logits.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value of a `mining` key."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Choose a round's negatives in another way, without scoring anew, and show what changes."""
+    from strop.cli.mine import run_mine
+
+    run_mine(name, number, store, margin=margin, settings=settings or [], json=json)
 
 
 @app.command()

@@ -8,12 +8,13 @@ from strop.cli.config_file import load_config
 from strop.cli.output import console, print_json
 from strop.cli.results import relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, with_preset
 
 
-def run_improve(path: Path, store: Path, *, json: bool) -> None:
+def run_improve(path: Path, store: Path, *, preset: str | None, json: bool) -> None:
     """Run all rounds of a config and show the results."""
     config, opened = load_config(path), Store(store)
+    config = with_preset(config, preset) if preset else config
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.improve import improve

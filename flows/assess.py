@@ -41,6 +41,13 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
         return made_report
 
 
+def final_metrics(session: Session, made: Refs) -> ArtifactRef:
+    """The metrics of a round, or of the preparation: on test, or on dev where there is none."""
+    if not _has_test(session):
+        return made["metrics_dev"]
+    return _test_metrics(session, session.place(f"{ASSESS} final"), made)
+
+
 def finished_rounds(session: Session) -> list[int]:
     """The rounds that have been measured and judged."""
     return sorted(

@@ -1,22 +1,28 @@
-"""Prepare, once a data set: dataset ─► embeddings ─► index ─► candidates; reranker(0)."""
+"""Prepare, once a data set: dataset ─► index ─► candidates and more pools; reranker(0)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from strop.flows.session import PREPARE, Session, hold
+from strop.artifacts.manifest import ArtifactRef
+from strop.flows.first_stage import (
+    check_sources,
+    more_pools,
+    open_first_stage,
+    production_candidates,
+)
+from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
 from strop.pipeline.data.splits import SplitRule
-from strop.tasks.build_index import build_index
+from strop.pipeline.errors import InputError
 from strop.tasks.decide import promote
-from strop.tasks.encode import encode
 from strop.tasks.import_data import find_dataset, import_beir_folder, looks_like_id
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
 from strop.tasks.rerank import rerank
-from strop.tasks.retrieve import retrieve
 from strop.tasks.stage import Place, call
 from strop.tasks.tokenize import tokenize
 
@@ -24,20 +30,27 @@ from strop.tasks.tokenize import tokenize
 @flow(name="prepare", flow_run_name="prepare {config.name}", validate_parameters=False)
 def prepare(config: Config, store: Path) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
+    check_sources(config)
     with hold(config, store) as session:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
         session.claim(dataset)
         session.opponent()  # frozen now: what the run is held against at its end
-        encoder = call(import_model, place, config.bi_encoder.model)
+        first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
-        embeddings = call(encode, place, dataset, encoder, config.bi_encoder)
-        index = call(build_index, place, embeddings)
-        candidates = call(retrieve, place, dataset, embeddings, index, config.first_stage.depth)
         reranker = call(initialise, place, base, config.reranker, config.seed)
+        refuse_averaging_a_fresh_head(session, reranker)
+        candidates = production_candidates(first_stage)
+        pools = more_pools(first_stage)
         tokens = call(tokenize, place, dataset, reranker, config.reranker)
         session.record(
-            PREPARE, dataset=dataset, candidates=candidates, reranker=reranker, tokens=tokens
+            PREPARE,
+            dataset=dataset,
+            candidates=candidates,
+            reranker=reranker,
+            tokens=tokens,
+            **pools,
+            **_teacher(session, dataset),
         )
         _measure_untuned(session)
 
@@ -48,6 +61,35 @@ def import_dataset(place: Place, config: Config) -> Any:
         return call(find_dataset, place, config.dataset)
     rule = SplitRule(config.dev_share, config.gate_share, config.seed)
     return call(import_beir_folder, place, Path(config.dataset).expanduser(), rule)
+
+
+def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> None:
+    """Raise `InputError` where rounds would start from a mean with a head of random weights."""
+    config = session.config
+    if (
+        config.training.start == "average"
+        and session.store.manifest(reranker).summary["fresh_head"]
+    ):
+        raise InputError(
+            f"training.start = 'average': reranker.base = {config.reranker.base!r} gets a fresh "
+            "head, with which there is nothing to average; expected last_round or base"
+        )
+
+
+def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
+    """The teacher and the tokens that it reads; raises `InputError` for one without a head."""
+    config, name = session.config, session.config.mining.teacher
+    if name is None:
+        return {}
+    place = replace(session.place(PREPARE), part=f"{PREPARE} · teacher")
+    settings = config.reranker.model_copy(update={"base": name})
+    model = call(import_model, place, name)
+    teacher = call(initialise, place, model, settings, config.seed)
+    if session.store.manifest(teacher).summary["fresh_head"]:
+        raise InputError(
+            f"mining.teacher = {name!r}: has no trained head with one logit, expected a reranker"
+        )
+    return {"teacher": teacher, "teacher_tokens": call(tokenize, place, dataset, teacher, settings)}
 
 
 def _measure_untuned(session: Session) -> None:

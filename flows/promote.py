@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.flows.round import last_accepted
+from strop.flows.accepted import last_accepted
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.decide import promote, verdict

@@ -1,21 +1,22 @@
-"""One round: scores(r-1) ─► negatives ─► reranker(r) ─► ranking ─► metrics ─► decision."""
+"""One round: scores(r-1) ─► selection ─► negatives ─► reranker(r) ─► metrics ─► decision."""
 
 from pathlib import Path
 
 from prefect import flow
 
-from strop.artifacts.manifest import ArtifactRef
+from strop.flows.accepted import last_accepted, previous
+from strop.flows.feedback import group_size
+from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
-from strop.flows.session import PREPARE, Refs, Session, hold, round_part
+from strop.flows.session import PREPARE, Session, hold, round_part
+from strop.flows.training import train_round
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import accept, verdict
 from strop.tasks.measure import diagnose, evaluate
-from strop.tasks.mine import list_negatives, list_suspects, select_candidates
+from strop.tasks.mine import describe, list_negatives, list_suspects, select_candidates
 from strop.tasks.rerank import rerank
-from strop.tasks.score import score
 from strop.tasks.stage import call
-from strop.tasks.train import train
 
 
 @flow(name="round", flow_run_name="{config.name} round {number}", validate_parameters=False)
@@ -42,56 +43,31 @@ def manual_round(config: Config, number: int, store: Path = Path(".strop")) -> b
         return bool(one_round(config, number, store))
 
 
-def last_accepted(session: Session, number: int) -> int:
-    """The latest accepted round before this one; 0 is the untuned reranker."""
-    parts = session.run.parts()
-    for earlier in range(number - 1, 0, -1):
-        decision = parts.get(round_part(earlier), {}).get("decision")
-        if decision and verdict(session.store, decision)[0] == "accepted":
-            return earlier
-    return 0
-
-
-def _previous(session: Session, number: int) -> Refs:
-    accepted = last_accepted(session, number)
-    return session.part(round_part(accepted) if accepted else PREPARE)
-
-
 def _mine(session: Session, number: int) -> None:
-    config, part = session.config, round_part(number)
-    place, shared, previous = session.place(part), session.part(PREPARE), _previous(session, number)
-    dataset, candidates = shared["dataset"], shared["candidates"]
-    reranker, scores = previous["reranker"], None
-    if not _is_fresh(session, reranker):
-        tokens = shared["tokens"]
-        scores = call(score, place, dataset, candidates, tokens, reranker, config, number)
-        session.record(part, scores=scores)
-    ranking = previous["ranking_dev"] if scores else None
-    selection = call(select_candidates, place, dataset, candidates, scores, ranking, config, number)
-    negatives = call(list_negatives, place, dataset, selection)
+    part, shared = round_part(number), session.part(PREPARE)
+    place, inputs = session.place(part), mining_inputs(session, number)
+    session.record(part, **inputs.made())
+    size = group_size(session, number)
+    selection = call(select_candidates, place, inputs, session.config, number, size)
+    negatives = call(list_negatives, place, shared["dataset"], selection)
     suspects = call(list_suspects, place, selection)
     session.record(part, selection=selection, negatives=negatives, suspects=suspects)
 
 
-def _is_fresh(session: Session, reranker: ArtifactRef) -> bool:
-    """Whether a reranker's head has never been trained, so that its scores are noise."""
-    return bool(session.store.manifest(reranker).summary.get("fresh_head"))
-
-
 def _train(session: Session, number: int) -> None:
-    config, part = session.config, round_part(number)
-    shared, made = session.part(PREPARE), session.part(part)
-    start = shared if config.training.start == "base" else _previous(session, number)
-    reranker = call(
-        train,
+    part = round_part(number)
+    reranker = train_round(session, number)
+    made, last = session.part(part), previous(session, number).get("negatives")
+    curriculum = call(
+        describe,
         session.place(part),
-        start["reranker"],
+        made["selection"],
         made["negatives"],
-        shared["tokens"],
-        config,
+        last,
+        reranker,
         number,
     )
-    session.record(part, reranker=reranker)
+    session.record(part, reranker=reranker, curriculum=curriculum)
 
 
 def _judge(session: Session, number: int) -> bool:
@@ -112,8 +88,8 @@ def _judge(session: Session, number: int) -> bool:
     diagnosis = call(diagnose, place, dataset, ranking, "dev")
     accepted = last_accepted(session, number)
     names = (f"round {number}", f"round {accepted}" if accepted else "the untuned base")
-    previous = _previous(session, number)["metrics_dev"]
-    decision = call(accept, place, metrics, previous, config, names=names)
+    opponent = previous(session, number)["metrics_dev"]
+    decision = call(accept, place, metrics, opponent, config, names=names)
     session.record(
         part, ranking_dev=ranking, metrics_dev=metrics, diagnosis=diagnosis, decision=decision
     )

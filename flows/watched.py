@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from strop.tasks.watching import Watcher, unwatch, watch
+from strop.tasks.watching import Watcher, unwatch, watch, watchers
 
 
 @contextlib.contextmanager
@@ -14,3 +14,9 @@ def watched(watcher: Watcher) -> Iterator[None]:
         yield
     finally:
         unwatch(watcher)
+
+
+def announce(text: str) -> None:
+    """Tell the watchers what the stages to come belong to."""
+    for watcher in watchers():
+        watcher.heading(text)

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
-from strop.artifacts.store import Attempt
+from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -79,3 +79,15 @@ def diagnose(place: Place, dataset: ArtifactRef, ranking: ArtifactRef, split: st
         return {**values, "alarms": "; ".join(found.alarms) or "none"}
 
     return carry_out(place, recipe, compute)
+
+
+def dev_health(store: Store, made: dict[str, ArtifactRef]) -> tuple[float, float]:
+    """How a round's reranker alone ranks dev by the first metric, and its scores' gap."""
+    summary = store.table(made["metrics_dev"], "summary").to_pylist()
+    first = summary[0]["metric"]
+    value = next(
+        row["value"] for row in summary if row["metric"] == first and row["ranking"] == "reranker"
+    )
+    numbers = store.table(made["diagnosis"], "summary").to_pylist()
+    gap = next((row["value"] for row in numbers if row["name"] == "gap"), 0.0)
+    return float(value), float(gap)

@@ -1,68 +1,187 @@
-"""Mining: a decision on every pool row, then the negatives and the suspects read off it."""
+"""Mining: a decision on every row of the window, then the negatives and suspects read off it."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
-from strop.artifacts.store import Attempt
-from strop.pipeline.config import Config
+from strop.artifacts.store import Attempt, Store
+from strop.pipeline.config import Config, Mining
 from strop.pipeline.mining import negatives as derived
+from strop.pipeline.mining.calibration import Calibration
+from strop.pipeline.mining.changes import selection_changes
+from strop.pipeline.mining.cross_fitting import without
+from strop.pipeline.mining.dev_calibration import dev_calibrations
 from strop.pipeline.mining.duplicates import text_keys
-from strop.pipeline.mining.selection import Round, pool_with_positives, select
+from strop.pipeline.mining.feedback import GroupSize
+from strop.pipeline.mining.near_duplicates import largest_overlap, word_sets
+from strop.pipeline.mining.round_table import describe_round
+from strop.pipeline.mining.rows import selection_rows
+from strop.pipeline.mining.selection import Round, select
 from strop.pipeline.progress import Progress
-from strop.tasks.score import pool_parameters, window_of_round
+from strop.tasks.round_pool import RoundPool, query_plan, window_of_round
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Optional = ArtifactRef | None
 
 
+@dataclass(frozen=True)
+class MiningInputs:
+    """What a round is mined from.
+
+    ``scores`` are the miner's, one table or one a fold; none where the first stage mines.
+    ``ranking`` is the miner's ranking of dev, whose fusion weight says what mines.
+    """
+
+    pool: RoundPool
+    ranking: ArtifactRef
+    scores: tuple[ArtifactRef, ...] = ()
+    teacher_scores: Optional = None
+    earlier_scores: Optional = None
+
+    def made(self) -> dict[str, ArtifactRef]:
+        """The score tables by role."""
+        roles = {
+            **{f"scores_{number}": ref for number, ref in enumerate(self.scores, start=1)},
+            "teacher_scores": self.teacher_scores,
+            "earlier_scores": self.earlier_scores,
+        }
+        return {role: ref for role, ref in roles.items() if ref is not None}
+
+    def refs(self, config: Mining) -> dict[str, ArtifactRef]:
+        """The inputs by role; the ranking is one where something is read off it."""
+        read = self.scores or asks_for_probabilities(config)
+        ranking = {"ranking": self.ranking} if read else {}
+        return {**self.pool.refs(), **ranking, **self.made()}
+
+
+def inputs_of_selection(store: Store, selection: ArtifactRef, ranking: ArtifactRef) -> MiningInputs:
+    """What a selection was mined from; ``ranking`` is dev's where it read none."""
+    made = store.manifest(selection).inputs
+    by_stem = {
+        stem: tuple(made[role] for role in sorted(made) if role.startswith(f"{stem}_"))
+        for stem in ("pool", "scores")
+    }
+    return MiningInputs(
+        pool=RoundPool(made["dataset"], made["candidates"], by_stem["pool"]),
+        ranking=made.get("ranking", ranking),
+        scores=by_stem["scores"],
+        teacher_scores=made.get("teacher_scores"),
+        earlier_scores=made.get("earlier_scores"),
+    )
+
+
+@stage_task("compare selections")
+def compare_selections(place: Place, before: ArtifactRef, after: ArtifactRef) -> Any:
+    """Which rows another choice of negatives moves."""
+    recipe = Recipe("changes", "compare selections", 1, {}, {"before": before, "after": after})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        store = place.open()
+        found = selection_changes(store.table(before, "selection"), store.table(after, "selection"))
+        attempt.write_table("changes", found.moved)
+        return {
+            "moved": found.moved.num_rows,
+            "kept_negatives": round(found.kept_negatives, 4),
+            "before": found.before,
+            "after": found.after,
+        }
+
+    return carry_out(place, recipe, compute)
+
+
+def asks_for_probabilities(config: Mining) -> bool:
+    """Whether a selection needs scores that are calibrated on dev."""
+    return config.guard.rule == "probability" or config.suspects == "relabel"
+
+
 @stage_task("select")
 def select_candidates(
-    place: Place,
-    dataset: ArtifactRef,
-    candidates: ArtifactRef,
-    scores: Optional,
-    ranking: Optional,
-    config: Config,
-    number: int,
+    place: Place, inputs: MiningInputs, config: Config, number: int, size: GroupSize
 ) -> Any:
-    """Decide on every pool row; without scores the first stage mines.
-
-    ``ranking`` is the last round's ranking of dev, whose fusion weight says what mines.
-    """
-    roles = {"dataset": dataset, "candidates": candidates, "scores": scores, "ranking": ranking}
-    inputs = {role: ref for role, ref in roles.items() if ref is not None}
+    """Decide on every row of the window; costs no forward pass."""
+    mining = config.mining
+    plan = query_plan(place.open(), inputs.pool.dataset, config)
     parameters = {
-        **config.mining.model_dump(mode="json"),
-        **pool_parameters(config, number),
+        **mining.model_dump(mode="json"),
+        **plan.parameters(number),
+        **size.parameters(),
         "round": number,
         "rounds": config.rounds,
         "seed": config.seed,
         "temperature": config.training.temperature,
     }
-    recipe = Recipe("selection", "select", 1, parameters, inputs)
+    recipe = Recipe("selection", "select", 2, parameters, inputs.refs(mining))
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
-        rows = pool_with_positives(
-            window_of_round(store, dataset, candidates, config, number),
-            store.table(candidates, "positives"),
-            store.table(scores, "scores") if scores else None,
+        weight = fusion_weight(place, inputs.ranking) if inputs.scores else 0.0
+        rows = _rows(store, inputs, config, number)
+        this = Round(
+            number=number,
+            rounds=config.rounds,
+            seed=config.seed,
+            temperature=config.training.temperature,
+            weight=weight,
+            group_size=size.mean,
+            draw=1 if mining.miner == "first_round" else number,
+            calibrations=_calibrations(store, inputs, mining, weight),
         )
-        weight = fusion_weight(place, ranking) if ranking and scores else 0.0
-        this = Round(number, config.rounds, config.seed, config.training.temperature, weight)
-        corpus = tables.iterate_batches(store.file(dataset, "corpus.parquet"))
-        keys = text_keys(corpus, rows["passage_id"].combine_chunks())
-        selection = select(rows, keys, config.mining, this)
-        attempt.write_table("selection", selection)
-        source = "first stage" if weight == 0 else f"reranker at fusion weight {weight:g}"
-        counts = derived.mining_summary(selection, config.mining.group_size)
-        return {"mined_by": source, **counts}
+        passages = rows["passage_id"].combine_chunks()
+        keys = text_keys(_corpus(store, inputs), passages)
+        selected = select(rows, keys, _overlap(store, inputs, rows, mining), mining, this)
+        attempt.write_table("selection", selected.table)
+        attempt.write_table("group_sizes", selected.group_sizes)
+        counts = derived.mining_summary(selected.table, selected.group_sizes)
+        weighed = {"fusion_weight": weight} if weight else {}
+        return {**selected.summary, **weighed, **counts}
 
     return carry_out(place, recipe, compute)
+
+
+def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa.Table:
+    """The rows to decide on, with the scores of all models."""
+
+    def scores(*refs: Optional) -> pa.Table | None:
+        found = [store.table(ref, "scores") for ref in refs if ref is not None]
+        return pa.concat_tables(found) if found else None
+
+    return selection_rows(
+        window_of_round(store, inputs.pool, config, number),
+        store.table(inputs.pool.candidates, "positives"),
+        store.table(inputs.pool.dataset, "qrels"),
+        {
+            "reranker_score": scores(*inputs.scores),
+            "teacher_score": scores(inputs.teacher_scores),
+            "earlier_score": scores(inputs.earlier_scores),
+        },
+    )
+
+
+def _calibrations(
+    store: Store, inputs: MiningInputs, config: Mining, weight: float
+) -> dict[str, Calibration]:
+    if not asks_for_probabilities(config):
+        return {}
+    ranking = store.table(inputs.ranking, "ranking")
+    return dev_calibrations(ranking, store.table(inputs.pool.dataset, "qrels"), weight=weight)
+
+
+def _overlap(store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining) -> Any:
+    """The largest share of words in common with a positive; None where nobody asks."""
+    if config.guard.near_duplicate is None:
+        return None
+    passages = rows["passage_id"].combine_chunks()
+    codes = rows["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    words = word_sets(_corpus(store, inputs), passages)
+    return largest_overlap(words, codes.astype("int64"), rows["positive"].to_numpy())
+
+
+def _corpus(store: Store, inputs: MiningInputs) -> Any:
+    return tables.iterate_batches(store.file(inputs.pool.dataset, "corpus.parquet"))
 
 
 def fusion_weight(place: Place, ranking: ArtifactRef) -> float:
@@ -75,23 +194,48 @@ def fusion_weight(place: Place, ranking: ArtifactRef) -> float:
 def list_negatives(place: Place, dataset: ArtifactRef, selection: ArtifactRef) -> Any:
     """One row a query: its positives and its negatives, the hardest first."""
     inputs = {"dataset": dataset, "selection": selection}
-    recipe = Recipe("negatives", "list negatives", 1, {}, inputs)
+    recipe = Recipe("negatives", "list negatives", 2, {}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         table = derived.negatives(
-            store.table(selection, "selection"), store.table(dataset, "queries")
+            store.table(selection, "selection"),
+            store.table(selection, "group_sizes"),
+            store.table(dataset, "queries"),
         )
         attempt.write_table("negatives", table)
-        return {"queries": table.num_rows, "pairs": _sum(table["group_size"])}
+        return _negatives_summary(table)
 
     return carry_out(place, recipe, compute)
+
+
+@stage_task("leave out fold")
+def leave_out_fold(
+    place: Place, dataset: ArtifactRef, negatives: ArtifactRef, config: Config, fold: int
+) -> Any:
+    """The negatives of all queries but one fold's: what its miner is trained on."""
+    inputs = {"dataset": dataset, "negatives": negatives}
+    parameters = {"fold": fold, "folds": config.mining.folds, "seed": config.seed}
+    recipe = Recipe("negatives", "leave out fold", 1, parameters, inputs)
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        store = place.open()
+        plan = query_plan(store, dataset, config)
+        table = without(store.table(negatives, "negatives"), plan.fold(fold))
+        attempt.write_table("negatives", table)
+        return _negatives_summary(table)
+
+    return carry_out(place, recipe, compute)
+
+
+def _negatives_summary(table: pa.Table) -> dict[str, Any]:
+    return {"queries": table.num_rows, "pairs": int(table["group_size"].to_numpy().sum())}
 
 
 @stage_task("list suspects")
 def list_suspects(place: Place, selection: ArtifactRef) -> Any:
     """The candidates that are probably unlabelled positives."""
-    recipe = Recipe("suspects", "list suspects", 1, {}, {"selection": selection})
+    recipe = Recipe("suspects", "list suspects", 2, {}, {"selection": selection})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         table = derived.suspects(place.open().table(selection, "selection"))
@@ -101,5 +245,44 @@ def list_suspects(place: Place, selection: ArtifactRef) -> Any:
     return carry_out(place, recipe, compute)
 
 
-def _sum(column: pa.ChunkedArray) -> int:
-    return int(column.to_numpy().sum())
+@stage_task("describe round")
+def describe(
+    place: Place,
+    selection: ArtifactRef,
+    negatives: ArtifactRef,
+    last_negatives: Optional,
+    reranker: ArtifactRef,
+    number: int,
+) -> Any:
+    """One row about what the round trained on."""
+    roles = {
+        "selection": selection,
+        "negatives": negatives,
+        "last_negatives": last_negatives,
+        "reranker": reranker,
+    }
+    inputs = {role: ref for role, ref in roles.items() if ref is not None}
+    recipe = Recipe("curriculum", "describe round", 1, {"round": number}, inputs)
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        store = place.open()
+        summary = store.manifest(selection).summary
+        table = describe_round(
+            number,
+            summary["hardness"],
+            summary["group_size"],
+            store.table(selection, "selection"),
+            store.table(selection, "group_sizes"),
+            store.table(negatives, "negatives"),
+            store.table(last_negatives, "negatives") if last_negatives else None,
+            store.table(reranker, "train_log"),
+        )
+        attempt.write_table("curriculum", table)
+        row = table.drop_columns(["round", "suspects_by_rule"]).to_pylist()[0]
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in row.items()
+            if value is not None
+        }
+
+    return carry_out(place, recipe, compute)

@@ -12,6 +12,8 @@ from strop.pipeline.progress import Progress
 from strop.tasks.build_index import passage_shards
 from strop.tasks.stage import Place, carry_out, stage_task
 
+DENSE = "dense"
+
 
 @stage_task("retrieve")
 def retrieve(
@@ -20,10 +22,15 @@ def retrieve(
     embeddings: ArtifactRef,
     index: ArtifactRef,
     depth: int,
+    source: str = DENSE,
 ) -> Any:
-    """Search the index for every query, and score the judged positives that it missed too."""
+    """Search the index for every query, and score the judged positives that it missed too.
+
+    ``source`` is the bi-encoder's name, where it is one of several.
+    """
     inputs = {"dataset": dataset, "embeddings": embeddings, "index": index}
-    recipe = Recipe("candidates", "retrieve", 1, {"depth": depth}, inputs)
+    parameters = {"depth": depth} | ({} if source == DENSE else {"source": source})
+    recipe = Recipe("candidates", "retrieve", 1, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.first_stage import retrieval
@@ -38,7 +45,13 @@ def retrieve(
         queries, qrels = store.table(dataset, "queries"), store.table(dataset, "qrels")
         vectors = vector_matrix(store.table(embeddings, "queries"))
         found = retrieval.retrieve(
-            faiss_index, passage_ids, queries, vectors, depth=depth, progress=progress
+            faiss_index,
+            passage_ids,
+            queries,
+            vectors,
+            depth=depth,
+            source=source,
+            progress=progress,
         )
         path = attempt.folder / "candidates.parquet"
         rows = tables.write_batches(path, found, CANDIDATES)

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 class Watcher(Protocol):
     """Sees every stage of this process."""
 
+    def heading(self, text: str) -> None:
+        """Say what the stages to come belong to."""
+
     def started(self, stage: str) -> None:
         """Say that a stage looks for its artifact."""
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from strop.artifacts.schemas import CANDIDATES, SCORES
 from strop.pipeline.first_stage.encoding import Vectors
-from strop.pipeline.first_stage.index import search
+from strop.pipeline.first_stage.index import Rows, search
 from strop.pipeline.progress import SILENT, Progress
 
 
@@ -21,6 +21,7 @@ def retrieve(
     query_vectors: Vectors,
     *,
     depth: int,
+    source: str = "dense",
     progress: Progress = SILENT,
 ) -> Iterator[pa.Table]:
     """Candidate tables, a block of queries each, at most ``depth`` rows a query."""
@@ -29,18 +30,37 @@ def retrieve(
         found = rows >= 0
         query_rows = start + np.repeat(np.arange(len(rows)), found.sum(axis=1))
         ranks = np.broadcast_to(np.arange(1, rows.shape[1] + 1), rows.shape)[found]
-        yield pa.table(
-            {
-                "query_id": queries["query_id"].take(pa.array(query_rows)),
-                "passage_id": passage_ids.take(pa.array(rows[found])),
-                "rank": pa.array(ranks.astype(np.int32)),
-                "score": pa.array(scores[found]),
-                "source": _constant("dense", len(query_rows)),
-                "split": queries["split"].take(pa.array(query_rows)),
-            },
-            schema=CANDIDATES,
+        yield candidate_rows(
+            queries,
+            query_rows,
+            passage_ids.take(pa.array(rows[found])),
+            ranks=ranks,
+            scores=scores[found],
+            source=source,
         )
         progress.advance(len(rows))
+
+
+def candidate_rows(
+    queries: pa.Table,
+    query_rows: Rows,
+    passage_ids: pa.Array,
+    *,
+    ranks: Any,
+    scores: Any,
+    source: str,
+) -> pa.Table:
+    """A candidates table; ``query_rows`` are the rows of ``queries``, one a candidate."""
+    taken = queries.select(["query_id", "split"]).take(pa.array(query_rows))
+    columns = {
+        "query_id": taken["query_id"],
+        "passage_id": passage_ids,
+        "rank": pa.array(np.asarray(ranks, np.int32)),
+        "score": pa.array(np.asarray(scores, np.float32)),
+        "source": _constant(source, len(query_rows)),
+        "split": taken["split"],
+    }
+    return pa.table(columns, schema=CANDIDATES)
 
 
 def positive_scores(
@@ -52,8 +72,8 @@ def positive_scores(
 ) -> pa.Table:
     """The first-stage score of every judged positive, found or missed by the search."""
     positives = qrels.filter(pc.greater(qrels["grade"], 0))
-    query_rows = _positions(queries["query_id"], positives["query_id"])
-    passage_rows = _positions(passage_ids, positives["passage_id"])
+    query_rows = positions(queries["query_id"], positives["query_id"])
+    passage_rows = positions(passage_ids, positives["passage_id"])
     vectors = np.zeros((len(passage_rows), index.d), dtype=np.float32)
     for position, row in enumerate(passage_rows.tolist()):
         vectors[position] = index.reconstruct(row)
@@ -88,6 +108,7 @@ def _constant(value: str, count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(indices, pa.array([value]))
 
 
-def _positions(values: Any, wanted: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+def positions(values: Any, wanted: Any) -> Rows:
+    """The row in ``values`` of each wanted one, all of which must be there."""
     found = pc.index_in(wanted, value_set=values)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)

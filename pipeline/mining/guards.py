@@ -1,4 +1,7 @@
-"""Guards against false negatives: candidates that score too near their positives."""
+"""Guards against false negatives: candidates that score too near their positives.
+
+Every rule is strict, and no rule suspects a candidate without a score or a reference (NaN).
+"""
 
 from typing import Any, Literal
 
@@ -34,3 +37,27 @@ def above_margin(scores: Floats, reference: Floats, margin: float) -> Any:
     be, and turns round for negative logits.
     """
     return scores > reference - margin
+
+
+def above_relative(scores: Floats, reference: Floats, share: float) -> Any:
+    """Which candidates score above their reference minus a share of its size; bool per row.
+
+    For cosines and calibrated scores: the threshold moves when all scores move together, and its
+    distance vanishes for a reference near zero. The rule of `mine_hard_negatives(relative_margin=)`
+    in sentence-transformers; for positive references NV-Retriever's TopK-PercPos with 1 - share.
+    """
+    return scores > reference - np.abs(reference) * share
+
+
+def above_percentage(scores: Floats, reference: Floats, share: float) -> Any:
+    """Which candidates score above a share of their reference; bool per row.
+
+    TopK-PercPos of NV-Retriever (Moreira et al. 2024, arXiv:2407.15831, section 3.2), which found
+    0.95 best. For cosines and calibrated scores: a negative reference turns the rule round.
+    """
+    return scores > share * reference
+
+
+def above_probability(probabilities: Floats, threshold: float) -> Any:
+    """Which candidates are more probably relevant than the threshold; bool per row."""
+    return probabilities > threshold

@@ -38,12 +38,12 @@ def mining_score(
         return MiningScore(first_stage, first_stage_margin, "first_stage")
     if weight == 1:
         return MiningScore(reranker, margin, "reranker")
-    scale = _spread(query_codes, reranker) / max(_spread(query_codes, first_stage), 1e-12)
+    scale = spread(query_codes, reranker) / max(spread(query_codes, first_stage), 1e-12)
     fused = reranker + (1 - weight) / weight * scale * first_stage
     return MiningScore(fused, margin, "fused")
 
 
-def _spread(query_codes: Ints, scores: Floats) -> float:
+def spread(query_codes: Ints, scores: Floats) -> float:
     """The standard deviation within queries, pooled over them."""
     counts = np.bincount(query_codes)
     means = np.bincount(query_codes, weights=scores) / np.maximum(counts, 1)

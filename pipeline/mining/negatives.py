@@ -6,55 +6,87 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import NEGATIVE, NEGATIVES, SUSPECTS
+from strop.artifacts.schemas import NEGATIVE, NEGATIVES, POSITIVE, SUSPECTS
 from strop.pipeline.ragged import offsets_from_lengths
 
+POSITIVES = pa.array(["positive", "relabelled"])
 
-def negatives(selection: pa.Table, queries: pa.Table) -> pa.Table:
+
+def negatives(selection: pa.Table, group_sizes: pa.Table, queries: pa.Table) -> pa.Table:
     """One row a query: its positives, its negatives with the hardest first, and its weight.
 
-    ``hardness`` is the negative's mining score minus the mean of the positives'; both are null
-    for one that was not scored, and these come last. Queries without any negative are left out.
+    Relabelled suspects are positives of grade 1. ``hardness`` is the negative's mining score minus
+    the mean of the judged positives'; both are null for one that was not scored, and these come
+    last. Queries without any negative are left out.
     """
     chosen = selection.filter(pc.equal(selection["decision"], "negative"))
     chosen = chosen.sort_by([("query_id", "ascending"), ("mining_score", "descending")])
-    positive = selection.filter(pc.equal(selection["decision"], "positive"))
-    positive = positive.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])
     query_ids = pc.unique(chosen["query_id"])
+    positive = selection.filter(pc.is_in(_text(selection["decision"]), value_set=POSITIVES))
     positive = positive.filter(pc.is_in(positive["query_id"], value_set=query_ids))
-    means = _mean_by_query(positive, query_ids)
+    positive = positive.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])
+    means = _positive_means(selection, query_ids)
     codes = _codes(chosen, query_ids)
-    items = pa.StructArray.from_arrays(
-        [
-            chosen["passage_id"].combine_chunks(),
-            chosen["mining_score"].combine_chunks(),
-            chosen["rank"].combine_chunks(),
-            chosen["sampler"].cast(pa.string()).combine_chunks(),
-            _float32(chosen["mining_score"].to_numpy() - means[codes]),
-        ],
-        fields=list(NEGATIVE),
-    )
+    hardness = chosen["mining_score"].to_numpy() - means[codes]
     counts = np.bincount(codes, minlength=len(query_ids))
     positive_counts = np.bincount(_codes(positive, query_ids), minlength=len(query_ids))
-    weights = queries["weight"].take(pc.index_in(query_ids, value_set=queries["query_id"]))
+    sized = group_sizes.take(pc.index_in(query_ids, value_set=group_sizes["query_id"]))
     return pa.table(
         {
             "query_id": query_ids,
-            "positive_ids": _lists(positive_counts, positive["passage_id"].combine_chunks()),
-            "negatives": _lists(counts, items),
+            "positives": _lists(positive_counts, _positives(positive)),
+            "negatives": _lists(counts, _negatives(chosen, hardness)),
             "group_size": pa.array((counts + 1).astype(np.int32)),
-            "weight": weights,
+            "difficulty": sized["difficulty"],
+            "weight": queries["weight"].take(pc.index_in(query_ids, value_set=queries["query_id"])),
         },
         schema=NEGATIVES,
     )
 
 
+def _positives(rows: pa.Table) -> pa.StructArray:
+    columns = {
+        "passage_id": rows["passage_id"],
+        "grade": pc.coalesce(rows["grade"], pa.scalar(1, pa.int32())),
+        "first_stage_score": rows["first_stage_score"],
+        "teacher_score": rows["teacher_score"],
+    }
+    return _structs(columns, POSITIVE)
+
+
+def _negatives(rows: pa.Table, hardness: Any) -> pa.StructArray:
+    columns = {
+        "passage_id": rows["passage_id"],
+        "score": rows["mining_score"],
+        "rank": rows["rank"],
+        "sampler": _text(rows["sampler"]),
+        "hardness": pa.chunked_array([_float32(hardness)]),
+        "weight": rows["weight"],
+        "first_stage_score": rows["first_stage_score"],
+        "teacher_score": rows["teacher_score"],
+    }
+    return _structs(columns, NEGATIVE)
+
+
+def _structs(columns: dict[str, pa.ChunkedArray], kind: pa.StructType) -> pa.StructArray:
+    fields = [kind.field(index) for index in range(kind.num_fields)]
+    return pa.StructArray.from_arrays(
+        [columns[field.name].combine_chunks() for field in fields], fields=fields
+    )
+
+
 def suspects(selection: pa.Table) -> pa.Table:
-    """The probable unlabelled positives, each beside the mean score of its query's positives."""
-    chosen = selection.filter(pc.equal(selection["decision"], "suspect"))
-    positive = selection.filter(pc.equal(selection["decision"], "positive"))
+    """The probable unlabelled positives, each beside the mean score of its query's positives.
+
+    ``decision`` says what became of each: ``suspect`` (dropped), ``relabelled``, or ``negative``
+    for one that was sampled with less weight.
+    """
+    decision, rule = _text(selection["decision"]), _text(selection["rule"])
+    used = pc.and_(pc.equal(decision, "negative"), pc.not_equal(rule, "sampled"))
+    guarded = pc.is_in(decision, value_set=pa.array(["suspect", "relabelled"]))
+    chosen = selection.filter(pc.or_(guarded, used))
     query_ids = pc.unique(selection["query_id"])
-    means = _mean_by_query(positive, query_ids)[_codes(chosen, query_ids)]
+    means = _positive_means(selection, query_ids)[_codes(chosen, query_ids)]
     return pa.table(
         {
             "query_id": chosen["query_id"],
@@ -63,47 +95,56 @@ def suspects(selection: pa.Table) -> pa.Table:
             "first_stage_score": chosen["first_stage_score"],
             "positive_score": pa.array(means.astype(np.float32)),
             "rule": chosen["rule"],
+            "decision": chosen["decision"],
         },
         schema=SUSPECTS,
     )
 
 
-def mining_summary(selection: pa.Table, group_size: int) -> dict[str, Any]:
-    """Counts by decision and rule, and how many queries had too few candidates for their group."""
+def mining_summary(selection: pa.Table, group_sizes: pa.Table) -> dict[str, Any]:
+    """Counts by decision and rule, and how many queries have a group smaller than it should be."""
     rules = pc.value_counts(
-        pc.binary_join_element_wise(
-            selection["decision"].cast(pa.string()), selection["rule"].cast(pa.string()), ": "
-        )
+        pc.binary_join_element_wise(_text(selection["decision"]), _text(selection["rule"]), ": ")
     ).to_pylist()
     chosen = selection.filter(pc.equal(selection["decision"], "negative"))
     query_ids = pc.unique(selection["query_id"])
     counts = np.bincount(_codes(chosen, query_ids), minlength=len(query_ids))
+    sized = group_sizes.take(pc.index_in(query_ids, value_set=group_sizes["query_id"]))
+    wanted = sized["group_size"].to_numpy() - 1
     return {
         "queries": len(query_ids),
         "negatives": chosen.num_rows,
-        "suspects": _count(selection, "suspect"),
-        "queries_with_fewer_negatives": int((counts < group_size - 1).sum()),
+        "suspects": suspects(selection).num_rows,
+        "queries_with_fewer_negatives": int((counts < wanted).sum()),
         "queries_without_negatives": int((counts == 0).sum()),
-        "rows": {item["values"]: item["counts"] for item in rules},
+        "rows": {item["values"]: item["counts"] for item in sorted(rules, key=_by_name)},
     }
+
+
+def _by_name(item: dict[str, Any]) -> str:
+    return str(item["values"])
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string())
 
 
 def _float32(values: Any) -> pa.Array:
     return pa.array(values.astype(np.float32), mask=np.isnan(values))
 
 
-def _count(selection: pa.Table, decision: str) -> int:
-    return int(pc.sum(pc.equal(selection["decision"], decision)).as_py() or 0)
-
-
 def _codes(rows: pa.Table, query_ids: pa.Array) -> Any:
     return pc.index_in(rows["query_id"], value_set=query_ids).to_numpy().astype(np.int64)
 
 
-def _mean_by_query(rows: pa.Table, query_ids: pa.Array) -> Any:
+def _positive_means(selection: pa.Table, query_ids: pa.Array) -> Any:
+    """The mean mining score of the judged positives of each query; NaN without one."""
+    rows = selection.filter(pc.equal(selection["decision"], "positive"))
+    rows = rows.filter(pc.is_in(rows["query_id"], value_set=query_ids))
     codes, count = _codes(rows, query_ids), len(query_ids)
     sums = np.bincount(codes, weights=rows["mining_score"].to_numpy(), minlength=count)
-    return sums / np.maximum(np.bincount(codes, minlength=count), 1)
+    counts = np.bincount(codes, minlength=count)
+    return np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0)
 
 
 def _lists(counts: Any, values: pa.Array) -> pa.Array:

@@ -1,65 +1,106 @@
-"""The queries of a round, and the pool of candidates that each of them is mined from."""
+"""The pool of candidates that a round's queries are mined from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.pipeline.config import Mining
-from strop.pipeline.seeds import generator
+
+KEYS = ["query_id", "passage_id"]
+FIRST_STAGE = "first_stage"
 
 
-def round_queries(
-    queries: pa.Table, qrels: pa.Table, *, round_number: int, limit: int | None, seed: int
-) -> pa.Array:
-    """Ids of the round's training queries, fresh ones first.
+@dataclass(frozen=True)
+class Source:
+    """Candidates of one retriever: a name, the ranks that are taken and those that are scored."""
 
-    The train queries with a positive are put in one seeded order; round ``r`` takes the ``r``-th
-    stretch of ``limit`` queries, and starts again when they are used up.
+    name: str
+    candidates: pa.Table
+    min_rank: int
+    size: int
+    scored: int
+
+
+def sources(candidates: pa.Table, others: Sequence[pa.Table], config: Mining) -> list[Source]:
+    """The first stage's candidates, and those of every other pool of the config."""
+    first = Source(FIRST_STAGE, candidates, config.min_rank, config.window_size, config.pool_size)
+    more = [
+        Source(pool_name(number, config), table, pool.min_rank, pool.size, pool.size)
+        for number, (pool, table) in enumerate(zip(config.more_pools, others, strict=True), 1)
+    ]
+    return [first, *more]
+
+
+def pool_name(number: int, config: Mining) -> str:
+    """How the selection calls pool ``number``, from 1: by its retriever, or as a run file."""
+    source = config.more_pools[number - 1].source
+    return f"pool {number} ({source})" if "/" not in source else f"pool {number} (run file)"
+
+
+def window(found: Sequence[Source], query_ids: pa.Array) -> pa.Table:
+    """The candidates of some queries that may become negatives, each once.
+
+    Columns: query_id, passage_id, ``pool`` (names of all sources that found it, joined by " + "),
+    ``scored`` (whether the reranker scores it), and the first stage's ``rank`` and
+    ``first_stage_score``, null where the first stage does not have it at all.
     """
-    positives = qrels.filter(pc.greater(qrels["grade"], 0))
-    eligible = queries.filter(
-        pc.and_(
-            pc.equal(queries["split"], "train"),
-            pc.is_in(queries["query_id"], value_set=pc.unique(positives["query_id"])),
-        )
-    )["query_id"].combine_chunks()
-    count = len(eligible)
-    if limit is None or limit >= count:
-        return eligible
-    order = generator(seed, "round queries").permutation(count)
-    places = (np.arange(limit) + (round_number - 1) * limit) % count
-    return eligible.take(pa.array(np.sort(order[places])))
+    taken = [_taken(source, query_ids) for source in found]
+    first = found[0].candidates
+    known = first.filter(pc.is_in(first["query_id"], value_set=query_ids))
+    known = known.select([*KEYS, "rank", "score"]).rename_columns(
+        [*KEYS, "rank", "first_stage_score"]
+    )
+    rows = taken[0] if len(taken) == 1 else _merged(pa.concat_tables(taken))
+    rows = rows.join(known, keys=KEYS, join_type="left outer")
+    return rows.sort_by([("query_id", "ascending"), ("rank", "ascending"), *_BY_PASSAGE])
 
 
-def window_rows(candidates: pa.Table, query_ids: pa.Array, config: Mining) -> pa.Table:
-    """The candidates of some queries within the ranks that negatives may come from."""
-    return _ranks(
-        candidates.filter(pc.is_in(candidates["query_id"], value_set=query_ids)),
-        config.min_rank,
-        config.window_size,
+_BY_PASSAGE = [("passage_id", "ascending")]
+
+
+def _taken(source: Source, query_ids: pa.Array) -> pa.Table:
+    rows = source.candidates
+    ranks = rows["rank"]
+    last = source.min_rank + source.size - 1
+    within = pc.and_(pc.greater_equal(ranks, source.min_rank), pc.less_equal(ranks, last))
+    rows = rows.filter(pc.and_(within, pc.is_in(rows["query_id"], value_set=query_ids)))
+    scored = pc.less_equal(rows["rank"], source.min_rank + source.scored - 1)
+    pool = pa.array(np.full(rows.num_rows, source.name, dtype=object), pa.string())
+    return pa.table(
+        {
+            "query_id": rows["query_id"],
+            "passage_id": rows["passage_id"],
+            "pool": pool,
+            "scored": scored,
+        }
     )
 
 
-def pool_rows(window: pa.Table, config: Mining) -> pa.Table:
-    """The rows of a window that the reranker scores."""
-    return _ranks(window, config.min_rank, config.pool_size)
-
-
-def _ranks(rows: pa.Table, first: int, count: int) -> pa.Table:
-    within = pc.and_(
-        pc.greater_equal(rows["rank"], first), pc.less_equal(rows["rank"], first + count - 1)
+def _merged(rows: pa.Table) -> pa.Table:
+    """One row a pair; its sources in the order in which they were given."""
+    grouped = rows.group_by(KEYS, use_threads=False).aggregate(
+        [("pool", "list"), ("scored", "any")]
     )
-    return rows.filter(within)
+    return pa.table(
+        {
+            "query_id": grouped["query_id"],
+            "passage_id": grouped["passage_id"],
+            "pool": pc.binary_join(grouped["pool_list"], " + "),
+            "scored": grouped["scored_any"],
+        }
+    )
 
 
-def pairs_to_score(pool: pa.Table, qrels: pa.Table) -> pa.Table:
-    """The pool's pairs and the positives that the pool lacks: what the last reranker scores."""
-    queries = pc.unique(pool["query_id"])
+def pairs_to_score(rows: pa.Table, qrels: pa.Table) -> pa.Table:
+    """The window's pairs that are scored, and the positives that it lacks."""
+    queries = pc.unique(rows["query_id"])
     positives = qrels.filter(
         pc.and_(pc.greater(qrels["grade"], 0), pc.is_in(qrels["query_id"], value_set=queries))
-    ).select(["query_id", "passage_id"])
-    pairs = pool.select(["query_id", "passage_id"])
-    missing = positives.join(pairs, keys=["query_id", "passage_id"], join_type="left anti")
+    ).select(KEYS)
+    pairs = rows.filter(rows["scored"]).select(KEYS)
+    missing = positives.join(pairs, keys=KEYS, join_type="left anti")
     ordered = missing.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])
-    found = ordered.select(["query_id", "passage_id"]).cast(pairs.schema)
-    return pa.concat_tables([pairs, found])
+    return pa.concat_tables([pairs, ordered.select(KEYS).cast(pairs.schema)])

@@ -1,45 +1,153 @@
-"""Selection: every pool row with its scores, its decision and the rule behind it."""
+"""Selection: every row of a round's window with its scores, its decision and the rule behind it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import SELECTION
+from strop.artifacts.schemas import GROUP_SIZES, SELECTION
 from strop.pipeline.config import Mining
+from strop.pipeline.mining.calibration import Calibration
+from strop.pipeline.mining.curriculum import hardness_of_round
 from strop.pipeline.mining.duplicates import repeats_a_positive
-from strop.pipeline.mining.guards import above_margin, positive_reference
-from strop.pipeline.mining.mining_score import mining_score
-from strop.pipeline.mining.samplers import SAMPLERS, Draw, hard_share_of_round
-from strop.pipeline.seeds import generator
+from strop.pipeline.mining.group_sizes import difficulties, group_sizes
+from strop.pipeline.mining.judging import Judged, probabilities_of, reference_of_rows, suspicion
+from strop.pipeline.mining.labels import Labels
+from strop.pipeline.mining.mining_score import MiningScore, mining_score, spread
+from strop.pipeline.mining.rows import JUDGED
+from strop.pipeline.mining.sampling import Sampling, sample
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
 class Round:
-    """Which round of how many is mined, from which seed, and how dev weighs the reranker."""
+    """Which round of how many is mined, from which seed, and how dev weighs the reranker.
+
+    ``group_size`` is the mean of the round's groups; ``draw`` keys the randomness, so that rounds
+    of one draw take the same negatives where nothing else changed. ``calibrations`` are dev's, by
+    what mines (``mining`` and ``first_stage``), for rules that ask for probabilities.
+    """
 
     number: int
     rounds: int
     seed: int
     temperature: float
     weight: float
+    group_size: int
+    draw: int
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
 
-def select(rows: pa.Table, text_keys: Ints, config: Mining, this: Round) -> pa.Table:
+@dataclass(frozen=True)
+class Selected:
+    """The two ``selection`` tables, and what people ask of them."""
+
+    table: pa.Table
+    group_sizes: pa.Table
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The columns that decisions are made from."""
+
+    codes: Ints
+    query_ids: list[str]
+    positive: Any
+    judged: Any
+    retrieved: Any
+    first_stage: Floats
+    scored: Any
+    score: MiningScore
+
+    @property
+    def values(self) -> Floats:
+        """Mining scores; NaN for rows that what mines did not score."""
+        found = np.full(len(self.codes), np.nan)
+        found[self.scored] = self.score.values
+        return found
+
+
+def select(
+    table: pa.Table, text_keys: Ints, overlap: Floats | None, config: Mining, this: Round
+) -> Selected:
     """Decide on every row of the window.
 
-    ``rows`` has query_id, passage_id, rank (null for positives outside the window),
-    first_stage_score, reranker_score (null where the reranker did not score) and ``positive``,
-    sorted by query; text_keys is parallel to it. Decisions are ``positive``, ``suspect``,
-    ``skipped`` and ``negative``.
+    ``table`` is `selection_rows`'s; ``text_keys`` (equal for equal texts) and ``overlap`` (largest
+    share of words in common with a positive of the query) are parallel to it. Decisions are
+    ``positive``, ``relabelled``, ``suspect``, ``skipped`` and ``negative``.
     """
-    codes, query_ids = _query_codes(rows)
-    positive = rows["positive"].to_numpy()
-    first_stage, reranker = _numbers(rows["first_stage_score"]), _numbers(rows["reranker_score"])
+    rows = _read(table, config, this)
+    values, labels = rows.values, Labels(len(rows.codes))
+    labels.set(rows.positive, "positive", "judged")
+    repeated = repeats_a_positive(rows.codes, text_keys, rows.positive)
+    labels.set(repeated, "skipped", "duplicate_of_positive")
+    if overlap is not None and config.guard.near_duplicate is not None:
+        labels.set(overlap >= config.guard.near_duplicate, "skipped", "near_duplicate_of_positive")
+    thresholds = _guard(labels, rows, values, table, config, this)
+    difficulty = _difficulty(labels, rows, values, config, this)
+    hardness = hardness_of_round(config.curriculum.rounds, this.number, this.rounds)
+    available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
+    low, high = config.group_sizes
+    low, high = min(low, this.group_size), max(high, this.group_size)
+    asked, _ = group_sizes(
+        difficulty, np.full_like(available, high), mean=this.group_size, low=low, high=high
+    )
+    sizes, _ = group_sizes(
+        difficulty, _with_others(available, config), mean=this.group_size, low=low, high=high
+    )
+    drawn = sample(
+        Sampling(
+            rows.codes,
+            rows.query_ids,
+            values,
+            rows.first_stage,
+            _reference(rows, values, config),
+            table["pool"],
+            table["passage_id"],
+            text_keys,
+            rows.positive,
+        ),
+        _allowed(labels, config),
+        sizes - 1,
+        hardness,
+        config,
+        seed=this.seed,
+        number=this.draw,
+    )
+    labels.sample(drawn.rows, drawn.samplers)
+    if config.suspects == "down_weight":
+        down = (labels.decision == "negative") & (labels.rule != "sampled")
+        labels.weight[down] = config.suspect_weight
+    labels.set(labels.open, "skipped", "not_sampled")
+    summary = {
+        "mined_by": rows.score.source,
+        "hardness": round(hardness, 4),
+        "group_size": this.group_size,
+        "mean_difficulty": round(float(difficulty.mean()), 4) if len(difficulty) else 0.0,
+        "unfilled_slots": int(asked.sum() - len(asked) - len(drawn.rows) - drawn.added.num_rows),
+        **({"fitted": thresholds} if thresholds else {}),
+    }
+    made = _table(table, values, labels, drawn.added)
+    wanted = {
+        "query_id": rows.query_ids,
+        "difficulty": difficulty.astype(np.float32),
+        "group_size": asked.astype(np.int32),
+    }
+    return Selected(made, pa.table(wanted, schema=GROUP_SIZES), summary)
+
+
+def _read(table: pa.Table, config: Mining, this: Round) -> _Rows:
+    encoded = table["query_id"].combine_chunks().dictionary_encode()
+    codes = np.asarray(encoded.indices.to_numpy(), np.int64)
+    positive = table["positive"].to_numpy()
+    reranker = _numbers(table["reranker_score"])
+    first_stage = _filled(codes, _numbers(table["first_stage_score"]), len(encoded.dictionary))
     by_reranker = this.weight > 0 and not np.isnan(reranker).all()
     scored = ~np.isnan(reranker) if by_reranker else np.ones(len(codes), bool)
     assert scored[positive].all(), "a positive was not scored"
@@ -48,117 +156,144 @@ def select(rows: pa.Table, text_keys: Ints, config: Mining, this: Round) -> pa.T
         first_stage[scored],
         reranker[scored] if by_reranker else None,
         weight=this.weight,
-        margin=config.margin * this.temperature,
-        first_stage_margin=config.first_stage_margin,
+        margin=_unit(config, this) * config.guard.margin,
+        first_stage_margin=config.guard.first_stage_margin,
     )
-    values = np.full(len(codes), np.nan)
-    values[scored] = score.values
-    labels = _Labels(len(codes))
-    labels.set(positive, "positive", "judged")
-    labels.set(repeats_a_positive(codes, text_keys, positive), "skipped", "duplicate_of_positive")
-    if config.suspects == "drop":
-        reference = _reference(codes, values, positive, len(query_ids), config)
-        labels.set(above_margin(values, reference, score.margin), "suspect", "above_margin")
-        reference = _reference(codes, first_stage, positive, len(query_ids), config)
-        guarded = ~scored & above_margin(first_stage, reference, config.first_stage_margin)
-        labels.set(guarded, "suspect", "above_first_stage_margin")
-    _sample(labels, codes, query_ids, values, config, this)
-    return _table(rows, values, labels)
+    judged = table["grade"].is_valid().to_numpy()
+    query_ids = encoded.dictionary.to_pylist()
+    retrieved = pc.not_equal(table["pool"], JUDGED).to_numpy()
+    return _Rows(codes, query_ids, positive, judged, retrieved, first_stage, scored, score)
 
 
-def _reference(codes: Ints, scores: Any, positive: Any, count: int, config: Mining) -> Any:
-    return positive_reference(codes, scores, positive, count, config.positive_reference)[codes]
+def _unit(config: Mining, this: Round) -> float:
+    """Absolute margins are in logits over the temperature; shares of a score have no unit."""
+    return this.temperature if config.guard.rule == "margin" else 1.0
 
 
-class _Labels:
-    """Decision, rule and sampler of every row; the first decision on a row stands."""
+def _filled(codes: Ints, scores: Floats, count: int) -> Floats:
+    """First-stage scores; what another pool found beyond the first stage's depth gets its lowest.
 
-    def __init__(self, count: int) -> None:
-        self.decision = np.full(count, "", dtype=object)
-        self.rule = np.full(count, "", dtype=object)
-        self.sampler = np.full(count, "", dtype=object)
-
-    @property
-    def open(self) -> Any:
-        return self.decision == ""
-
-    def set(self, rows: Any, decision: str, rule: str) -> None:
-        chosen = rows & self.open
-        self.decision[chosen] = decision
-        self.rule[chosen] = rule
+    The true score is at most that of the last candidate that the first stage kept.
+    """
+    lowest = np.full(count, np.inf)
+    known = ~np.isnan(scores)
+    np.minimum.at(lowest, codes[known], scores[known])
+    return np.where(known, scores, np.where(np.isinf(lowest), np.nan, lowest)[codes])
 
 
-def _sample(
-    labels: _Labels,
-    codes: Ints,
-    query_ids: list[str],
-    scores: Any,
-    config: Mining,
-    this: Round,
-) -> None:
-    share = hard_share_of_round(config.hard_share, this.number, this.rounds)
-    starts = np.searchsorted(codes, np.arange(len(query_ids) + 1))
-    for code, query_id in enumerate(query_ids):
-        span = np.arange(starts[code], starts[code + 1])
-        allowed = span[labels.open[span]]
-        random = generator(this.seed, "mine", this.number, query_id)
-        draw = Draw(scores[allowed], config.group_size - 1, share, random)
-        chosen, names = SAMPLERS[config.sampler](draw)
-        labels.decision[allowed[chosen]] = "negative"
-        labels.rule[allowed[chosen]] = "sampled"
-        labels.sampler[allowed[chosen]] = names
-    labels.set(labels.open, "skipped", "not_sampled")
+def _guard(
+    labels: Labels, rows: _Rows, values: Floats, table: pa.Table, config: Mining, this: Round
+) -> dict[str, Any]:
+    """Set suspects and rows that are too easy; returns thresholds that were fitted."""
+    guard = config.guard
+    if guard.min_score is not None:
+        labels.set(values < guard.min_score, "skipped", "below_min_score")
+    if config.suspects == "keep":
+        return {}
+    judges = _judges(rows, values, table, config, this)
+    found = suspicion(rows.codes, rows.positive, rows.retrieved, len(rows.query_ids), judges, guard)
+    suspect, rules = found.suspect & ~rows.judged, found.rules
+    if guard.max_score is not None:
+        capped = (values > guard.max_score) & ~rows.judged & ~suspect
+        suspect, rules = suspect | capped, np.where(capped, "above_max_score", rules)
+    if config.suspects == "relabel" and judges:
+        probable = (
+            probabilities_of(judges[0], rows.positive, rows.retrieved) > config.relabel_probability
+        )
+        for rule in np.unique(rules[suspect]).tolist():
+            labels.set(suspect & probable & (rules == rule), "relabelled", rule)
+    for rule in np.unique(rules[suspect]).tolist():
+        labels.set(suspect & (rules == rule), "suspect", rule)
+    return found.thresholds
 
 
-def _query_codes(rows: pa.Table) -> tuple[Ints, list[str]]:
-    encoded = rows["query_id"].combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices.to_numpy(), np.int64), encoded.dictionary.to_pylist()
+def _judges(
+    rows: _Rows, values: Floats, table: pa.Table, config: Mining, this: Round
+) -> list[Judged]:
+    by = this.calibrations
+    mining = Judged(
+        rows.score.source, values, rows.score.margin, by.get(_calibration_name(rows.score.source))
+    )
+    beyond = np.where(rows.scored & ~rows.positive, np.nan, rows.first_stage)
+    first_stage = Judged(
+        "first_stage", beyond, config.guard.first_stage_margin, by.get("first_stage")
+    )
+    unit = _unit(config, this) * config.guard.margin
+    offered = {
+        "mining": [mining] if rows.scored.all() else [mining, first_stage],
+        "teacher": [Judged("teacher", _numbers(table["teacher_score"]), unit)],
+        "earlier_round": [Judged("earlier_round", _numbers(table["earlier_score"]), unit)],
+    }
+    judges = [judge for name in config.guard.judges for judge in offered[name]]
+    return [judge for judge in judges if not np.isnan(judge.scores).all()]
+
+
+def _calibration_name(source: str) -> str:
+    return "first_stage" if source == "first_stage" else "mining"
+
+
+def _reference(rows: _Rows, values: Floats, config: Mining) -> Floats:
+    return reference_of_rows(rows.codes, values, rows.positive, len(rows.query_ids), config.guard)
+
+
+def _difficulty(labels: Labels, rows: _Rows, values: Floats, config: Mining, this: Round) -> Floats:
+    """The share of each query's pool, suspects included, that scores near its positive."""
+    known = rows.scored & ~np.isnan(values)
+    unit = this.temperature
+    if rows.score.source == "first_stage":
+        unit = spread(rows.codes[known], values[known])
+    candidate = (labels.decision != "positive") & (labels.decision != "skipped") & known
+    return difficulties(
+        rows.codes,
+        values,
+        _reference(rows, values, config),
+        candidate,
+        config.difficulty_margin * unit,
+        len(rows.query_ids),
+    )
+
+
+def _allowed(labels: Labels, config: Mining) -> Any:
+    if config.suspects == "down_weight":
+        return labels.open | (labels.decision == "suspect")
+    return labels.open
+
+
+def _with_others(available: Ints, config: Mining) -> Ints:
+    """Positives of other queries fill slots that need no candidate of the query's own."""
+    if config.sampler != "mixed" or config.quotas.in_batch == 0:
+        return available
+    return available + round((config.group_sizes[1] - 1) * config.quotas.in_batch)
 
 
 def _numbers(column: pa.ChunkedArray) -> Any:
     return column.to_numpy().astype(np.float64)
 
 
-def _table(rows: pa.Table, scores: Any, labels: _Labels) -> pa.Table:
-    return pa.table(
+def _table(rows: pa.Table, scores: Any, labels: Labels, added: pa.Table) -> pa.Table:
+    made = pa.table(
         {
             "query_id": rows["query_id"],
             "passage_id": rows["passage_id"],
             "rank": rows["rank"],
+            "pool": rows["pool"].combine_chunks().dictionary_encode(),
             "first_stage_score": rows["first_stage_score"],
             "reranker_score": rows["reranker_score"],
+            "teacher_score": rows["teacher_score"],
+            "earlier_score": rows["earlier_score"],
             "mining_score": pa.array(scores.astype(np.float32), mask=np.isnan(scores)),
+            "grade": rows["grade"],
             "decision": pa.array(labels.decision, pa.string()).dictionary_encode(),
             "rule": pa.array(labels.rule, pa.string()).dictionary_encode(),
             "sampler": pa.array(labels.sampler, pa.string()).dictionary_encode(),
+            "weight": labels.weight,
         },
         schema=SELECTION,
     )
+    if not added.num_rows:
+        return made
+    joined = pa.concat_tables([made, added]).unify_dictionaries()
+    return joined.sort_by([("query_id", "ascending"), ("rank", "ascending"), *_BY_PASSAGE])
 
 
-def pool_with_positives(
-    pool: pa.Table, positive_scores: pa.Table, reranker_scores: pa.Table | None
-) -> pa.Table:
-    """The rows that `select` decides on: the pool and the positives that the pool lacks."""
-    keys = ["query_id", "passage_id"]
-    queries = pc.unique(pool["query_id"])
-    positives = positive_scores.filter(pc.is_in(positive_scores["query_id"], value_set=queries))
-    positives = positives.rename_columns([*keys, "positive_score"])
-    candidates = pool.select([*keys, "rank", "score"])
-    rows = candidates.join(positives, keys=keys, join_type="full outer", coalesce_keys=True)
-    rows = pa.table(
-        {
-            "query_id": rows["query_id"],
-            "passage_id": rows["passage_id"],
-            "rank": rows["rank"],
-            "first_stage_score": pc.coalesce(rows["score"], rows["positive_score"]),
-            "positive": pc.is_valid(rows["positive_score"]),
-        }
-    )
-    if reranker_scores is None:
-        rows = rows.append_column("reranker_score", pa.nulls(rows.num_rows, pa.float32()))
-    else:
-        named = reranker_scores.rename_columns([*keys, "reranker_score"])
-        rows = rows.join(named, keys=keys, join_type="left outer")
-    order = [("query_id", "ascending"), ("rank", "ascending"), ("passage_id", "ascending")]
-    return rows.sort_by(order).combine_chunks()
+_BY_PASSAGE = [("passage_id", "ascending")]

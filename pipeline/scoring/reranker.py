@@ -1,5 +1,6 @@
 """Cross-encoders with one logit: loading, a fresh head, and saving so that every reader agrees."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,23 @@ def load_tokenizer(folder: Path) -> Any:
 def save_reranker(reranker: LoadedReranker, folder: Path, *, max_tokens: int, card: str) -> None:
     """Save weights, tokenizer and model card.
 
-    The config says that scores are plain logits, so that sentence-transformers applies no sigmoid.
+    The config says that scores are plain logits, so that sentence-transformers applies no sigmoid;
+    a tokenizer of no class of its own bears the class name that transformers 4 and 5 both load.
     """
     reranker.model.config.sentence_transformers = {"activation_fn": IDENTITY, "version": "5.0.0"}
     reranker.tokenizer.model_max_length = max_tokens
     reranker.model.save_pretrained(folder)
     reranker.tokenizer.save_pretrained(folder)
+    _name_generic_tokenizer(folder / "tokenizer_config.json")
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _name_generic_tokenizer(path: Path) -> None:
+    """Replace the name that transformers 5 alone knows."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if values.get("tokenizer_class") == "TokenizersBackend":
+        values["tokenizer_class"] = "PreTrainedTokenizerFast"
+        path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_positions(reranker: LoadedReranker, name: str, max_tokens: int) -> None:

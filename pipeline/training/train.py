@@ -1,34 +1,59 @@
 """Fine-tunes a reranker on one round's groups."""
 
+import shutil
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
-from strop.artifacts.schemas import TRAIN_LOG
+from strop.artifacts.schemas import DEV_LOG, TRAIN_LOG
 from strop.pipeline.config import Config
+from strop.pipeline.config.losses import TEACHER_LOSSES
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.pairs import PairLimits, probe_template
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.scorer import PairSource
 from strop.pipeline.seeds import derived_seed
-from strop.pipeline.training.groups import plan_groups
-from strop.pipeline.training.schedule import learning_rate_factor
-from strop.pipeline.training.trainer import GroupCollator, GroupTrainer, training_arguments
+from strop.pipeline.training import adapters
+from strop.pipeline.training.arguments import training_arguments
+from strop.pipeline.training.checkpoints import Records, held_folder, put_weights
+from strop.pipeline.training.collator import GroupCollator
+from strop.pipeline.training.development import Development
+from strop.pipeline.training.groups import Groups, plan_groups
+from strop.pipeline.training.health import health_summary, limits
+from strop.pipeline.training.preparation import dropout_of, freeze, recompute_layers
+from strop.pipeline.training.schedule import learning_rate_factor, warmup_steps
+from strop.pipeline.training.trainer import Course, GroupTrainer
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The tuned reranker and a record of every optimizer step."""
+    """The tuned reranker, a record of every optimizer step, and one of every look at dev."""
 
     reranker: LoadedReranker
     log: pa.Table
+    dev_log: pa.Table | None = None
+    replayed_groups: int = 0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a training keeps its checkpoints, and who is told of it; nothing changes a result.
+
+    ``checkpoints`` is a folder that survives the process, or None; ``tracking`` one for trackers
+    that write files.
+    """
+
+    checkpoints: Path | None = None
+    tracking: Path | None = None
+    progress: Progress = SILENT
 
 
 def train(
@@ -38,76 +63,152 @@ def train(
     config: Config,
     *,
     round_number: int,
-    progress: Progress = SILENT,
+    earlier: Sequence[pa.Table] = (),
+    fresh_head: bool = False,
+    development: Development | None = None,
+    surroundings: Surroundings = Surroundings(),
 ) -> Trained:
-    """Train the reranker in place on the groups of one round; deterministic on a CPU."""
-    groups = plan_groups(
-        negatives,
-        source,
-        epochs=config.training.epochs,
-        seed=config.seed,
-        round_number=round_number,
+    """Train the reranker in place on the groups of one round; deterministic on a CPU.
+
+    ``earlier`` are the negatives tables of earlier rounds, for ``replay_share``; ``fresh_head``
+    lets round 1 begin with the first stage's scores; ``development`` is needed for
+    ``evaluate_every``. With a folder for checkpoints, a training that was killed goes on to the
+    same bits. Raises `InputError` when there is nothing to train on, the config does not fit the
+    model, or the training diverges.
+    """
+    groups = plan_groups(negatives, source, config, round_number=round_number, earlier=earlier)
+    _check(groups, config, round_number)
+    steps = -(-len(groups) // config.training.groups_per_step)
+    with ExitStack() as stack:
+        stack.enter_context(dropout_of(reranker.model, config.training.dropout))
+        folder = stack.enter_context(held_folder(surroundings.checkpoints))
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="strop-train-"))
+        adapted = _prepare(reranker, config, round_number)
+        place = {"round_number": round_number, "rounds": config.rounds, "steps": steps}
+        settings, warmup = config.training, warmup_steps(config.training, **place)
+        warm_start = settings.warm_start_share if fresh_head and round_number == 1 else 0.0
+        course = Course(
+            factor=learning_rate_factor(settings, **place),
+            limits=limits(settings, warmup=warmup, steps=steps, rounds=config.rounds),
+            warm_start_steps=round(warm_start * steps),
+            measure=_measure(reranker, source, config, development),
+            metric=config.evaluation.metrics[0],
+            checkpoint_folder=folder,
+            checkpoint_steps=config.execution.checkpoint_steps,
+        )
+        trainer = _trainer(
+            reranker,
+            GroupCollator(groups, source, _template(reranker, config)),
+            config,
+            course,
+            surroundings.tracking or Path(temporary),
+            round_number=round_number,
+            progress=surroundings.progress,
+        )
+        surroundings.progress.start(groups.pairs, "pairs")
+        records = _carry_out(trainer, folder)
+    model = reranker.model if adapted is None else adapters.merge(adapted)
+    return Trained(
+        LoadedReranker(model.eval(), reranker.tokenizer),
+        _log(records),
+        _dev_log(records, config.evaluation.metrics[0]),
+        int(groups.replayed.sum()),
     )
+
+
+def _check(groups: Groups, config: Config, round_number: int) -> None:
     if not len(groups):
         raise InputError(
             f"round {round_number}: no query has a negative to train on; lower mining.margin or "
             "raise mining.pool_size"
         )
+    taught = [loss.name for loss in config.training.losses if loss.name in TEACHER_LOSSES]
+    unknown = int(np.isnan(groups.members.teacher_scores).sum())
+    if taught and unknown:
+        raise InputError(
+            f"training.losses has {taught[0]}, but {unknown:,} of {groups.pairs:,} pairs have no "
+            "teacher score; set mining.teacher and mine again"
+        )
+
+
+def _prepare(reranker: LoadedReranker, config: Config, round_number: int) -> Any:
+    """Freeze what does not train; returns peft's model around the reranker, if there is one."""
+    settings, adapted = config.training, None
+    if settings.lora is not None:
+        seed = derived_seed(config.seed, "adapters", round_number)
+        adapted = adapters.add_adapters(reranker.model, settings.lora, seed=seed)
+    freeze(reranker.model, settings.frozen_layers)
+    if settings.gradient_checkpointing:
+        recompute_layers(reranker.model)
+    return adapted
+
+
+def _template(reranker: LoadedReranker, config: Config) -> Any:
     limits = PairLimits(config.reranker.max_tokens, config.reranker.max_query_tokens)
-    template = probe_template(reranker.tokenizer, limits)
-    steps = -(-len(groups) // config.training.groups_per_step)
-    seed = derived_seed(config.seed, "train", round_number)
-    _set_dropout(reranker, config.training.dropout)
-    freeze(reranker.model, config.training.frozen_layers)
-    progress.start(len(groups.members.flat), "pairs")
-    with tempfile.TemporaryDirectory(prefix="strop-train-") as folder:
-        trainer = GroupTrainer(
+    return probe_template(reranker.tokenizer, limits)
+
+
+def _measure(
+    reranker: LoadedReranker, source: PairSource, config: Config, development: Development | None
+) -> Any:
+    if config.training.evaluate_every is None:
+        return None
+    if development is None:
+        raise ValueError("training.evaluate_every needs dev's candidates and judgements")
+    return lambda: development.measure(reranker, source, config)
+
+
+def _carry_out(trainer: GroupTrainer, checkpoints: Path | None) -> Records:
+    """The records of the training; the model has the weights that dev ranked best, or the last."""
+    try:
+        trainer.go_on()
+    except InputError:
+        if checkpoints is not None:  # another attempt would fail in the same step
+            shutil.rmtree(checkpoints, ignore_errors=True)
+        raise
+    if trainer.records.best_weights is not None:
+        put_weights(trainer.model, trainer.records.best_weights)
+    return trainer.records
+
+
+def _trainer(
+    reranker: LoadedReranker,
+    collator: GroupCollator,
+    config: Config,
+    course: Course,
+    folder: Path,
+    *,
+    round_number: int,
+    progress: Progress,
+) -> GroupTrainer:
+    report_to = config.execution.report_to
+    arguments = training_arguments(
+        folder,
+        config.training,
+        seed=derived_seed(config.seed, "train", round_number),
+        report_to=report_to,
+        run_name=f"{config.name} round {round_number}",
+    )
+    try:
+        return GroupTrainer(
             config=config.training,
-            collator=GroupCollator(groups, source, template),
-            factor=learning_rate_factor(
-                config.training, round_number=round_number, rounds=config.rounds, steps=steps
-            ),
+            collator=collator,
+            course=course,
             progress=progress,
             model=reranker.model,
-            args=training_arguments(Path(folder), config.training, seed=seed),
+            args=arguments,
         )
-        with first_token_only(reranker.model):
-            trainer.train()
-    return Trained(LoadedReranker(reranker.model.eval(), reranker.tokenizer), _log(trainer.steps))
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not report_to:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"execution.report_to = {', '.join(report_to)}: {reason}") from error
 
 
-def _set_dropout(reranker: LoadedReranker, dropout: float | None) -> None:
-    if dropout is None:
-        return
-    for module in reranker.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = dropout
-
-
-def freeze(model: Any, layers: int) -> None:
-    """Keep the embeddings and the lowest ``layers`` layers as they are; 0 trains everything.
-
-    Raises `InputError` when the model has no more layers than that.
-    """
-    if not layers:
-        return
-    stacks = [m for m in model.base_model.modules() if isinstance(m, torch.nn.ModuleList)]
-    stack = max(stacks, key=len, default=torch.nn.ModuleList())
-    if layers >= len(stack):
-        raise InputError(
-            f"training.frozen_layers = {layers}: the model has {len(stack)} layers, and one at "
-            "least must be trained"
-        )
-    embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
-    for module in (embeddings, *stack[:layers]):
-        module.requires_grad_(False)
-
-
-def _log(steps: list[dict[str, float]]) -> pa.Table:
+def _log(records: Records) -> pa.Table:
+    steps = records.steps
     columns = {
-        field.name: pa.array([step.get(field.name, 0.0) for step in steps]).cast(
-            field.type, safe=False
-        )
+        field.name: pa.array([step[field.name] for step in steps]).cast(field.type, safe=False)
         for field in TRAIN_LOG
         if field.name != "step"
     }
@@ -115,21 +216,45 @@ def _log(steps: list[dict[str, float]]) -> pa.Table:
     return pa.table({"step": numbers, **columns}, schema=TRAIN_LOG)
 
 
-def passages_of(negatives: pa.Table) -> pa.Array:
-    """The ids of every passage that a negatives table names."""
-    mined = negatives["negatives"].combine_chunks().flatten().field("passage_id")
-    positives = negatives["positive_ids"].combine_chunks().flatten()
-    return pc.unique(pa.chunked_array([positives, mined]))
+def _dev_log(records: Records, metric: str) -> pa.Table | None:
+    best = records.best
+    if best is None:
+        return None
+    rows = [{**row, "metric": metric, "kept": row is best} for row in records.dev]
+    return pa.Table.from_pylist(rows, schema=DEV_LOG)
 
 
-def training_summary(log: pa.Table) -> dict[str, Any]:
-    """Steps, pairs and tokens trained, and the mean loss of the first and the last tenth."""
-    losses = log["loss"].to_numpy()
+def passages_of(*tables: pa.Table) -> pa.Array:
+    """The ids of every passage that negatives tables name."""
+    ids = [
+        table[name].combine_chunks().flatten().field("passage_id")
+        for table in tables
+        for name in ("positives", "negatives")
+    ]
+    return pc.unique(pa.chunked_array(ids))
+
+
+def training_summary(trained: Trained) -> dict[str, Any]:
+    """Steps, pairs and tokens trained, the loss at both ends, health, and what dev said."""
+    log = {name: trained.log[name].to_numpy() for name in trained.log.column_names}
+    losses = log["loss"]
     tenth = max(1, len(losses) // 10)
     return {
-        "pairs": int(log["pairs"].to_numpy().sum()),
-        "tokens": int(log["tokens"].to_numpy().sum()),
-        "steps": log.num_rows,
+        "pairs": int(log["pairs"].sum()),
+        "tokens": int(log["tokens"].sum()),
+        "groups": int(log["groups"].sum()),
+        "steps": len(losses),
+        "epochs": round(float(log["epoch"][-1]), 2),
         "loss_first": round(float(losses[:tenth].mean()), 4),
         "loss_last": round(float(losses[-tenth:].mean()), 4),
+        **health_summary(log),
+        **({"replayed_groups": trained.replayed_groups} if trained.replayed_groups else {}),
+        **_kept(trained.dev_log),
     }
+
+
+def _kept(dev_log: pa.Table | None) -> dict[str, Any]:
+    if dev_log is None:
+        return {}
+    row = dev_log.filter(dev_log["kept"]).to_pylist()[0]
+    return {"kept_step": row["step"], f"dev {row['metric']}": round(row["value"], 4)}

@@ -1,85 +1,63 @@
 """A Trainer whose step runs ragged groups in token-budget micro-batches with exact gradients."""
 
-from collections.abc import Callable, Iterator
+import logging
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, SequentialSampler
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from strop.pipeline.config import Training
+from strop.pipeline.config.losses import Kl
 from strop.pipeline.progress import Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
-from strop.pipeline.scoring.pairs import PairTemplate, PairTokens, assemble
-from strop.pipeline.scoring.scorer import PairSource
-from strop.pipeline.training.groups import Groups
-from strop.pipeline.training.losses import group_softmax
+from strop.pipeline.training import checkpoints, gradients, health
+from strop.pipeline.training.arguments import resolved_precision
+from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
+from strop.pipeline.training.losses.scored_groups import ScoredGroups
+from strop.pipeline.training.losses.total_loss import total_loss
+from strop.pipeline.training.schedule import Factor
 
+WARM_START = (Kl(name="kl"),)
+"""The loss of a warm start, whose teacher is the first stage."""
 
-class GroupPositions(Dataset[int]):
-    """The positions of the groups: what the data loader hands out."""
-
-    def __init__(self, count: int) -> None:
-        """Say how many groups there are."""
-        self._count = count
-
-    def __len__(self) -> int:
-        """The number of groups."""
-        return self._count
-
-    def __getitem__(self, index: int) -> int:
-        """The position itself."""
-        return index
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class GroupBatch:
-    """One step's groups: their pairs, each pair's group, and each group's weight."""
+class Course:
+    """What happens in which step of a training.
 
-    pairs: PairTokens
-    group_of_pair: Ints
-    weights: np.ndarray[Any, np.dtype[np.float32]]
+    ``factor`` is on the learning rate; the first ``warm_start_steps`` distil the first stage;
+    ``measure``, when given, ranks dev by ``metric`` every ``evaluate_every`` steps and at the end;
+    a checkpoint is written into ``checkpoint_folder`` every ``checkpoint_steps``.
+    """
 
-    @property
-    def tokens(self) -> int:
-        """The number of tokens of all pairs."""
-        return len(self.pairs.tokens.flat)
-
-
-@dataclass(frozen=True)
-class GroupCollator:
-    """Puts a step's groups together from cached tokens."""
-
-    groups: Groups
-    source: PairSource
-    template: PairTemplate
-
-    def __call__(self, positions: list[int]) -> dict[str, GroupBatch]:
-        """The batch of these groups, under the one key that the training step reads."""
-        members = [self.groups.members.row(position) for position in positions]
-        sizes = np.asarray([len(rows) for rows in members], np.int64)
-        pairs = assemble(
-            self.source.queries.ragged,
-            self.source.passages.ragged,
-            np.repeat(self.groups.query_rows[positions], sizes),
-            np.concatenate(members),
-            template=self.template,
-        )
-        group_of_pair = np.repeat(np.arange(len(positions)), sizes)
-        return {"groups": GroupBatch(pairs, group_of_pair, self.groups.weights[positions])}
+    factor: Factor
+    limits: health.Limits = health.UNLIMITED
+    warm_start_steps: int = 0
+    measure: Callable[[], float] | None = None
+    metric: str = ""
+    checkpoint_folder: Path | None = None
+    checkpoint_steps: int | None = None
 
 
 class GroupTrainer(Trainer):  # type: ignore[misc]
-    """Trains on ragged groups; every step's record is kept in ``steps``.
+    """Trains on ragged groups; every step's record is kept in ``records``.
 
-    The softmax needs all scores of a group at once, so whole groups are run together: as many as
-    keep within ``graph_tokens``, each part's pairs in micro-batches sorted by length whose graphs
-    are kept until the part's backward pass. Losses are divided by the step's number of groups, so
+    A loss needs all scores of a group at once, so whole groups are run together, in micro-batches
+    sorted by length, as `gradients` says. Losses are divided by the step's number of groups, so
     gradients equal those of one padded batch.
     """
 
@@ -88,22 +66,24 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         *,
         config: Training,
         collator: GroupCollator,
-        factor: Callable[[int], float],
+        course: Course,
         progress: Progress,
         model: Any,
         args: TrainingArguments,
     ) -> None:
-        """Wire the collator and the schedule into transformers' Trainer."""
-        self.steps: list[dict[str, float]] = []
+        """Wire the collator and the course into transformers' Trainer."""
+        self.records = checkpoints.Records()
         self._config = config
-        self._factor = factor
+        self._course = course
         self._pad = collator.template.pad
+        self._precision = resolved_precision(config)
+        self._progress = progress
         super().__init__(
             model=model,
             args=args,
             data_collator=collator,
             train_dataset=GroupPositions(len(collator.groups)),
-            callbacks=[StepProgress(progress, self.steps, config.epochs)],
+            callbacks=[StepCalls(course, config, self.records, progress)],
         )
         self.remove_callback(PrinterCallback)
 
@@ -113,8 +93,16 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The course of the learning rate over all rounds, seen from this round."""
         chosen = optimizer or self.optimizer
-        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, self._factor)
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(chosen, self._course.factor)
         return self.lr_scheduler
+
+    def go_on(self) -> None:
+        """Train from the last whole checkpoint, or from the start."""
+        found = checkpoints.last_whole(self._course.checkpoint_folder)
+        if found is not None:
+            self.records.load(found)
+            self._progress.advance(int(sum(step["pairs"] for step in self.records.steps)))
+        self.train(resume_from_checkpoint=None if found is None else str(found))
 
     def training_step(
         self, model: Any, inputs: dict[str, GroupBatch], num_items_in_batch: Any = None
@@ -122,97 +110,148 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Accumulate the gradients of one step's groups; returns their mean loss."""
         batch = inputs["groups"]
         model.train()
-        total = torch.zeros((), device=self.args.device)
-        for groups in self._parts(batch):
-            loss = self._part_loss(model, batch, groups) / len(batch.weights)
-            self.accelerator.backward(loss)
-            total += loss.detach()
-        self.steps.append(
-            {
-                "groups": len(batch.weights),
-                "pairs": len(batch.group_of_pair),
-                "tokens": batch.tokens,
-                "loss": float(total),
-            }
-        )
+        total, scores = torch.zeros((), device=self.args.device), []
+        with first_token_only(self.model):
+            for first, last in gradients.parts(batch.tokens_by_group, self._config):
+                loss, found = self._part(model, batch, first, last)
+                total += loss
+                scores.append(found)
+        self._record(batch, float(total), torch.cat(scores).cpu().numpy())
         return total
 
-    def _parts(self, batch: GroupBatch) -> Iterator[Ints]:
-        """Runs of groups that keep within the tokens whose graphs may be held at once."""
-        lengths = batch.pairs.tokens.lengths
-        tokens = np.bincount(batch.group_of_pair, weights=lengths)
-        part = np.zeros(len(tokens), np.int64)
-        held, number = 0.0, 0
-        for group, count in enumerate(tokens.tolist()):
-            if held and held + count > self._config.graph_tokens:
-                held, number = 0.0, number + 1
-            held += count
-            part[group] = number
-        for index in range(number + 1):
-            yield np.flatnonzero(part == index)
-
-    def _part_loss(self, model: Any, batch: GroupBatch, groups: Ints) -> torch.Tensor:
-        rows = np.flatnonzero(np.isin(batch.group_of_pair, groups))
-        lengths = batch.pairs.tokens.lengths[rows]
-        scores, places = [], []
-        for micro in token_budget_batches(lengths, self._config.micro_batch_tokens):
-            padded = padded_batch(batch.pairs, rows[micro], pad=self._pad, device=self.args.device)
-            with self.compute_loss_context_manager():
-                scores.append(logits(model, padded))
-            places.append(micro)
-        order = np.argsort(np.concatenate(places))
-        group_of_member = batch.group_of_pair[rows] - groups[0]
-        first = np.searchsorted(group_of_member, np.arange(len(groups)))
-        device = self.args.device
-        return group_softmax(
-            torch.cat(scores)[torch.from_numpy(order).to(device)],
-            torch.from_numpy(group_of_member).to(device),
-            torch.from_numpy(first).to(device),
-            torch.from_numpy(batch.weights[groups]).to(device),
-            temperature=self._config.temperature,
+    def _part(
+        self, model: Any, batch: GroupBatch, first: int, last: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss and scores of some groups, their gradients accumulated."""
+        start, end = batch.offsets[first], batch.offsets[last]
+        lengths = batch.pairs.tokens.lengths[start:end]
+        batches = list(token_budget_batches(lengths, self._config.micro_batch_tokens))
+        two = gradients.in_two_passes(int(lengths.sum()), self._config)
+        run = gradients.two_pass if two else gradients.kept
+        return run(
+            partial(self._scores, model, batch, start),
+            partial(self._loss, batch, first, last),
+            batches,
+            self.accelerator.backward,
         )
 
+    def _scores(self, model: Any, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
+        padded = padded_batch(batch.pairs, start + rows, pad=self._pad, device=self.args.device)
+        return logits(model, padded)
 
-class StepProgress(TrainerCallback):  # type: ignore[misc]
-    """Completes each step's record with gradient norm and learning rate, and tells progress."""
+    def _loss(self, batch: GroupBatch, first: int, last: int, scores: torch.Tensor) -> torch.Tensor:
+        """The groups' share of the step's mean loss."""
+        groups, losses = self._supervised(batch, first, last, scores)
+        return total_loss(groups, losses, temperature=self._config.temperature) / len(batch)
 
-    def __init__(self, progress: Progress, steps: list[dict[str, float]], epochs: int) -> None:
-        """Share the list of records with the trainer, whose one pass is so many epochs."""
-        self._epochs = epochs
-        self._progress = progress
-        self._steps = steps
+    def _supervised(
+        self, batch: GroupBatch, first: int, last: int, scores: torch.Tensor
+    ) -> tuple[ScoredGroups, tuple[Any, ...]]:
+        """The groups with the scores that the losses see, and the losses of this step."""
+        warm = self.state.global_step < self._course.warm_start_steps
+        alpha = self._config.residual_weight
+        if not warm and not alpha:
+            return batch.scored(first, last, scores), self._config.losses
+        start, end = batch.offsets[first], batch.offsets[last]
+        prior = torch.from_numpy(batch.members.first_stage_scores[start:end]).to(scores.device)
+        if warm:
+            return batch.scored(first, last, scores, teacher_scores=prior), WARM_START
+        return batch.scored(first, last, scores + alpha * prior), self._config.losses
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float], **rest: Any
+    def _record(self, batch: GroupBatch, loss: float, scores: np.ndarray[Any, Any]) -> None:
+        step = len(self.records.steps) + 1
+        health.check_loss(step, loss, self._precision)
+        members = batch.members
+        record = {
+            "epoch": batch.epoch,
+            "groups": len(batch),
+            "pairs": int(batch.offsets[-1]),
+            "tokens": batch.tokens,
+            "loss": loss,
+            "equal_scores_loss": health.equal_scores_loss(
+                members.weights, batch.offsets, batch.weights
+            ),
+            **health.score_health(scores, batch.offsets),
+        }
+        warm = self.state.global_step < self._course.warm_start_steps
+        record["collapsed"] = not warm and health.is_collapsed(record, self._config)
+        self.records.steps.append(record)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Complete the step's record with the Trainer's numbers, and stop when it is not well."""
+        if "grad_norm" in logs:
+            steps = self.records.steps
+            steps[-1]["gradient_norm"] = float(logs["grad_norm"])
+            steps[-1]["learning_rate"] = float(logs["learning_rate"])
+            health.check_gradient(len(steps), steps[-1]["gradient_norm"], self._precision, steps)
+            health.check_collapse(steps, self._course.limits, self._config)
+            logs |= {name: steps[-1][name] for name in ("score_spread", "violation_share")}
+        super().log(logs, start_time)
+
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        """Rank dev with the present weights; keep them when it was never ranked better."""
+        assert self._course.measure is not None
+        value = self._course.measure()
+        records, step = self.records, self.state.global_step
+        records.dev.append({"step": step, "epoch": records.steps[-1]["epoch"], "value": value})
+        if records.best is records.dev[-1]:
+            records.best_weights = checkpoints.trained_weights(self.model)
+        metrics = {f"eval_{self._course.metric}": value}
+        self.log(dict(metrics))
+        self.control.should_evaluate = False
+        patience = self._config.patience
+        if patience is not None and records.measurements_since_best >= patience:
+            self.control.should_training_stop = True
+            self.control.should_save = False
+        return metrics
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._course.checkpoint_folder or self.args.output_dir)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a whole checkpoint; one that cannot be written costs a warning alone."""
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)
+            self.records.save(folder)
+            checkpoints.finish(folder)
+            checkpoints.remove_older(folder.parent)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            logger.warning("checkpoint of step %d not written: %s", self.state.global_step, error)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Only the weights that training changes, and nothing pickled."""
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(checkpoints.trained_weights(self.model), folder / checkpoints.WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        weights = load_file(Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
+        checkpoints.put_weights(self.model, weights)
+
+
+class StepCalls(TrainerCallback):  # type: ignore[misc]
+    """Tells progress after each step, and calls for measurements and checkpoints."""
+
+    def __init__(
+        self,
+        course: Course,
+        config: Training,
+        records: checkpoints.Records,
+        progress: Progress,
     ) -> None:
-        """Take the norm and the rate that the Trainer reports after each step."""
-        if "grad_norm" in logs and self._steps:
-            self._steps[-1]["gradient_norm"] = float(logs["grad_norm"])
-            self._steps[-1]["learning_rate"] = float(logs["learning_rate"])
-            self._steps[-1]["epoch"] = float(logs.get("epoch", 0.0)) * self._epochs
+        """Share the records with the trainer."""
+        self._course = course
+        self._config = config
+        self._records = records
+        self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Tell how many pairs are done."""
-        self._progress.advance(int(self._steps[-1]["pairs"]))
-
-
-def training_arguments(folder: Path, config: Training, *, seed: int) -> TrainingArguments:
-    """The Trainer's arguments: quiet, unsaved, one optimizer step for every batch of groups."""
-    return TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=config.groups_per_step,
-        num_train_epochs=1,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_gradient_norm,
-        optim="adamw_torch_fused",
-        seed=seed % 2**32,
-        bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
-        save_strategy="no",
-        logging_strategy="steps",
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-    )
+        """Tell how many pairs are done, and what is due."""
+        course, step, last = self._course, state.global_step, state.global_step >= state.max_steps
+        self._progress.advance(int(self._records.steps[-1]["pairs"]))
+        if course.measure is not None and self._config.evaluate_every is not None:
+            control.should_evaluate = last or step % self._config.evaluate_every == 0
+        if course.checkpoint_folder is not None and course.checkpoint_steps is not None:
+            control.should_save = not last and step % course.checkpoint_steps == 0

@@ -78,16 +78,21 @@ def test_conform_lets_nulls_pass_only_where_declared() -> None:
 
 
 def test_conform_looks_into_lists() -> None:
-    negative = {"passage_id": None, "score": 1.0, "rank": 1, "sampler": "s", "hardness": 1.0}
-    row = {
+    models = {"first_stage_score": 1.0, "teacher_score": 1.0}
+    negative = {"passage_id": "n", "score": 1.0, "rank": 1, "sampler": "s", "hardness": 1.0}
+    row: dict[str, Any] = {
         "query_id": "q",
-        "positive_ids": ["p"],
-        "negatives": [negative],
+        "positives": [{"passage_id": "p", "grade": 1, **models}],
+        "negatives": [{**negative, "weight": 1.0, **models}],
         "group_size": 2,
+        "difficulty": 0.5,
         "weight": 1.0,
     }
-    with pytest.raises(ValueError, match="passage_id"):
-        tables.conform(pa.Table.from_pylist([row]), NEGATIVES)
+    assert tables.conform(pa.Table.from_pylist([row]), NEGATIVES).schema == NEGATIVES
+    for column in ("positives", "negatives"):
+        unnamed = {**row, column: [{**row[column][0], "passage_id": None}]}
+        with pytest.raises(ValueError, match="passage_id"):
+            tables.conform(pa.Table.from_pylist([unnamed]), NEGATIVES)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def test_round_one_mines_from_the_first_stage_and_round_two_with_the_last_rerank
     manifests = project.manifests()
     selections = [m for m in manifests.values() if m["kind"] == "selection"]
     by_round = {m["parameters"]["round"]: m for m in selections}
-    assert "scores" not in by_round[1]["inputs"]
-    scores = manifests[by_round[2]["inputs"]["scores"]["id"]]
+    assert "scores_1" not in by_round[1]["inputs"]
+    scores = manifests[by_round[2]["inputs"]["scores_1"]["id"]]
     reranker = manifests[scores["inputs"]["reranker"]["id"]]
     assert reranker["parameters"]["round"] == 1
 
@@ -130,7 +130,7 @@ def test_artifacts_can_be_listed_and_shown(finished):
     assert len(rows) == 2
     done = project.strop("artifacts", "show", rows[0]["id"][:8])
     assert done.returncode == 0
-    for word in ("made from", "selection", "group_size", "positive_ids"):
+    for word in ("made from", "selection", "group_size", "positives"):
         assert word in done.stdout
 
 

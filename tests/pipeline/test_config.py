@@ -104,13 +104,12 @@ def _fields(model: BaseModel, execution: bool = False) -> dict[str, bool]:
 
 
 def _leaves(values: dict[str, Any]) -> set[str]:
-    nested = {
-        f"{key}.{leaf}"
-        for key, value in values.items()
-        if isinstance(value, dict)
-        for leaf in _leaves(value)
-    }
-    return nested | {key for key, value in values.items() if not isinstance(value, dict)}
+    """Dotted names; an empty table, such as that of more encoders, is a leaf."""
+    found = set()
+    for key, value in values.items():
+        nested = isinstance(value, dict) and value
+        found |= {f"{key}.{leaf}" for leaf in _leaves(value)} if nested else {key}
+    return found
 
 
 def test_identity_is_every_field_that_is_not_execution() -> None:

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strop.pipeline.mining.guards import Reference, above_margin, positive_reference
+from strop.pipeline.mining.guards import (
+    Reference,
+    above_margin,
+    above_percentage,
+    above_probability,
+    above_relative,
+    positive_reference,
+)
 
 REFERENCES: list[Reference] = ["weakest", "mean", "strongest"]
 
@@ -29,8 +36,26 @@ def test_margins_by_hand_for_negative_logits() -> None:
     assert above_margin(scores, reference, -0.5).tolist() == [False] * 4
 
 
-def test_a_query_without_a_positive_has_no_suspects() -> None:
-    assert not above_margin(np.array([5.0]), np.array([np.nan]), 1.0).any()
+def test_shares_of_the_positive_by_hand() -> None:
+    scores, reference = np.array([0.81, 0.79, 0.5]), np.full(3, 0.8)
+    assert above_relative(scores, reference, 0.0).tolist() == [True, False, False]
+    assert above_relative(scores, reference, 0.05).tolist() == [True, True, False]
+    assert above_percentage(scores, reference, 0.95).tolist() == [True, True, False]
+    assert above_percentage(scores, reference, 1.0).tolist() == [True, False, False]
+
+
+def test_a_relative_margin_takes_the_size_of_a_negative_positive() -> None:
+    # 0.1 of |-6| below the positive is -6.6; a percentage of -6 would lie above it, at -5.4.
+    scores, reference = np.array([-6.5, -6.7]), np.full(2, -6.0)
+    assert above_relative(scores, reference, 0.1).tolist() == [True, False]
+    assert above_percentage(scores, reference, 0.9).tolist() == [False, False]
+
+
+def test_without_a_score_or_reference_nothing_is_a_suspect() -> None:
+    scores, reference = np.array([np.nan, 9.0]), np.array([1.0, np.nan])
+    for rule in (above_margin, above_relative, above_percentage):
+        assert not rule(scores, reference, 0.5).any()
+    assert above_probability(np.array([np.nan, 0.5, 0.6]), 0.5).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("reference", REFERENCES)

@@ -1,16 +1,8 @@
 import pyarrow as pa
 
-from strop.artifacts.schemas import CANDIDATES, QRELS, QUERIES
+from strop.artifacts.schemas import CANDIDATES, QRELS
 from strop.pipeline.config import Mining
-from strop.pipeline.mining.pool import pairs_to_score, pool_rows, round_queries, window_rows
-
-
-def queries(count: int) -> pa.Table:
-    rows = [
-        {"query_id": f"q{i:02}", "text": "t", "split": split, "weight": 1.0, "group_id": f"q{i}"}
-        for i, split in enumerate(["train"] * count + ["dev"] * 3)
-    ]
-    return pa.Table.from_pylist(rows, schema=QUERIES)
+from strop.pipeline.mining.pool import Source, pairs_to_score, pool_name, sources, window
 
 
 def qrels(*rows: tuple[str, str, int]) -> pa.Table:
@@ -21,7 +13,8 @@ def qrels(*rows: tuple[str, str, int]) -> pa.Table:
     return pa.Table.from_pylist(records, schema=QRELS)
 
 
-def candidates(query: str, *passages: str) -> pa.Table:
+def candidates(query: str, passages: str) -> pa.Table:
+    """One letter a passage; scores are -1, -2 and so on."""
     rows = [
         {
             "query_id": query,
@@ -36,58 +29,92 @@ def candidates(query: str, *passages: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CANDIDATES)
 
 
-def rounds(limit: int | None, numbers: range, *, seed: int = 1) -> list[list[str]]:
-    judged = qrels(*[(f"q{i:02}", "p", 1) for i in range(13)])
-    return [
-        round_queries(queries(10), judged, round_number=number, limit=limit, seed=seed).to_pylist()
-        for number in numbers
+def first_stage(*tables: pa.Table, min_rank: int = 1, size: int = 4, scored: int = 2) -> Source:
+    return Source("first_stage", pa.concat_tables(tables), min_rank, size, scored)
+
+
+def test_the_window_is_a_stretch_of_ranks_of_some_queries_and_its_head_is_scored() -> None:
+    source = first_stage(candidates("q00", "abcdef"), candidates("q01", "abcdef"), min_rank=2)
+    table = window([source], pa.array(["q01"]))
+    assert table.to_pydict() == {
+        "query_id": ["q01"] * 4,
+        "passage_id": ["b", "c", "d", "e"],
+        "pool": ["first_stage"] * 4,
+        "scored": [True, True, False, False],
+        "rank": [2, 3, 4, 5],
+        "first_stage_score": [-2.0, -3.0, -4.0, -5.0],
+    }
+
+
+def test_a_passage_of_several_pools_is_one_row_that_tells_all_of_them() -> None:
+    #   first stage: a b c d within abcdef, of which a and b are scored
+    #   bm25: d f z, all scored; e is the first stage's fifth and in no window
+    first = first_stage(candidates("q", "abcdef"))
+    bm25 = Source("pool 1 (bm25)", candidates("q", "dfz"), 1, 3, 3)
+    table = window([first, bm25], pa.array(["q"]))
+    found = [
+        (row["passage_id"], row["pool"], row["scored"], row["rank"], row["first_stage_score"])
+        for row in table.to_pylist()
+    ]
+    assert found == [
+        ("a", "first_stage", True, 1, -1.0),
+        ("b", "first_stage", True, 2, -2.0),
+        ("c", "first_stage", False, 3, -3.0),
+        ("d", "first_stage + pool 1 (bm25)", True, 4, -4.0),
+        ("f", "pool 1 (bm25)", True, 6, -6.0),
+        ("z", "pool 1 (bm25)", True, None, None),
     ]
 
 
-def test_without_a_limit_every_train_query_with_a_positive_is_mined_in_every_round() -> None:
-    train = [f"q{i:02}" for i in range(10)]
-    assert rounds(None, range(1, 3)) == [train, train]
-    assert rounds(10, range(1, 2)) == [train]
+def test_another_pool_has_a_stretch_of_ranks_of_its_own() -> None:
+    bm25 = Source("pool 1 (bm25)", candidates("q", "uvwxyz"), 3, 2, 2)
+    table = window([first_stage(candidates("q", "ab"), size=1), bm25], pa.array(["q"]))
+    assert table["passage_id"].to_pylist() == ["a", "w", "x"]
 
 
-def test_queries_without_a_positive_are_not_mined() -> None:
-    judged = qrels(("q00", "p", 0), ("q01", "p", 1), ("q10", "p", 1))
-    found = round_queries(queries(10), judged, round_number=1, limit=None, seed=1)
-    assert found.to_pylist() == ["q01"]
+def test_a_query_that_only_another_pool_found_has_a_window_too() -> None:
+    bm25 = Source("pool 1 (bm25)", candidates("r", "xy"), 1, 2, 2)
+    table = window([first_stage(candidates("q", "ab")), bm25], pa.array(["q", "r"]))
+    assert table["query_id"].to_pylist() == ["q", "q", "r", "r"]
+    assert table["rank"].to_pylist() == [1, 2, None, None]
 
 
-def test_every_round_takes_fresh_queries_until_they_are_used_up() -> None:
-    found = rounds(4, range(1, 4))
-    assert [len(set(ids)) for ids in found] == [4, 4, 4]
-    assert not set(found[0]) & set(found[1])
-    # 10 queries: the third round has the last 2 fresh ones, then starts again.
-    third = set(found[2])
-    assert len(third - set(found[0]) - set(found[1])) == 2
-    assert len(third & set(found[0])) == 2
-
-
-def test_five_rounds_of_4_out_of_10_use_every_query_twice() -> None:
-    used = [query for ids in rounds(4, range(1, 6)) for query in ids]
-    assert all(used.count(query) == 2 for query in set(used))
-    assert len(set(used)) == 10
-
-
-def test_the_seed_decides_which_queries() -> None:
-    assert rounds(4, range(1, 3)) == rounds(4, range(1, 3))
-    assert rounds(4, range(1, 3)) != rounds(4, range(1, 3), seed=2)
-
-
-def test_window_and_pool_are_stretches_of_ranks_of_a_rounds_queries() -> None:
-    table = pa.concat_tables([candidates("q00", *"abcdef"), candidates("q01", *"abcdef")])
-    config = Mining(min_rank=2, pool_size=2, window_size=4)
-    window = window_rows(table, pa.array(["q01"]), config)
-    assert window["passage_id"].to_pylist() == ["b", "c", "d", "e"]
-    assert set(window["query_id"].to_pylist()) == {"q01"}
-    assert pool_rows(window, config)["passage_id"].to_pylist() == ["b", "c"]
+def test_the_sources_follow_the_config_and_are_named_after_it() -> None:
+    pools = [
+        {"source": "bm25", "min_rank": 4, "size": 7},
+        {"source": "/tmp/runs/colbert.trec"},
+        {"source": "bm25", "quota": 0.25},
+    ]
+    config = Mining.model_validate(
+        {"min_rank": 2, "pool_size": 5, "window_size": 20, "more_pools": pools}
+    )
+    table = candidates("q", "ab")
+    found = [
+        (source.name, source.min_rank, source.size, source.scored)
+        for source in sources(table, [table] * 3, config)
+    ]
+    assert found == [
+        ("first_stage", 2, 20, 5),
+        ("pool 1 (bm25)", 4, 7, 7),
+        ("pool 2 (run file)", 1, 20, 20),
+        ("pool 3 (bm25)", 1, 20, 20),
+    ]
+    assert [pool_name(number, config) for number in (1, 2, 3)] == [name for name, *_ in found[1:]]
 
 
 def test_the_reranker_scores_the_pool_and_the_positives_it_lacks() -> None:
-    pool = pa.concat_tables([candidates("q01", "a", "b"), candidates("q00", "b", "c")])
-    judged = qrels(("q00", "b", 1), ("q00", "z", 2), ("q01", "y", 0), ("q02", "x", 1))
-    found = [tuple(row.values()) for row in pairs_to_score(pool, judged).to_pylist()]
-    assert found == [("q01", "a"), ("q01", "b"), ("q00", "b"), ("q00", "c"), ("q00", "z")]
+    first = first_stage(candidates("q01", "abc"), candidates("q00", "bcd"))
+    rows = window([first], pa.array(["q00", "q01"]))
+    judged = qrels(
+        ("q00", "d", 1), ("q00", "b", 1), ("q00", "z", 2), ("q01", "y", 0), ("q02", "x", 1)
+    )
+    found = [tuple(row.values()) for row in pairs_to_score(rows, judged).to_pylist()]
+    # d is the third of its window, which is not scored, but a positive.
+    assert found == [
+        ("q00", "b"),
+        ("q00", "c"),
+        ("q01", "a"),
+        ("q01", "b"),
+        ("q00", "d"),
+        ("q00", "z"),
+    ]

@@ -1,0 +1,132 @@
+"""`strop compare`: presets and other changes beside each other at an equal number of pairs."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
+from strop.cli.config_file import load_config
+from strop.cli.output import console, print_json
+from strop.cli.running import prefect_server, shown
+from strop.cli.settings import changed, read_setting
+from strop.pipeline.config import CHANGES
+from strop.pipeline.errors import InputError
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+Rows = list[dict[str, Any]]
+RANKINGS = {"reranker": "alone", "fused": "fused"}
+
+
+def run_compare(
+    path: Path,
+    store: Path,
+    presets: Iterable[str],
+    others: Iterable[str],
+    *,
+    seeds: int,
+    pairs: int | None,
+    json: bool,
+) -> None:
+    """Run the arms and show how they did."""
+    config, opened = load_config(path), Store(store)
+    arms = {name: CHANGES[name] for name in presets} | dict(read_arm(text) for text in others)
+    if not arms:
+        arms = dict(CHANGES)
+    for name, values in arms.items():
+        changed(config, values, f"--arm {name}")
+    out = console(stderr=json)
+    with prefect_server(out):
+        from strop.flows.compare import compare
+
+        made = shown(out, lambda: compare(config, arms, seeds, pairs, opened.root))
+    show_comparison(opened, made, json=json)
+
+
+def read_arm(text: str) -> tuple[str, dict[str, Any]]:
+    """An arm as ``NAME: KEY=VALUE KEY=VALUE``; raises `InputError` for anything else."""
+    name, colon, settings = text.partition(":")
+    name = name.strip()
+    if not colon or not NAME.fullmatch(name):
+        raise InputError(
+            f"--arm {text!r}: expected NAME: KEY=VALUE …, such as "
+            "'no-guard: mining.guard.rule=none', the name in lower-case letters, digits and dashes"
+        )
+    return name, dict(read_setting(part, "--arm") for part in settings.split())
+
+
+def show_comparison(store: Store, made: ArtifactRef, *, json: bool) -> None:
+    """A comparison as two tables, or as JSON."""
+    arms = store.table(made, "arms").to_pylist()
+    differences = store.table(made, "differences").to_pylist()
+    if json:
+        print_json({"comparison": made.id, "arms": arms, "differences": differences})
+        return
+    out = console()
+    metric = differences[0]["metric"]
+    out.print()
+    out.print(rounds_grid([row for row in arms if row["metric"] == metric]))
+    out.print(differences_grid(differences))
+    out.print(f"comparison  {made.id}  (strop artifacts show {made.id})")
+
+
+def rounds_grid(rows: Rows) -> Table:
+    """One line an arm: what it cost, and every round's mean over the seeds on dev."""
+    metric, split = rows[0]["metric"], rows[0]["split"]
+    table = Table(
+        title=f"{metric} on {split} by round, mean over seeds",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("", no_wrap=True)
+    numbers = sorted({row["round"] for row in rows if row["round"]})
+    for name in ("pairs trained", "pairs scored"):
+        table.add_column(name, justify="right")
+    for title in RANKINGS.values():
+        for number in numbers:
+            table.add_column(f"{title} {number}", justify="right")
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        ours = [row for row in rows if row["arm"] == arm and row["split"] == split]
+        last = [row for row in ours if row["round"] == numbers[-1]]
+        costs = [f"{_mean(last, name):,.0f}" for name in ("trained_pairs", "scored_pairs")]
+        values = [
+            f"{_mean(chosen, 'value'):.3f}"
+            for ranking in RANKINGS
+            for number in numbers
+            if (chosen := [r for r in ours if (r["ranking"], r["round"]) == (ranking, number)])
+        ]
+        table.add_row(arm, *costs, *values)
+    return table
+
+
+def differences_grid(rows: Rows) -> Table:
+    """One line an arm and ranking: the final round, its spread, the change against the control."""
+    first = rows[0]
+    seeds = f"{first['num_seeds']} seed{'s' if first['num_seeds'] > 1 else ''}"
+    table = Table(
+        title=f"{first['metric']} of the last accepted round: {first['n']:,} {first['split']} "
+        f"queries, {seeds}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("value", "± seeds", f"Δ to {first['opponent']}", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        change, p_value = "", ""
+        if row["difference"] is not None:
+            change = f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+            p_value = "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
+        spread = "" if row["spread"] is None else f"{row['spread']:.3f}"
+        name = f"{row['arm']}, {RANKINGS[row['ranking']]}"
+        table.add_row(name, f"{row['value']:.3f}", spread, change, p_value)
+    return table
+
+
+def _mean(rows: Rows, key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))

@@ -1,0 +1,143 @@
+"""`strop mine`: another choice of a round's negatives, from the scores that the run has."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.artifacts.tables import iterate_batches
+from strop.cli.config_file import load_config
+from strop.cli.output import console, print_json
+from strop.cli.running import prefect_server, shown
+from strop.cli.settings import changed, read_setting
+from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
+
+NEED_SCORES = (
+    "miner",
+    "cross_fit",
+    "folds",
+    "queries_per_round",
+    "pool_size",
+    "min_rank",
+    "more_pools",
+    "teacher",
+    "guard.judges",
+)
+"""Keys of `mining` that ask for scores which the round may not have."""
+EXAMPLES = 6
+
+
+def run_mine(
+    run: str,
+    number: int,
+    store: Path,
+    *,
+    margin: float | None,
+    settings: list[str],
+    json: bool,
+) -> None:
+    """Select again and show what changes."""
+    opened = Store(store)
+    config = config_of_run(opened, run)
+    if margin is not None:
+        settings = [f"guard.margin={margin}", *settings]
+    other = with_settings(config, settings)
+    out = console(stderr=json)
+    with prefect_server(out):
+        from strop.flows.mine import mine, recorded_selection
+
+        recorded_selection(opened, config, number)
+        made = shown(out, lambda: mine(config, other, number, opened.root))
+    _show(opened, made, out, json=json)
+
+
+def config_of_run(store: Store, run: str) -> Config:
+    """The config that a run was started with; ``run`` is its name or a config file with it."""
+    name = load_config(Path(run)).name if Path(run).is_file() else run
+    values = Run(store, name).config
+    dataset = str(values["dataset"]).removeprefix("dataset ")
+    return Config.model_validate({**values, "dataset": dataset})
+
+
+def with_settings(config: Config, settings: list[str]) -> Config:
+    """The config with ``KEY=VALUE`` settings of its ``mining`` section, values as in YAML.
+
+    Raises `InputError` for what is no setting, for an unknown key or a wrong value, and for a key
+    that would need scores that the round does not have.
+    """
+    values = {}
+    for setting in settings:
+        key, value = read_setting(setting, "--set")
+        key = key.removeprefix("mining.")
+        if any(key == name or key.startswith(f"{name}.") for name in NEED_SCORES):
+            raise InputError(
+                f"--set {setting!r}: mining.{key} needs other scores than the round has; change it "
+                "in the config and run that under another name"
+            )
+        values[f"mining.{key}"] = value
+    return changed(config, values, "--set")
+
+
+def _show(store: Store, made: ArtifactRef, out: Console, *, json: bool) -> None:
+    manifest = store.manifest(made)
+    facts, moved = manifest.summary, store.table(made, "changes")
+    if json:
+        print_json({"changes": made.id, **facts, "rows": moved.to_pylist()})
+        return
+    out.print()
+    out.print(_counts(facts["before"], facts["after"]))
+    kept = facts["kept_negatives"]
+    out.print(f"{facts['moved']:,} rows move; {kept:.1%} of the negatives stay.")
+    if moved.num_rows:
+        out.print(_examples(store, manifest.inputs["before"], moved.slice(0, EXAMPLES)))
+    selection = manifest.inputs["after"].id
+    out.print(f"selection  {selection}  (strop artifacts show {selection})")
+    out.print(f"changes    {made.id}  (strop artifacts show {made.id})")
+
+
+def _counts(before: dict[str, int], after: dict[str, int]) -> Table:
+    table = Table(title="rows by decision", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("decision: rule", no_wrap=True)
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for label in sorted(before.keys() | after.keys()):
+        old, new = before.get(label, 0), after.get(label, 0)
+        table.add_row(label, f"{old:,}", f"{new:,}", f"{new - old:+,}" if new != old else "")
+    return table
+
+
+def _examples(store: Store, selection: ArtifactRef, moved: Any) -> Table:
+    """The first rows that move, with their texts."""
+    dataset = store.manifest(selection).inputs["dataset"]
+    queries = store.table(dataset, "queries")
+    queries = queries.filter(pc.is_in(queries["query_id"], value_set=pc.unique(moved["query_id"])))
+    query_texts = dict(
+        zip(queries["query_id"].to_pylist(), queries["text"].to_pylist(), strict=True)
+    )
+    passage_texts: dict[str, str] = {}
+    for batch in iterate_batches(store.file(dataset, "corpus.parquet")):
+        wanted = batch.filter(
+            pc.is_in(batch["passage_id"], value_set=pc.unique(moved["passage_id"]))
+        )
+        passage_texts |= dict(
+            zip(wanted["passage_id"].to_pylist(), wanted["text"].to_pylist(), strict=True)
+        )
+    table = Table(title="the first that move", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("query", "passage", "score", "before", "after"):
+        table.add_column(name, justify="right" if name == "score" else "left")
+    for row in moved.to_pylist():
+        score = "" if row["mining_score"] is None else f"{row['mining_score']:.2f}"
+        texts = (query_texts[row["query_id"]], passage_texts[row["passage_id"]])
+        table.add_row(*map(_short, texts), score, row["before"], row["after"])
+    return table
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 48 else f"{text[:47]}…"

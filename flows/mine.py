@@ -1,0 +1,48 @@
+"""Mine: another choice of a round's negatives from the scores that it has, for looking only."""
+
+from pathlib import Path
+
+from prefect import flow
+
+from strop.artifacts.errors import NotFound
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.flows.session import PREPARE, round_part
+from strop.pipeline.config import Config
+from strop.tasks.feed_back import size_of_selection
+from strop.tasks.mine import compare_selections, inputs_of_selection, select_candidates
+from strop.tasks.stage import Place, call
+
+
+@flow(name="mine", flow_run_name="mine {config.name} round {number}", validate_parameters=False)
+def mine(config: Config, changed: Config, number: int, store: Path) -> ArtifactRef:
+    """Select again with a changed ``mining`` config; returns what that changes.
+
+    The run itself stays as it is.
+    """
+    opened = Store(store)
+    recorded = recorded_selection(opened, config, number)
+    ranking = Run(opened, config.name).parts()[PREPARE]["ranking_dev"]
+    place = Place(opened.root, config.name, f"round {number} again")
+    selection = call(
+        select_candidates,
+        place,
+        inputs_of_selection(opened, recorded, ranking),
+        changed,
+        number,
+        size_of_selection(opened, recorded, config, changed),
+    )
+    changes: ArtifactRef = call(compare_selections, place, recorded, selection)
+    return changes
+
+
+def recorded_selection(store: Store, config: Config, number: int) -> ArtifactRef:
+    """The selection that the run made in a round; raises `NotFound`."""
+    made = Run(store, config.name).parts().get(round_part(number), {})
+    if "selection" not in made:
+        raise NotFound(
+            f"run {config.name}: round {number} has not been mined yet; "
+            f"strop round CONFIG --round {number} does it"
+        )
+    return made["selection"]

@@ -1,0 +1,104 @@
+"""Who mines a round: the first stage, one reranker, or one a fold that never saw its queries."""
+
+from dataclasses import replace
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.flows.accepted import accepted_before, last_accepted, made_by
+from strop.flows.session import PREPARE, Refs, Session, part_title, round_part
+from strop.flows.training import train_on
+from strop.tasks.mine import MiningInputs, leave_out_fold
+from strop.tasks.round_pool import RoundPool, query_plan
+from strop.tasks.score import score
+from strop.tasks.stage import Place, call
+
+
+def mining_inputs(session: Session, number: int) -> MiningInputs:
+    """Score the round's pool with all models that mine or judge; the rest is selection."""
+    pool, miner = _pool(session), _miner(session, number)
+    return MiningInputs(
+        pool=pool,
+        ranking=miner["ranking_dev"],
+        scores=_mining_scores(session, number, pool, miner["reranker"]),
+        teacher_scores=_teacher_scores(session, number, pool),
+        earlier_scores=_earlier_scores(session, number, pool),
+    )
+
+
+def _pool(session: Session) -> RoundPool:
+    shared = session.part(PREPARE)
+    numbers = range(1, len(session.config.mining.more_pools) + 1)
+    others = tuple(shared[f"pool_{number}"] for number in numbers)
+    return RoundPool(shared["dataset"], shared["candidates"], others)
+
+
+def _miner(session: Session, number: int) -> Refs:
+    """The refs of what mines: the last accepted round's, or the untuned reranker's."""
+    last = session.config.mining.miner == "last_round"
+    return made_by(session, last_accepted(session, number) if last else 0)
+
+
+def _mining_scores(
+    session: Session, number: int, pool: RoundPool, reranker: ArtifactRef
+) -> tuple[ArtifactRef, ...]:
+    config = session.config
+    if config.mining.miner == "first_stage" or is_fresh(session, reranker):
+        return ()
+    last = last_accepted(session, number)
+    in_turns = config.mining.miner == "last_round" and last > 0
+    if not in_turns or query_plan(session.store, pool.dataset, config).strategy != "folds":
+        return (_scores(session, number, pool, reranker),)
+    return tuple(
+        _scores(session, number, replace(pool, fold=fold), _fold_miner(session, last, fold))
+        for fold in range(1, config.mining.folds + 1)
+    )
+
+
+def is_fresh(session: Session, reranker: ArtifactRef) -> bool:
+    """Whether a reranker's head has never been trained, so that its scores are noise."""
+    return bool(session.store.manifest(reranker).summary.get("fresh_head"))
+
+
+def _fold_miner(session: Session, number: int, fold: int) -> ArtifactRef:
+    """The reranker of an accepted round that was never trained on a fold's queries."""
+    roles = (f"negatives_without_fold_{fold}", f"reranker_without_fold_{fold}")
+    last = session.part(PREPARE)["reranker"]
+    earlier: list[ArtifactRef] = []
+    for accepted in [*accepted_before(session, number), number]:
+        made, place = made_by(session, accepted), _fold_place(session, accepted, fold)
+        dataset = session.part(PREPARE)["dataset"]
+        negatives = call(leave_out_fold, place, dataset, made["negatives"], session.config, fold)
+        last = train_on(session, place, accepted, last, negatives, earlier)
+        earlier = [*earlier, negatives]
+        session.record(round_part(accepted), **dict(zip(roles, (negatives, last), strict=True)))
+    return last
+
+
+def _fold_place(session: Session, number: int, fold: int) -> Place:
+    place = session.place(round_part(number))
+    return replace(place, part=f"{part_title(round_part(number))} without fold {fold}")
+
+
+def _teacher_scores(session: Session, number: int, pool: RoundPool) -> ArtifactRef | None:
+    """The teacher's scores of the whole window: every negative may need one."""
+    shared = session.part(PREPARE)
+    if "teacher" not in shared:
+        return None
+    place = replace(session.place(round_part(number)), part=f"round {number} · teacher")
+    whole, tokens = replace(pool, whole=True), shared["teacher_tokens"]
+    made: ArtifactRef = call(score, place, whole, tokens, shared["teacher"], session.config, number)
+    return made
+
+
+def _earlier_scores(session: Session, number: int, pool: RoundPool) -> ArtifactRef | None:
+    """The scores of the round before the last, where it judges and was trained."""
+    last = last_accepted(session, number)
+    if "earlier_round" not in session.config.mining.guard.judges or not last:
+        return None
+    reranker = made_by(session, last_accepted(session, last))["reranker"]
+    return None if is_fresh(session, reranker) else _scores(session, number, pool, reranker)
+
+
+def _scores(session: Session, number: int, pool: RoundPool, reranker: ArtifactRef) -> ArtifactRef:
+    place, tokens = session.place(round_part(number)), session.part(PREPARE)["tokens"]
+    made: ArtifactRef = call(score, place, pool, tokens, reranker, session.config, number)
+    return made

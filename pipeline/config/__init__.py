@@ -1,0 +1,38 @@
+from strop.pipeline.config.changes import with_values
+from strop.pipeline.config.evaluation import Decision, Evaluation
+from strop.pipeline.config.first_stage import Bm25, FirstStage
+from strop.pipeline.config.losses import Loss
+from strop.pipeline.config.mining import Curriculum, Guard, Mining, Pool, Quotas
+from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
+from strop.pipeline.config.presets import CHANGES, PRESETS, Preset, with_preset
+from strop.pipeline.config.run import EXECUTION, Config, Execution
+from strop.pipeline.config.section import Name, Section
+from strop.pipeline.config.training import Lora, Training
+
+__all__ = [
+    "BUNDLED",
+    "CHANGES",
+    "EXECUTION",
+    "PRESETS",
+    "BiEncoder",
+    "Bm25",
+    "Config",
+    "Curriculum",
+    "Decision",
+    "Evaluation",
+    "Execution",
+    "FirstStage",
+    "Guard",
+    "Lora",
+    "Loss",
+    "Mining",
+    "Name",
+    "Pool",
+    "Preset",
+    "Quotas",
+    "Reranker",
+    "Section",
+    "Training",
+    "with_preset",
+    "with_values",
+]

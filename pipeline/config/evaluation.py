@@ -1,0 +1,41 @@
+"""What is measured after each round, and what follows from it."""
+
+from pydantic import Field, field_validator
+
+from strop.pipeline.config.section import Name, Section
+
+
+class Evaluation(Section):
+    """What is measured after each round."""
+
+    metrics: tuple[str, ...] = ("nDCG@10", "AP", "RR@10", "P@1")
+    """Metrics by their ir-measures names; the first one decides."""
+    depth: int = Field(default=50, ge=1, le=10_000)
+    """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from strop.pipeline.evaluation.metrics import parse_metric
+
+        if not value:
+            raise ValueError("is empty, expected ir-measures names such as nDCG@10")
+        for name in value:
+            parse_metric(name)
+        return value
+
+    bootstrap_samples: int = Field(default=10_000, ge=100, le=1_000_000)
+    """Resamples behind every confidence interval and p-value."""
+
+
+class Decision(Section):
+    """When a round is accepted and a challenger promoted."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Level of the one-sided tests."""
+    tolerance: float = Field(default=0.02, ge=0, le=1)
+    """Loss on dev against the last accepted round at which a round is rejected."""
+    champion: Name | None = None
+    """Name of the champion's ref; null takes the run's name."""
+    min_gate_queries: int = Field(default=50, ge=1)
+    """Fewer gate queries than this promote nothing."""

@@ -1,0 +1,42 @@
+"""The two models: the first stage's bi-encoder and the reranker."""
+
+from pydantic import Field
+
+from strop.pipeline.config.section import Section
+
+BUNDLED = "bundled"
+"""The model name that stands for the MiniLM that strop installs with itself."""
+
+
+class BiEncoder(Section):
+    """The first stage's encoder, any sentence-transformers model."""
+
+    model: str = BUNDLED
+    """Folder, Hugging Face name, or `bundled` for the MiniLM that comes with strop."""
+    query_prompt: str = ""
+    """Text put before every query, as the model's card asks."""
+    passage_prompt: str = ""
+    """Text put before every passage."""
+    max_tokens: int = Field(default=128, ge=8, le=32768)
+    """Tokens of a passage or query that are encoded; the rest is cut."""
+    shard_passages: int = Field(default=4096, ge=16)
+    """Passages encoded into one shard of the embeddings."""
+    batch_tokens: int = Field(default=8192, ge=64)
+    """Padded tokens in one batch."""
+
+
+class Reranker(Section):
+    """The cross-encoder that is tuned: any sequence-classification model."""
+
+    base: str = BUNDLED
+    """Folder, Hugging Face name, or `bundled`; a base without a one-logit head gets a fresh one."""
+    max_tokens: int = Field(default=256, ge=16, le=32768)
+    """Tokens of a pair, special tokens included; the passage is cut first."""
+    max_query_tokens: int = Field(default=64, ge=4, le=8192)
+    """Tokens of the query within a pair."""
+    batch_tokens: int = Field(default=8192, ge=64)
+    """Padded tokens in one scoring batch."""
+    shard_pairs: int = Field(default=16_384, ge=64)
+    """Pairs that are sorted by length together and cut into batches."""
+    trust_remote_code: bool = False
+    """Whether the base model's own code may run. Only for code that you have read."""

@@ -1,0 +1,105 @@
+"""The config of a run: every field with its unit, range and default; the flows' parameters too."""
+
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic.config import JsonDict
+
+from strop.pipeline.config.evaluation import Decision, Evaluation
+from strop.pipeline.config.first_stage import FirstStage
+from strop.pipeline.config.losses import TEACHER_LOSSES
+from strop.pipeline.config.mining import Mining
+from strop.pipeline.config.models import BiEncoder, Reranker
+from strop.pipeline.config.section import Name, Section
+from strop.pipeline.config.training import Training
+
+EXECUTION: JsonDict = {"strop": "execution"}
+"""Marks a field that says where or how wide a stage runs, and so never changes its result."""
+
+
+class Execution(Section):
+    """Where a run happens; nothing here changes a result."""
+
+    threads: int | None = Field(default=None, ge=1, json_schema_extra=EXECUTION)
+    """Threads of the numerical libraries; null leaves it to them."""
+    checkpoint_steps: int | None = Field(default=200, ge=1, json_schema_extra=EXECUTION)
+    """Optimizer steps between checkpoints, where a killed training goes on; null keeps none."""
+    report_to: tuple[str, ...] = Field(default=(), json_schema_extra=EXECUTION)
+    """Trackers that transformers' Trainer reports to, such as tensorboard, mlflow or wandb."""
+
+
+class Config(Section):
+    """One run: a named series of rounds over one data set."""
+
+    name: Name = "my-corpus"
+    """Name of the run; the same name with the same config resumes."""
+    dataset: str = "data"
+    """A folder in BEIR layout, or the id of an imported dataset artifact."""
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    """Root of all randomness."""
+    rounds: int = Field(default=3, ge=1, le=100)
+    """Rounds of mining and training."""
+    dev_share: float = Field(default=0.1, gt=0, lt=1)
+    """Share of train queries kept as dev when the data set has no dev split."""
+    gate_share: float = Field(default=0.5, ge=0, lt=1)
+    """Share of dev queries kept for the promotion gate when the data set has no gate split."""
+    bi_encoder: BiEncoder = BiEncoder()
+    first_stage: FirstStage = FirstStage()
+    reranker: Reranker = Reranker()
+    mining: Mining = Mining()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    decision: Decision = Decision()
+    execution: Execution = Field(default=Execution(), json_schema_extra=EXECUTION)
+
+    @field_validator("dataset")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty, expected a BEIR folder or a dataset id")
+        return value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        mining, last = self.mining, self.mining.min_rank + self.mining.window_size - 1
+        if last > self.first_stage.depth:
+            raise ValueError(
+                f"mining.min_rank + mining.window_size - 1 = {last} reaches past "
+                f"first_stage.depth = {self.first_stage.depth}"
+            )
+        if mining.pool_size > mining.window_size:
+            raise ValueError(
+                f"mining.pool_size = {mining.pool_size} is larger than "
+                f"mining.window_size = {mining.window_size}"
+            )
+        if mining.group_size - 1 > mining.window_size:
+            raise ValueError(
+                f"mining.group_size = {mining.group_size} needs more negatives than "
+                f"mining.window_size = {mining.window_size} holds"
+            )
+        for loss in self.training.losses:
+            if loss.name in TEACHER_LOSSES and not mining.teacher:
+                raise ValueError(
+                    f"training.losses has {loss.name}, which needs the scores of a teacher; "
+                    "mining.teacher is null"
+                )
+        if self.evaluation.depth > self.first_stage.depth:
+            raise ValueError(
+                f"evaluation.depth = {self.evaluation.depth} reaches past "
+                f"first_stage.depth = {self.first_stage.depth}"
+            )
+        if self.reranker.max_query_tokens > self.reranker.max_tokens - 8:
+            raise ValueError(
+                f"reranker.max_query_tokens = {self.reranker.max_query_tokens} leaves no room "
+                f"for the passage in reranker.max_tokens = {self.reranker.max_tokens}"
+            )
+        return self
+
+    @property
+    def champion(self) -> str:
+        """The name of the champion's ref."""
+        return self.decision.champion or self.name
+
+    def identity(self) -> dict[str, Any]:
+        """The values that change results, as JSON; where and how wide it runs is left out."""
+        return self.model_dump(mode="json", exclude={"execution"})

@@ -1,0 +1,43 @@
+"""How probably a passage is relevant by the scores that mine, read off dev."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.pipeline.mining.calibration import Calibration, fit_calibration
+from strop.pipeline.mining.mining_score import mining_score
+
+
+def dev_calibrations(
+    ranking: pa.Table, qrels: pa.Table, *, weight: float
+) -> dict[str, Calibration]:
+    """The calibrations of ``mining`` (at the reranker's fusion weight) and of ``first_stage``.
+
+    Only candidates that the reranker scored count. Raises `InputError` when none of them, or all,
+    are relevant.
+    """
+    rows = ranking.filter(ranking["score"].is_valid())
+    relevant = qrels.filter(pc.greater(qrels["grade"], 0)).select(["query_id", "passage_id"])
+    relevant = relevant.append_column("relevant", pa.array(np.ones(len(relevant), bool)))
+    rows = rows.join(relevant, keys=["query_id", "passage_id"], join_type="left outer")
+    positive = rows["relevant"].is_valid().to_numpy()
+    codes = rows["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    first_stage = _numbers(rows["first_stage_score"])
+    mining = mining_score(
+        np.asarray(codes, np.int64),
+        first_stage,
+        _numbers(rows["score"]),
+        weight=weight,
+        margin=0.0,
+        first_stage_margin=0.0,
+    )
+    return {
+        "mining": fit_calibration(mining.values, positive),
+        "first_stage": fit_calibration(first_stage, positive),
+    }
+
+
+def _numbers(column: pa.ChunkedArray) -> Any:
+    return column.to_numpy().astype(np.float64)

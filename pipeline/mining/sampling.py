@@ -1,0 +1,199 @@
+"""Sampling: which allowed rows of each query become its negatives, pool by pool."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.artifacts.schemas import SELECTION
+from strop.pipeline.config import Mining
+from strop.pipeline.mining.pool import pool_name
+from strop.pipeline.mining.samplers import SAMPLERS, Draw, in_batch_count
+from strop.pipeline.seeds import generator
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+IN_BATCH = "in_batch"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The rows to sample from, in parallel columns sorted by query."""
+
+    codes: Ints
+    query_ids: list[str]
+    scores: Floats
+    first_stage: Floats
+    reference: Floats
+    pool: pa.ChunkedArray
+    passage_ids: pa.ChunkedArray
+    text_keys: Ints
+    positive: Any
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The numbers of the sampled rows with their samplers, and rows of passages from elsewhere."""
+
+    rows: Ints
+    samplers: list[str]
+    added: pa.Table
+
+
+def sample(
+    from_rows: Sampling,
+    allowed: Any,
+    counts: Ints,
+    hardness: float,
+    config: Mining,
+    *,
+    seed: int,
+    number: int,
+) -> Drawn:
+    """Draw ``counts`` negatives of each query from its allowed rows; short pools stay short."""
+    starts = np.searchsorted(from_rows.codes, np.arange(len(from_rows.query_ids) + 1))
+    members = _memberships(from_rows.pool, config)
+    others = _Others.of(from_rows) if _in_batch(config) else None
+    rows, samplers, added = [], [], []
+    for code, query_id in enumerate(from_rows.query_ids):
+        span = np.arange(starts[code], starts[code + 1])
+        random = generator(seed, "mine", number, query_id)
+        free = span[allowed[span]]
+        chosen, names, elsewhere = _draw(
+            from_rows, free, members, int(counts[code]), hardness, config, random
+        )
+        rows.append(chosen)
+        samplers += names
+        if others and elsewhere:
+            places = others.draw(span, elsewhere, random)
+            added.append((np.full(len(places), code), places))
+    flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    return Drawn(flat, samplers, _added(from_rows, added))
+
+
+def _draw(
+    from_rows: Sampling,
+    free: Ints,
+    members: list[tuple[float, Any]],
+    count: int,
+    hardness: float,
+    config: Mining,
+    random: np.random.Generator,
+) -> tuple[Ints, list[str], int]:
+    """First every pool's quota, then what is left of the count from all rows.
+
+    The number of places left to positives of other queries comes last; it is a share of what the
+    pools' quotas leave.
+    """
+    taken: list[Ints] = []
+    names: list[str] = []
+    whole = _without_in_batch(config)
+    for quota, member in members:
+        own = free[member[free]]
+        wanted = min(round(count * quota), count - sum(map(len, taken)))
+        rows, used = _sampled(from_rows, own, wanted, hardness, whole, random)
+        taken.append(rows)
+        names += used
+        free = np.setdiff1d(free, rows)
+    left = count - sum(map(len, taken))
+    rows, used = _sampled(from_rows, free, left, hardness, config, random)
+    return np.concatenate([*taken, rows]), names + used, in_batch_count(left, config)
+
+
+def _without_in_batch(config: Mining) -> Mining:
+    return config.model_copy(update={"quotas": config.quotas.model_copy(update={"in_batch": 0.0})})
+
+
+def _sampled(
+    from_rows: Sampling,
+    rows: Ints,
+    count: int,
+    hardness: float,
+    config: Mining,
+    random: np.random.Generator,
+) -> tuple[Ints, list[str]]:
+    draw = Draw(
+        scores=from_rows.scores[rows],
+        first_stage_scores=from_rows.first_stage[rows],
+        positive_score=float(from_rows.reference[rows[0]]) if len(rows) else np.nan,
+        count=count,
+        hardness=hardness,
+        config=config,
+        random=random,
+    )
+    chosen, names = SAMPLERS[config.sampler](draw)
+    return rows[chosen], names
+
+
+def _memberships(pool: pa.ChunkedArray, config: Mining) -> list[tuple[float, Any]]:
+    """The quota of every pool that has one, and which rows it found."""
+    found = []
+    for number, other in enumerate(config.more_pools, 1):
+        if other.quota is not None:
+            inside = pc.match_substring(pool, pool_name(number, config))
+            found.append((other.quota, inside.to_numpy()))
+    return found
+
+
+def _in_batch(config: Mining) -> bool:
+    return config.sampler == "mixed" and config.quotas.in_batch > 0
+
+
+@dataclass(frozen=True)
+class _Others:
+    """The positives of all queries of the round: negatives for the other queries."""
+
+    rows: Ints
+    passages: Ints
+    keys: Ints
+    row_passages: Ints
+    row_keys: Ints
+    row_positive: Any
+
+    @staticmethod
+    def of(from_rows: Sampling) -> "_Others":
+        passages = from_rows.passage_ids.combine_chunks().dictionary_encode().indices.to_numpy()
+        keys = from_rows.text_keys
+        _, first = np.unique(np.where(from_rows.positive, passages, -1), return_index=True)
+        rows = first[from_rows.positive[first]]
+        return _Others(
+            rows, passages[rows], keys[rows], passages, keys, np.asarray(from_rows.positive)
+        )
+
+    def draw(self, span: Ints, count: int, random: np.random.Generator) -> Ints:
+        """Rows of positives that are neither in the query's window nor its positives' repeats."""
+        own = self.row_keys[span[self.row_positive[span]]]
+        usable = ~np.isin(self.passages, self.row_passages[span]) & ~np.isin(self.keys, own)
+        places = np.flatnonzero(usable)
+        chosen = random.choice(places, min(count, len(places)), replace=False, shuffle=False)
+        rows: Ints = self.rows[np.sort(chosen)]
+        return rows
+
+
+def _added(from_rows: Sampling, added: list[tuple[Ints, Ints]]) -> pa.Table:
+    """Selection rows of passages from elsewhere, in the order of their queries."""
+    if not added:
+        return SELECTION.empty_table()
+    codes = np.concatenate([code for code, _ in added])
+    places = np.concatenate([place for _, place in added])
+    count = len(codes)
+    columns = {
+        "query_id": pa.array(from_rows.query_ids).take(pa.array(codes)),
+        "passage_id": from_rows.passage_ids.take(pa.array(places)),
+        "decision": _constant("negative", count),
+        "rule": _constant("sampled", count),
+        "sampler": _constant(IN_BATCH, count),
+        "pool": _constant(IN_BATCH, count),
+        "weight": np.ones(count, np.float32),
+    }
+    return pa.table(
+        {field.name: columns.get(field.name, pa.nulls(count, field.type)) for field in SELECTION},
+        schema=SELECTION,
+    )
+
+
+def _constant(value: str, count: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([value]))

@@ -1,0 +1,70 @@
+"""The arguments of transformers' Trainer, and the arithmetic it runs in."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+
+from strop.pipeline.config import Training
+from strop.pipeline.errors import InputError
+
+
+def resolved_precision(config: Training) -> str:
+    """The arithmetic of the forward pass: fp32, bf16 or fp16.
+
+    Raises `InputError` when the device does not have it.
+    """
+    cuda = torch.cuda.is_available()
+    bf16 = not cuda or torch.cuda.is_bf16_supported()
+    if config.precision == "auto":
+        return "bf16" if cuda and bf16 else "fp32"
+    if config.precision == "fp16" and not cuda:
+        raise InputError(
+            "training.precision = fp16 needs a CUDA GPU, and there is none; take bf16 or fp32"
+        )
+    if config.precision == "bf16" and not bf16:
+        raise InputError(
+            "training.precision = bf16: this GPU has no such arithmetic; take fp16 or fp32"
+        )
+    return config.precision
+
+
+def training_arguments(
+    folder: Path,
+    config: Training,
+    *,
+    seed: int,
+    report_to: Sequence[str] = (),
+    run_name: str | None = None,
+) -> TrainingArguments:
+    """The Trainer's arguments: quiet, one optimizer step for every batch of groups, one device.
+
+    Checkpoints and measurements on dev are called for by strop's own callback.
+    """
+    precision = resolved_precision(config)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        run_name=run_name,
+        per_device_train_batch_size=config.groups_per_step,
+        num_train_epochs=1,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_gradient_norm,
+        optim="adamw_torch_fused",
+        seed=seed % 2**32,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="no",
+        logging_strategy="steps",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=list(report_to) or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    # A step is one batch of groups for one device: several visible GPUs must not share it out.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

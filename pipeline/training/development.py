@@ -1,0 +1,42 @@
+"""How well a model ranks dev while it is being trained."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.pipeline.config import Config
+from strop.pipeline.evaluation.metrics import Judgements, judge, per_query_metrics
+from strop.pipeline.evaluation.ranking import build_ranking, within_depth
+from strop.pipeline.scoring.reranker import LoadedReranker
+from strop.pipeline.scoring.scorer import PairSource, Scorer
+
+
+@dataclass(frozen=True)
+class Development:
+    """The candidates of dev's queries that are reranked, and what is relevant among them."""
+
+    candidates: pa.Table
+    judgements: Judgements
+
+    @classmethod
+    def of(
+        cls, candidates: pa.Table, queries: pa.Table, qrels: pa.Table, *, depth: int
+    ) -> "Development":
+        """Dev's part of the tables; raises `InputError` when dev has no judged query."""
+        dev = candidates.filter(pc.equal(candidates["split"].cast(pa.string()), "dev"))
+        return cls(within_depth(dev, depth), judge(qrels, queries, split="dev"))
+
+    def measure(self, reranker: LoadedReranker, source: PairSource, config: Config) -> float:
+        """The mean of the first metric for the reranker alone; leaves the model in eval mode."""
+        depth, metric = config.evaluation.depth, config.evaluation.metrics[0]
+        shards = Scorer(reranker, source, config.reranker).score(self.candidates)
+        scores = pa.concat_tables(shards)["score"].to_numpy()
+        values = per_query_metrics(
+            build_ranking(self.candidates, scores, depth),
+            self.judgements,
+            kind="reranker",
+            depth=depth,
+            metrics=[metric],
+        )
+        return float(values["value"].to_numpy().mean())

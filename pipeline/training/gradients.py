@@ -1,0 +1,108 @@
+"""Exact gradients of a loss over whole groups, in micro-batches that memory has room for.
+
+A loss over a group needs all its scores at once. Either the graphs of all micro-batches are kept
+until one backward pass, or scores are computed without graphs first, the loss's gradient with
+respect to the scores is taken, and every micro-batch is run once more to carry its part of that
+gradient back (gradient caching). The second run starts from the random state of the first, so that
+dropout leaves out the same.
+
+Source: Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size under memory limited
+setup", 2021.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from strop.pipeline.config import Training
+from strop.pipeline.ragged import Ints
+
+Forward = Callable[[Ints], torch.Tensor]
+"""The scores of some rows of a part."""
+Loss = Callable[[torch.Tensor], torch.Tensor]
+"""The loss of a part from the scores of all its rows."""
+Backward = Callable[[torch.Tensor], None]
+
+
+def parts(tokens_by_group: Ints, config: Training) -> list[tuple[int, int]]:
+    """First and last (exclusive) group of each part whose gradients are computed together.
+
+    A part keeps within ``graph_tokens`` or is one group; with two passes the step is one part.
+    """
+    if config.gradients == "two_pass":
+        return [(0, len(tokens_by_group))]
+    bounds, held = [0], 0
+    for group, count in enumerate(tokens_by_group.tolist()):
+        if held and held + count > config.graph_tokens:
+            bounds.append(group)
+            held = 0
+        held += count
+    return list(zip(bounds, [*bounds[1:], len(tokens_by_group)], strict=True))
+
+
+def in_two_passes(tokens: int, config: Training) -> bool:
+    """Whether a part with so many tokens is run in two passes."""
+    if config.gradients == "auto":
+        return tokens > config.graph_tokens
+    return config.gradients == "two_pass"
+
+
+def kept(
+    forward: Forward, loss: Loss, batches: list[Ints], backward: Backward
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and scores of a part, after a backward pass through the graphs of all batches."""
+    scores = torch.cat([forward(rows) for rows in batches])[_order(batches)]
+    value = loss(scores)
+    backward(value)
+    return value.detach(), scores.detach()
+
+
+def two_pass(
+    forward: Forward, loss: Loss, batches: list[Ints], backward: Backward
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same with the graph of one batch at a time, for a second forward pass."""
+    found, states = [], []
+    with torch.no_grad():
+        for rows in batches:
+            states.append(_random_state())
+            found.append(forward(rows))
+    scores = torch.cat(found)[_order(batches)].requires_grad_()
+    value = loss(scores)
+    backward(value)
+    assert scores.grad is not None
+    for rows, state in zip(batches, states, strict=True):
+        with _replayed(state):
+            again = forward(rows)
+        again.backward(scores.grad[torch.from_numpy(rows).to(scores.device)])  # type: ignore[no-untyped-call]
+    return value.detach(), scores.detach()
+
+
+def _order(batches: list[Ints]) -> torch.Tensor:
+    return torch.from_numpy(np.argsort(np.concatenate(batches), kind="stable"))
+
+
+State = tuple[torch.Tensor, torch.Tensor | None]
+
+
+def _random_state() -> State:
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return torch.get_rng_state(), cuda
+
+
+def _set_random_state(state: State) -> None:
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1])
+
+
+@contextmanager
+def _replayed(state: State) -> Iterator[None]:
+    """Start from a random state, and go on from the present one afterwards."""
+    present = _random_state()
+    _set_random_state(state)
+    try:
+        yield
+    finally:
+        _set_random_state(present)

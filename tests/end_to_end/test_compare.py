@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def compared(server, materials, tmp_path_factory):
+    from tests.end_to_end.conftest import Project
+
+    folder = tmp_path_factory.mktemp("compared")
+    for name in ("encoder", "data"):
+        (folder / name).symlink_to(materials / name)
+    project = Project(folder, server)
+    project.config(mining={"queries_per_round": 12})
+    arms = ("--preset", "no-remine", "--arm", "top: mining.sampler=top mining.group_size=3")
+    done = project.strop("compare", "strop.yaml", *arms, "--seeds", 2, "--pairs", 48, "--json")
+    assert done.returncode == 0, done.stderr
+    return project, done
+
+
+def test_arms_train_the_same_pairs_and_are_held_against_the_control(compared):
+    _, done = compared
+    found = json.loads(done.stdout)
+    last = [row for row in found["arms"] if row["round"] == 2]
+    # A round ends with the last whole group that its 24 pairs hold.
+    assert all(48 - 2 * 4 < row["trained_pairs"] <= 48 for row in last)
+    assert {(row["arm"], row["seed"]) for row in last} == {
+        (preset, seed) for preset in ("no-remine", "top") for seed in (3, 4)
+    }
+    changes = {
+        row["arm"]: row["difference"] for row in found["differences"] if row["ranking"] == "fused"
+    }
+    assert changes["no-remine"] is None
+    assert changes["top"] is not None
+
+
+def test_what_arms_share_is_made_once(compared):
+    project, _ = compared
+    kinds = [manifest["kind"] for manifest in project.manifests().values()]
+    assert kinds.count("embeddings") == kinds.count("dataset") == kinds.count("candidates") == 1
+    assert kinds.count("comparison") == 1
+
+
+def test_without_mining_again_the_negatives_stay(compared):
+    project, _ = compared
+    runs = project.store / "runs" / "tiny.no-remine.seed-3" / "parts"
+    first, second = (
+        json.loads((runs / f"round-00{number}.json").read_text())["negatives"]["id"]
+        for number in (1, 2)
+    )
+    negatives = [
+        project.json("artifacts", "show", artifact)["files"]["negatives.parquet"]["sha256"]
+        for artifact in (first, second)
+    ]
+    assert negatives[0] == negatives[1]
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ("no colon", "expected NAME: KEY=VALUE"),
+        ("a: mining.sampler", "expected KEY=VALUE"),
+        ("a: mining.nothing.at=1", "there is no key mining.nothing.at"),
+        ("a: mining.sampler=best", "mining.sampler = 'best'"),
+    ],
+)
+def test_arms_that_cannot_be_are_refused(compared, arm, message):
+    project, _ = compared
+    done = project.strop("compare", "strop.yaml", "--arm", arm)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --arm")
+    assert message in done.stderr
+
+
+def test_fewer_pairs_than_the_rounds_need_are_refused(compared):
+    project, _ = compared
+    done = project.strop("compare", "strop.yaml", "--pairs", 5)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: --pairs 5: gives each of 2 rounds 2")
+
+
+def test_a_round_is_mined_again_without_scoring(compared):
+    project, _ = compared
+    before = {m["kind"] for m in project.manifests().values()}
+    scores = [m for m in project.manifests().values() if m["kind"] == "scores"]
+    found = project.json("mine", "tiny.top.seed-3", "--round", 2, "--margin", "50")
+    assert found["after"]["positive: judged"] == found["before"]["positive: judged"]
+    suspects = {key: n for key, n in found["after"].items() if key.startswith("suspect")}
+    assert sum(suspects.values()) > sum(
+        n for key, n in found["before"].items() if key.startswith("suspect")
+    )
+    after = project.manifests().values()
+    assert [m for m in after if m["kind"] == "scores"] == scores
+    assert "changes" not in before
+    assert project.strop("mine", "nobody", "--round", 1).returncode == 2

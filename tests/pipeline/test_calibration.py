@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from strop.pipeline.errors import InputError
+from strop.pipeline.mining.calibration import fit_calibration
+
+
+def test_a_curve_that_made_the_labels_is_found_again() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(3.0, 2.0, 20_000)
+    relevant = random.random(20_000) < 1 / (1 + np.exp(-(1.5 * scores - 6.0)))
+    found = fit_calibration(scores, relevant)
+    assert found.slope == pytest.approx(1.5, abs=0.08)
+    assert found.intercept == pytest.approx(-6.0, abs=0.3)
+    assert found.probability(np.array([4.0]))[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_mean_probability_is_the_share_of_relevant_ones() -> None:
+    scores, relevant = np.arange(200.0), np.arange(200) % 7 > 4
+    assert fit_calibration(scores, relevant).probability(scores).mean() == pytest.approx(
+        relevant.mean(), abs=0.01
+    )
+
+
+def test_scores_that_separate_the_classes_stay_finite() -> None:
+    scores = np.array([-1000.0, -999.0, -998.0, 998.0, 999.0, 1000.0])
+    found = fit_calibration(scores, scores > 0)
+    probabilities = found.probability(scores)
+    # Platt's targets for three of each: (3 + 1) / (3 + 2) and 1 / (3 + 2).
+    assert probabilities == pytest.approx([0.2] * 3 + [0.8] * 3, abs=0.001)
+
+
+def test_a_constant_score_has_the_shares_of_the_targets() -> None:
+    found = fit_calibration(np.full(4, 7.0), np.array([True, False, False, False]))
+    # The targets are 2/3 for the one and 1/5 for the three others.
+    assert found.probability(np.array([7.0]))[0] == pytest.approx((2 / 3 + 3 / 5) / 4)
+
+
+def test_moving_and_stretching_the_scores_changes_no_probability() -> None:
+    random = np.random.default_rng(1)
+    scores = random.normal(size=300)
+    relevant = random.random(300) < 1 / (1 + np.exp(-scores))
+    plain = fit_calibration(scores, relevant).probability(scores)
+    moved = 1000 * scores + 50_000
+    assert fit_calibration(moved, relevant).probability(moved) == pytest.approx(plain, abs=1e-7)
+
+
+def test_a_missing_score_has_no_probability() -> None:
+    found = fit_calibration(np.array([0.0, 1.0]), np.array([False, True]))
+    assert np.isnan(found.probability(np.array([np.nan]))[0])
+
+
+@pytest.mark.parametrize("relevant", [True, False])
+def test_a_single_class_is_refused(relevant: bool) -> None:
+    with pytest.raises(InputError, match=r"3 relevant and 0|0 relevant and 3"):
+        fit_calibration(np.arange(3.0), np.full(3, relevant))
