@@ -128,7 +128,7 @@ def run(
 
 
 @app.command()
-def compare(
+def experiment(
     config: ConfigArgument,
     store: StoreOption = STORE,
     preset: Annotated[
@@ -147,9 +147,9 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Run several arms at an equal number of trained pairs, and compare them."""
-    from strop.cli.compare import run_compare
+    from strop.cli.experiment import run_experiment
 
-    run_compare(config, store, preset or (), arm or (), seeds=seeds, pairs=pairs, json=json)
+    run_experiment(config, store, preset or (), arm or (), seeds=seeds, pairs=pairs, json=json)
 
 
 @app.command(name="round")

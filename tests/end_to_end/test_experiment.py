@@ -13,7 +13,7 @@ def compared(server, materials, tmp_path_factory):
     project = Project(folder, server)
     project.config(mining={"queries_per_round": 12})
     arms = ("--preset", "no-remine", "--arm", "top: mining.sampler=top mining.group_size=3")
-    done = project.strop("compare", "strop.yaml", *arms, "--seeds", 2, "--pairs", 48, "--json")
+    done = project.strop("experiment", "strop.yaml", *arms, "--seeds", 2, "--pairs", 48, "--json")
     assert done.returncode == 0, done.stderr
     return project, done
 
@@ -66,7 +66,7 @@ def test_without_mining_again_the_negatives_stay(compared):
 )
 def test_arms_that_cannot_be_are_refused(compared, arm, message):
     project, _ = compared
-    done = project.strop("compare", "strop.yaml", "--arm", arm)
+    done = project.strop("experiment", "strop.yaml", "--arm", arm)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --arm")
     assert message in done.stderr
@@ -74,7 +74,7 @@ def test_arms_that_cannot_be_are_refused(compared, arm, message):
 
 def test_fewer_pairs_than_the_rounds_need_are_refused(compared):
     project, _ = compared
-    done = project.strop("compare", "strop.yaml", "--pairs", 5)
+    done = project.strop("experiment", "strop.yaml", "--pairs", 5)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: --pairs 5: gives each of 2 rounds 2")
 

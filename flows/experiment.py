@@ -1,4 +1,4 @@
-"""Compare: presets and other changes as branches of one run, at an equal number of pairs."""
+"""Experiment: presets and other changes as branches of one run, at an equal number of pairs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +26,8 @@ Seeds = Annotated[int, Field(ge=1, le=100)]
 Pairs = Annotated[int, Field(ge=2)]
 
 
-@flow(name="compare", flow_run_name="compare {config.name}")
-def compare(
+@flow(name="experiment", flow_run_name="experiment {config.name}")
+def experiment(
     config: Config,
     arms: Arms = CHANGES,
     seeds: Seeds = 3,
@@ -42,7 +42,7 @@ def compare(
     test is read once an arm, for its last accepted round. Without an arm `no-remine` the first one
     is the opponent.
     """
-    place = Place(store, config.name, "compare")
+    place = Place(store, config.name, "experiment")
     dataset = import_dataset(place, config)
     made = []
     for seed in range(config.seed, config.seed + seeds):

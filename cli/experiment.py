@@ -1,4 +1,4 @@
-"""`strop compare`: presets and other changes beside each other at an equal number of pairs."""
+"""`strop experiment`: presets and other changes beside each other at an equal number of pairs."""
 
 import re
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 RANKINGS = {"reranker": "alone", "fused": "fused"}
 
 
-def run_compare(
+def run_experiment(
     path: Path,
     store: Path,
     presets: Iterable[str],
@@ -42,9 +42,9 @@ def run_compare(
         changed(config, values, f"--arm {name}")
     out = console(stderr=json)
     with prefect_server(out):
-        from strop.flows.compare import compare
+        from strop.flows.experiment import experiment
 
-        made = shown(out, lambda: compare(config, arms, seeds, pairs, opened.root))
+        made = shown(out, lambda: experiment(config, arms, seeds, pairs, opened.root))
     show_comparison(opened, made, json=json)
 
 
