@@ -3,9 +3,8 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from strop import __version__
@@ -45,6 +44,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts
 ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
 
 STORE = Path(".strop")
+USAGE_ERROR: Any = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+"""What typer raises for a wrong command line: click's, or that of its own copy of click."""
 PRESET_HELP = "Who mines the rounds and what they start from, in place of the config's values."
 
 
@@ -225,15 +228,12 @@ def main() -> None:
     """Run the command line; every error that a person can mend is one line and exit code 2."""
     with stoppable():
         try:
-            code = app(standalone_mode=False)
+            code = app(standalone_mode=False, prog_name="strop")
             if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code of its own
                 raise KeyboardInterrupt
-        except click.exceptions.Abort as error:
+        except typer.Abort as error:
             raise KeyboardInterrupt from error
-        except click.exceptions.ClickException as error:
-            error.show()
-            raise SystemExit(REFUSED) from error
-        except click.exceptions.Exit as error:
+        except typer.Exit as error:
             raise SystemExit(error.exit_code) from error
         except Exception as error:
             _end(error)
@@ -241,6 +241,10 @@ def main() -> None:
 
 
 def _end(error: Exception) -> None:
+    if isinstance(error, USAGE_ERROR):
+        command = getattr(getattr(error, "ctx", None), "command_path", "strop")
+        message = error.format_message().rstrip(".")
+        end_with_error(f"{message}; {command} --help tells what there is", code=REFUSED)
     if message := full_disk(error):
         end_with_error(message, code=REFUSED)
     if isinstance(error, _expected()):

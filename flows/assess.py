@@ -14,7 +14,7 @@ from strop.tasks.report import ReportInputs, report
 from strop.tasks.rerank import rerank
 from strop.tasks.stage import Place, call
 
-REPORTED = ("selection", "ranking_dev", "diagnosis", "reranker")
+REPORTED = ("selection", "curriculum", "ranking_dev", "diagnosis", "reranker")
 
 
 @flow(name="assess", flow_run_name="assess {config.name}")

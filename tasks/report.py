@@ -58,7 +58,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "champion_name": sources.champion_name,
         "notes": sources.notes,
     }
-    recipe = Recipe("report", "report", 1, parameters, sources.refs())
+    recipe = Recipe("report", "report", 2, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -123,6 +123,7 @@ def _facts(store: Store, made: Refs) -> Any:
     alarms = store.manifest(made["diagnosis"]).summary["alarms"]
     return RoundFacts(
         mining={key: mining[key] for key in MINING_FACTS},
+        curriculum=store.table(made["curriculum"], "curriculum").to_pylist()[0],
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
         histogram=store.table(made["diagnosis"], "histogram"),

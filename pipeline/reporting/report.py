@@ -19,6 +19,7 @@ from strop.pipeline.reporting.blocks import (
     document,
     page,
 )
+from strop.pipeline.reporting.curriculum import curriculum_blocks
 from strop.pipeline.reporting.plots import (
     RANKING_TITLES,
     histogram_plot,
@@ -35,11 +36,12 @@ class RoundFacts:
     """What is told of one round besides its metrics; what is unknown stays empty.
 
     ``mining`` are numbers by name, e.g. ``{"num_negatives": 6000, "num_suspects": 41}``;
-    ``weight_curve`` are (fusion weight, metric on dev); ``histogram`` is a `DIAGNOSIS_HISTOGRAM`
-    table; ``alarms`` are sentences.
+    ``curriculum`` is a `CURRICULUM` row; ``weight_curve`` are (fusion weight, metric on dev);
+    ``histogram`` is a `DIAGNOSIS_HISTOGRAM` table; ``alarms`` are sentences.
     """
 
     mining: Mapping[str, float | str] = field(default_factory=dict)
+    curriculum: Mapping[str, Any] = field(default_factory=dict)
     weight: float | None = None
     weight_curve: Sequence[tuple[float, float]] = ()
     histogram: pa.Table | None = None
@@ -91,6 +93,7 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     blocks += _fusion(data, pictures=pictures)
     blocks += _scores(data, pictures=pictures)
     blocks += _mining(data)
+    blocks += curriculum_blocks({number: facts.curriculum for number, facts in data.rounds.items()})
     if data.lineage:
         rows = [(name, id_) for name, id_ in data.lineage.items()]
         blocks += [Heading("Lineage"), Grid(("artifact", "id"), rows, num_text_columns=2)]
