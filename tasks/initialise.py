@@ -13,7 +13,11 @@ from strop.tasks.stage import Place, carry_out, stage_task
 @stage_task("initialise")
 def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> Any:
     """Make reranker(0); the summary says whether its head is fresh."""
-    parameters = {"seed": seed, "max_tokens": config.max_tokens}
+    parameters = {
+        "seed": seed,
+        "max_tokens": config.max_tokens,
+        **({"replace_head": True} if config.replace_head else {}),
+    }
     recipe = Recipe("reranker", "initialise", 1, parameters, {"base": base})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
@@ -21,7 +25,11 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
 
         folder = resolve_model(config.base)
         loaded, fresh = reranker.initialise(
-            folder.path, config.base, seed=seed, trust_remote_code=config.trust_remote_code
+            folder.path,
+            config.base,
+            seed=seed,
+            trust_remote_code=config.trust_remote_code,
+            replace_head=config.replace_head,
         )
         reranker.check_positions(loaded, config.base, config.max_tokens)
         card = f"# Untuned reranker\n\nstrop artifact `model {base.id}` before its first round.\n"

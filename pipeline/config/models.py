@@ -29,7 +29,10 @@ class Reranker(Section):
     """The cross-encoder that is tuned: any sequence-classification model."""
 
     base: str = BUNDLED
-    """Folder, Hugging Face name, or `bundled`; a base without a one-logit head gets a fresh one."""
+    """Folder, Hugging Face name, or `bundled`; a base without a trained head gets a fresh one."""
+    replace_head: bool = False
+    """Whether a trained head with more than one logit gives way to a fresh one; it is refused
+    otherwise."""
     max_tokens: int = Field(default=256, ge=16, le=32768)
     """Tokens of a pair, special tokens included; the passage is cut first."""
     max_query_tokens: int = Field(default=64, ge=4, le=8192)

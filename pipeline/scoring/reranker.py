@@ -30,12 +30,12 @@ class LoadedReranker:
 
 
 def initialise(
-    base: Path, name: str, *, seed: int, trust_remote_code: bool
+    base: Path, name: str, *, seed: int, trust_remote_code: bool, replace_head: bool = False
 ) -> tuple[LoadedReranker, bool]:
     """The untuned reranker, and whether its one-logit head is fresh.
 
-    A base without a trained one-logit head gets one drawn from the seed. Raises `InputError` when
-    the folder holds no such model.
+    A base without a trained head gets one drawn from the seed, and so does one with a head of more
+    logits when ``replace_head`` says so. Raises `InputError` when the folder holds no such model.
     """
     torch.manual_seed(derived_seed(seed, "head"))
     try:
@@ -53,8 +53,18 @@ def initialise(
         reason = str(error).splitlines()[0]
         raise InputError(f"reranker base {name!r}: cannot be loaded ({reason})") from error
     check_vocabulary(tokenizer, f"reranker base {name!r}")
+    if info["mismatched_keys"] and not replace_head:
+        raise InputError(
+            f"reranker.base = {name!r}: has a trained head with {_num_logits(info)} logits, "
+            "expected one; reranker.replace_head = true draws a fresh one"
+        )
     fresh = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
     return LoadedReranker(model.eval(), tokenizer), fresh
+
+
+def _num_logits(info: Any) -> int:
+    """The most rows that a weight of another shape has in the base: those of the head's last."""
+    return max(int(found[0]) for _, found, _ in info["mismatched_keys"])
 
 
 def load_reranker(folder: Path, *, trust_remote_code: bool = False) -> LoadedReranker:

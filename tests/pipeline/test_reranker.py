@@ -12,8 +12,10 @@ from strop.pipeline.scoring.reranker import LoadedReranker, check_positions, ini
 from tests.world import roberta_tokenizer, tiny_model
 
 
-def begin(folder: Path, seed: int = 1) -> tuple[LoadedReranker, bool]:
-    return initialise(folder, "base", seed=seed, trust_remote_code=False)
+def begin(
+    folder: Path, seed: int = 1, *, replace_head: bool = False
+) -> tuple[LoadedReranker, bool]:
+    return initialise(folder, "base", seed=seed, trust_remote_code=False, replace_head=replace_head)
 
 
 def head(loaded: LoadedReranker) -> torch.Tensor:
@@ -40,9 +42,17 @@ def test_a_trained_one_logit_head_is_kept(reranker_folder: Path) -> None:
     assert loaded.num_parameters == sum(weight.numel() for weight in stored.values())
 
 
-def test_a_head_of_three_labels_is_replaced_and_the_body_kept(tmp_path: Path) -> None:
+def test_a_head_of_three_labels_is_replaced_only_when_asked_and_the_body_kept(
+    tmp_path: Path,
+) -> None:
     folder = tiny_model(tmp_path / "three", seed=5, one_logit=False)
-    loaded, fresh = begin(folder)
+    with pytest.raises(InputError) as caught:
+        begin(folder)
+    assert str(caught.value) == (
+        "reranker.base = 'base': has a trained head with 3 logits, expected one; "
+        "reranker.replace_head = true draws a fresh one"
+    )
+    loaded, fresh = begin(folder, replace_head=True)
     assert fresh
     assert head(loaded).shape == (1, 32)
     stored = load_file(folder / "model.safetensors")
