@@ -189,7 +189,7 @@ def _meaning(field: FieldInfo) -> list[str]:
     bounds = ", ".join(limit for limit in limits if limit)
     lines = _wrapped(f"{text} [{bounds}]" if bounds else text)
     for model in _models(field.annotation):
-        lines += _wrapped(f"  {_tag(model) or 'its keys'}: {_defaults(model)}")
+        lines += _wrapped(f"{_tag(model) or 'its keys'}: {_defaults(model)}", indent="  ")
     return lines
 
 
@@ -213,7 +213,7 @@ def _limit(rule: Any) -> str:
     )
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, *, indent: str = "") -> list[str]:
     import textwrap
 
-    return textwrap.wrap(text, width=88)
+    return textwrap.wrap(text, width=88, initial_indent=indent, subsequent_indent=2 * indent)
