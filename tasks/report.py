@@ -1,14 +1,18 @@
 """The report artifact: a self-contained page, its Markdown, and the table of results."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.context import TaskRunContext
 
+from strop import __version__
+from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
@@ -18,6 +22,13 @@ from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]
 
+COMMANDS = """\
+# strop {version}; save the config above as strop.yaml
+strop run strop.yaml          # goes on, or finds every stage in the store
+strop assess strop.yaml       # this report
+strop mine {name} --round 2 --margin 0.5   # another choice of negatives, without scoring
+strop artifacts lineage ID    # what an id above was made from
+"""
 MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
 
 
@@ -94,9 +105,10 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
     from strop.pipeline.evaluation.results import results_table
     from strop.pipeline.reporting.report import ReportData
 
-    tables = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
+    measured = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
+    metric = metric_label(parse_metric(config.evaluation.metrics[0]))
     results = results_table(
-        tables, split=sources.split, seed=config.seed, samples=config.evaluation.bootstrap_samples
+        measured, split=sources.split, seed=config.seed, samples=config.evaluation.bootstrap_samples
     )
     decisions = [store.table(ref, "decision") for ref in sources.decisions]
     ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
@@ -108,11 +120,45 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         champion_name=sources.champion_name,
         rounds={number: _facts(store, made) for number, made in sources.rounds.items()},
         recall_ceiling=ceiling.get(sources.split),
+        examples=_examples(store, sources, metric),
         lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
+        commands=COMMANDS.format(version=__version__, name=config.name),
         notes=sources.notes,
-        metric=metric_label(parse_metric(config.evaluation.metrics[0])),
+        metric=metric,
     )
+
+
+def _examples(store: Store, sources: ReportInputs, metric: str) -> Any:
+    """Queries of the last round with their passages before and after."""
+    from strop.pipeline.evaluation.examples import examples, shown_ids
+    from strop.pipeline.reporting.examples import Examples
+
+    last = sources.metrics[max(sources.metrics)]
+    made = store.manifest(last).inputs
+    found = examples(
+        store.table(made["ranking"], "ranking"),
+        store.table(last, "per_query"),
+        store.table(made["dataset"], "qrels"),
+        split=sources.split,
+        metric=metric,
+    )
+    query_ids, passage_ids = map(pa.array, shown_ids(found))
+    queries = store.table(made["dataset"], "queries")
+    passages = tables.iterate_batches(store.file(made["dataset"], "corpus.parquet"))
+    return Examples(
+        found,
+        _texts([queries], "query_id", query_ids),
+        _texts(passages, "passage_id", passage_ids),
+    )
+
+
+def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in parts:
+        rows = part.filter(pc.is_in(part[key], value_set=ids))
+        found |= dict(zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True))
+    return found
 
 
 def _facts(store: Store, made: Refs) -> Any:

@@ -60,13 +60,14 @@ class Items:
 class Grid:
     """A table: the first ``num_text_columns`` are aligned left, the others are numbers.
 
-    Rows whose index is in ``strong`` stand out.
+    Rows whose index is in ``strong`` stand out; with ``wrapped`` the first column holds sentences.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     num_text_columns: int = 1
     strong: frozenset[int] = frozenset()
+    wrapped: bool = False
 
     def html(self) -> str:
         """As a ``<table>`` that scrolls sideways where the page is narrow."""
@@ -77,7 +78,8 @@ class Grid:
             + "</tr>"
             for number, row in enumerate(self.rows)
         )
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        kind = ' class="wrapped"' if self.wrapped else ""
+        table = f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f'<div class="scroll">{table}</div>'
 
     def markdown(self) -> str:
@@ -164,6 +166,7 @@ th, td { padding: 0.42rem 0.7rem; text-align: left; border-bottom: 1px solid var
 th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; }
 th:first-child, td:first-child { padding-left: 0.2rem; }
 td:first-child { white-space: nowrap; }
+.wrapped td { white-space: normal; width: 33%; }
 .number { text-align: right; white-space: nowrap; }
 tr.strong td { font-weight: 650; background: var(--panel); }
 figure { margin: 1rem 0 1.6rem; max-width: 46rem; }

@@ -20,6 +20,7 @@ from strop.pipeline.reporting.blocks import (
     page,
 )
 from strop.pipeline.reporting.curriculum import curriculum_blocks
+from strop.pipeline.reporting.examples import Examples, example_blocks
 from strop.pipeline.reporting.plots import (
     RANKING_TITLES,
     histogram_plot,
@@ -65,8 +66,10 @@ class ReportData:
     champion_name: str = ""
     rounds: Mapping[int, RoundFacts] = field(default_factory=dict)
     recall_ceiling: float | None = None
+    examples: Examples = field(default_factory=Examples)
     lineage: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
+    commands: str = ""
     notes: Sequence[str] = ()
     metric: str = "nDCG@10"
 
@@ -94,11 +97,14 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     blocks += _scores(data, pictures=pictures)
     blocks += _mining(data)
     blocks += curriculum_blocks({number: facts.curriculum for number, facts in data.rounds.items()})
+    blocks += example_blocks(data.examples, metric=data.metric)
     if data.lineage:
         rows = [(name, id_) for name, id_ in data.lineage.items()]
         blocks += [Heading("Lineage"), Grid(("artifact", "id"), rows, num_text_columns=2)]
     if data.config:
         blocks += [Heading("Config"), Code(data.config, "The config of this run")]
+    if data.commands:
+        blocks += [Heading("Again"), Code(data.commands, "The commands that make this run again")]
     return blocks
 
 
