@@ -212,13 +212,15 @@ def serve(store: StoreOption = STORE) -> None:
     serve_flows(store)
 
 
-def _add_artifacts() -> None:
+def _add_groups() -> None:
     from strop.cli.artifacts import artifacts_app
+    from strop.cli.champion import champion_app
 
+    app.add_typer(champion_app, name="champion")
     app.add_typer(artifacts_app, name="artifacts")
 
 
-_add_artifacts()
+_add_groups()
 
 
 def main() -> None:
