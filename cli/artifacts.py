@@ -61,6 +61,7 @@ def show(
     out.print(f"folder  {opened.folder(manifest)}")
     _print_mapping(out, "summary", manifest.summary)
     _print_mapping(out, "parameters", manifest.parameters)
+    _print_mapping(out, "execution", manifest.execution)
     inputs = {role: f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
     _print_mapping(out, "made from", inputs)
     _print_files(out, opened, manifest, rows)

@@ -18,7 +18,9 @@ from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
 from strop.cli.results import NAMES, relative
 
-champion_app = typer.Typer(help="Look at the champion, move it back, export it.")
+champion_app = typer.Typer(
+    help="Look at the champion, move it back, export it.", no_args_is_help=True
+)
 
 NameArgument = Annotated[
     str | None,
@@ -26,13 +28,6 @@ NameArgument = Annotated[
         metavar="[NAME]", help="A run's or champion's name, or a config file; if one, none needed."
     ),
 ]
-
-
-@champion_app.callback(invoke_without_command=True)
-def _root(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-        raise typer.Exit
 
 
 @champion_app.command()

@@ -37,10 +37,14 @@ class ReportInputs:
     champion: tuple[int, str] | None
     champion_name: str
     notes: list[str] = field(default_factory=list)
+    breakdown: ArtifactRef | None = None
+    latency: ArtifactRef | None = None
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
         refs: Refs = {"candidates": self.candidates}
+        found = {"breakdown": self.breakdown, "latency": self.latency}
+        refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
         refs |= {f"decision {place}": ref for place, ref in enumerate(self.decisions)}
         for number, made in self.rounds.items():
@@ -58,7 +62,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "champion_name": sources.champion_name,
         "notes": sources.notes,
     }
-    recipe = Recipe("report", "report", 1, parameters, sources.refs())
+    recipe = Recipe("report", "report", 2, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -111,7 +115,27 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         notes=sources.notes,
+        breakdown=_breakdown(store, sources),
         metric=metric_label(parse_metric(config.evaluation.metrics[0])),
+    )
+
+
+def _breakdown(store: Store, sources: ReportInputs) -> Any:
+    """The breakdown of the champion's round, or of the last one when it is none of this run's."""
+    from strop.pipeline.reporting.breakdown import Breakdown
+
+    if sources.breakdown is None or sources.latency is None:
+        return None
+    champion = sources.champion
+    tuned = champion is not None and champion[1] != "first_stage"
+    timed = store.manifest(sources.latency)
+    return Breakdown(
+        round=champion[0] if champion and tuned else max(sources.metrics),
+        depths=store.table(sources.breakdown, "depths"),
+        slices=store.table(sources.breakdown, "slices"),
+        power=store.table(sources.breakdown, "power"),
+        latency=timed.execution["latency"],
+        timed_on=f"{timed.device}, {timed.created[:10]}",
     )
 
 

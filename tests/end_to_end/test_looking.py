@@ -18,3 +18,19 @@ def test_there_is_no_way_back_from_the_first_champion(finished):
     refused(project.strop("champion", "rollback"), "ref tiny", "nothing before it")
     refused(project.strop("champion", "show", "absent"), "'absent'", "the champions are tiny")
     refused(project.strop("champion", "show", "--store", "nowhere"), "nowhere", "--store")
+
+
+def test_quality_by_depth_and_latency_are_in_the_report_and_timings_in_no_digest(finished):
+    project, _ = finished
+    kinds = {item["kind"]: item for item in project.manifests().values()}
+    text = next(project.store.glob("objects/report/*/*/report.md")).read_text()
+    for words in ("## Quality by depth", "| 4 | Reranker alone |", "| 8 | Fused with", "## Slices"):
+        assert words in text
+    timed = kinds["latency"]["execution"]["latency"]
+    assert [item["depth"] for item in timed] == [4, 8]
+    assert all(item["p50_ms"] > 0 for item in timed)
+    assert f"| {timed[1]['p50_ms']:.1f} | {timed[1]['p95_ms']:.1f} |" in text
+    assert set(kinds["latency"]["files"]) == {"timed.parquet"}
+    items = project.manifests().values()
+    made_from_it = [item["kind"] for item in items if "latency" in item["inputs"]]
+    assert made_from_it == ["report"]
