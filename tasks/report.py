@@ -144,11 +144,14 @@ def _facts(store: Store, made: Refs) -> Any:
 
     fusion = json.loads(store.file(made["ranking_dev"], "fusion.json").read_bytes())
     mining = store.manifest(made["selection"]).summary
-    alarms = store.manifest(made["diagnosis"]).summary["alarms"]
+    alarms = store.table(made["diagnosis"], "alarms").to_pylist()
     return RoundFacts(
         mining={key: mining[key] for key in MINING_FACTS},
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
         histogram=store.table(made["diagnosis"], "histogram"),
-        alarms=[] if alarms == "none" else alarms.split("; "),
+        alarms=[
+            f"{alarm['evidence']}. Likely cause: {alarm['cause']}. Treat: {alarm['remedy']}."
+            for alarm in alarms
+        ],
     )
