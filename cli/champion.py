@@ -13,7 +13,6 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.refs import Ref
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.cli.config_file import load_config
 from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
 from strop.cli.results import NAMES, relative
@@ -121,11 +120,17 @@ def champion_name(store: Store, name: str | None) -> str:
         if known:
             raise NotFound(f"there are several champions; name one of {', '.join(known)}")
         raise NotFound(f"there is no champion in the store {store.root}; `strop run` decides")
-    asked = load_config(Path(name)).champion if Path(name).is_file() else _of_run(store, name)
+    asked = _of_config(Path(name)) if Path(name).is_file() else _of_run(store, name)
     if asked not in known:
         there = f"the champions are {', '.join(known)}" if known else "`strop run` decides"
         raise NotFound(f"champion {asked!r}: not in the store {store.root}; {there}")
     return asked
+
+
+def _of_config(path: Path) -> str:
+    from strop.cli.config_file import load_config  # with pydantic, which `strop --help` needs not
+
+    return load_config(path).champion
 
 
 def _of_run(store: Store, name: str) -> str:
