@@ -44,19 +44,25 @@ def measure(
 ) -> Iterator[Latency]:
     """The latency at each depth; ``score`` scores the pairs of one query and waits for the end.
 
-    Each depth is warmed up by one query that does not count. Reading tokens, putting pairs
-    together and the forward passes are in it; tokenizing the query and retrieval are not.
+    A query is timed at all depths before the next one, so that a busy moment slows all of them; one
+    query warms each depth up and does not count. Reading tokens, putting pairs together and the
+    forward passes are in it; tokenizing the query and retrieval are not.
     """
     progress.start(len(depths) * len(queries), "queries")
     for depth in depths:
-        cuts = [within_depth(query, depth) for query in queries]
-        score(cuts[0])
-        seconds = []
-        for pairs in cuts:
+        score(within_depth(queries[0], depth))
+    seconds = np.zeros((len(queries), len(depths)))
+    pairs = np.zeros((len(queries), len(depths)), np.int64)
+    for row, query in enumerate(queries):
+        for column, depth in enumerate(depths):
+            cut = within_depth(query, depth)
             started = time.perf_counter()
-            score(pairs)
-            seconds.append(time.perf_counter() - started)
+            score(cut)
+            seconds[row, column] = time.perf_counter() - started
+            pairs[row, column] = len(cut)
             progress.advance(1)
-        count = sum(len(pairs) for pairs in cuts)
-        p50, p95 = np.quantile(seconds, [0.5, 0.95]) * 1000
-        yield Latency(depth, len(cuts), count, count / sum(seconds), float(p50), float(p95))
+    for column, depth in enumerate(depths):
+        taken, count = seconds[:, column], int(pairs[:, column].sum())
+        p50, p95 = np.quantile(taken, [0.5, 0.95]) * 1000
+        rate = count / float(taken.sum())
+        yield Latency(depth, len(queries), count, rate, float(p50), float(p95))
