@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts import durable
-from strop.artifacts.errors import Conflict, StoreError
+from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -57,3 +57,35 @@ def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:
             "look at it and decide again"
         ) from error
     return Ref(seen.name, generation, stamped)
+
+
+def names(store: Store) -> list[str]:
+    """The names of all refs that were ever set."""
+    return sorted(path.parent.name for path in (store.root / "refs").glob("*/00000001.json"))
+
+
+def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:
+    """Give a ref the value it had before, or after its move ``to``, as one more move.
+
+    A value that was rolled back to counts as the old one, so that a second rollback goes further
+    back. Raises `NotFound` where there is nothing to go back to.
+    """
+    moves = history(store, name)
+    if not moves:
+        raise NotFound(f"ref {name}: was never set in the store {store.root}")
+    now = _first_of(moves[-1])
+    target = now - 1 if to is None else to
+    if to is None and target < 1:
+        raise NotFound(f"ref {name}: has its first value; there is nothing before it")
+    if not 1 <= target <= len(moves):
+        raise NotFound(f"ref {name}: has no move {target}; it has moved {len(moves)} times")
+    origin = _first_of(moves[target - 1])
+    if origin == now:
+        raise StoreError(f"ref {name}: has the value of move {target} already")
+    value = {**(moves[origin - 1].value or {}), "restored": origin}
+    return move(store, moves[-1], value)
+
+
+def _first_of(ref: Ref) -> int:
+    """The move that set a ref's value first; a rollback points at it."""
+    return int((ref.value or {}).get("restored", ref.generation))

@@ -2,20 +2,15 @@
 
 import pyarrow as pa
 
-ID = pa.string()
-LABEL = pa.dictionary(pa.int32(), pa.string())
-
-
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
-
-
-def _nullable(schema: pa.Schema, *names: str) -> pa.Schema:
-    for name in names:
-        index = schema.get_field_index(name)
-        schema = schema.set(index, schema.field(index).with_nullable(True))
-    return schema
-
+from strop.artifacts.breakdown_schemas import DEPTHS as DEPTHS
+from strop.artifacts.breakdown_schemas import DIAGNOSIS_ALARMS as DIAGNOSIS_ALARMS
+from strop.artifacts.breakdown_schemas import POWER as POWER
+from strop.artifacts.breakdown_schemas import SLICES as SLICES
+from strop.artifacts.breakdown_schemas import TIMED as TIMED
+from strop.artifacts.columns import ID as ID
+from strop.artifacts.columns import LABEL as LABEL
+from strop.artifacts.columns import nullable as _nullable
+from strop.artifacts.columns import schema as _schema
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
@@ -192,11 +187,13 @@ RESULTS = _nullable(
         difference_ci_low=pa.float64(),
         difference_ci_high=pa.float64(),
         p_value=pa.float64(),
+        adjusted_p_value=pa.float64(),
     ),
     "difference",
     "difference_ci_low",
     "difference_ci_high",
     "p_value",
+    "adjusted_p_value",
 )
 """Every round's rankings against the first stage: the table of a report and of ``--json``."""
 COMPARISON_ARMS = _schema(
@@ -286,7 +283,13 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "reranker": {"train_log": TRAIN_LOG, "dev_log": DEV_LOG},
     "ranking": {"ranking": RANKING},
     "metrics": {"summary": METRICS_SUMMARY, "per_query": METRICS_PER_QUERY},
-    "diagnosis": {"summary": DIAGNOSIS_SUMMARY, "histogram": DIAGNOSIS_HISTOGRAM},
+    "breakdown": {"depths": DEPTHS, "slices": SLICES, "power": POWER},
+    "latency": {"timed": TIMED},
+    "diagnosis": {
+        "summary": DIAGNOSIS_SUMMARY,
+        "histogram": DIAGNOSIS_HISTOGRAM,
+        "alarms": DIAGNOSIS_ALARMS,
+    },
     "decision": {"decision": DECISION},
     "report": {"results": RESULTS},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},

@@ -6,7 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,15 @@ MARK = "store.json"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A folder in which one stage writes its files; it becomes an artifact by `Store.commit`."""
+    """A folder in which one stage writes its files; it becomes an artifact by `Store.commit`.
+
+    ``execution`` takes what is true of this one execution, such as timings; no digest covers it.
+    """
 
     recipe: Recipe
     name: str
     folder: Path
+    execution: dict[str, Any] = field(default_factory=dict)
 
     def write_table(self, name: str, table: pa.Table) -> None:
         """Write one declared table of this kind."""
@@ -177,7 +181,7 @@ class Store:
             recipe=recipe.recipe,
             attempt=attempt.name,
             parameters=recipe.parameters,
-            execution=execution or {},
+            execution={**attempt.execution, **(execution or {})},
             inputs=recipe.inputs,
             files=files,
             summary=summary,

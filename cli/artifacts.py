@@ -1,7 +1,6 @@
 """`strop artifacts`: list, show and verify what is in the store."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,21 +12,10 @@ from strop.artifacts.manifest import Manifest
 from strop.artifacts.schemas import KINDS
 from strop.artifacts.store import Store
 from strop.artifacts.verify import verify as verify_artifacts
+from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import FAILED, REFUSED, console, end_with_error, print_json
 
 artifacts_app = typer.Typer(help="Look at the versioned artifacts.", no_args_is_help=True)
-
-StoreOption = Annotated[
-    Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-STORE = Path(".strop")
-
-
-def _existing(store: Path) -> Store:
-    if not store.exists():
-        end_with_error(f"store {store}: no such folder; give --store", code=REFUSED)
-    return Store(store)
 
 
 @artifacts_app.command("ls")
@@ -39,7 +27,7 @@ def list_artifacts(
     """List artifacts, oldest first."""
     if kind is not None and kind not in KINDS:
         end_with_error(f"kind {kind!r}: unknown; expected {', '.join(KINDS)}", code=REFUSED)
-    found = _existing(store).artifacts(kind)
+    found = existing_store(store).artifacts(kind)
     if json:
         print_json([_row(manifest) for manifest in found])
         return
@@ -62,7 +50,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show one artifact: where it came from, what it holds, and its first rows."""
-    opened = _existing(store)
+    opened = existing_store(store)
     manifest = opened.find(artifact)
     if json:
         print_json(asdict(manifest) | {"folder": str(opened.folder(manifest))})
@@ -73,6 +61,7 @@ def show(
     out.print(f"folder  {opened.folder(manifest)}")
     _print_mapping(out, "summary", manifest.summary)
     _print_mapping(out, "parameters", manifest.parameters)
+    _print_mapping(out, "execution", manifest.execution)
     inputs = {role: f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
     _print_mapping(out, "made from", inputs)
     _print_files(out, opened, manifest, rows)
@@ -84,7 +73,7 @@ def lineage(
     store: StoreOption = STORE,
 ) -> None:
     """Show what an artifact was made from, and what was made from it."""
-    opened = _existing(store)
+    opened = existing_store(store)
     manifest = opened.find(artifact)
     tree = Tree(f"[bold]{manifest.kind} {manifest.id}[/] ({manifest.stage}) was made from")
     nodes = {0: tree}
@@ -106,7 +95,7 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Check every file against its manifest; exit code 1 when something is damaged."""
-    opened = _existing(store)
+    opened = existing_store(store)
     chosen = [opened.find(artifact)] if artifact else opened.artifacts()
     found = list(verify_artifacts(opened, chosen))
     defects = [defect for _, problems in found for defect in problems]

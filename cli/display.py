@@ -36,6 +36,7 @@ HEADLINES = {
     "list suspects": ("suspects",),
     "train": ("pairs", "steps", "loss_first", "loss_last"),
     "rerank": ("split", "pairs", "fusion_weight"),
+    "break down": ("split", "rounds"),
     "diagnose": ("alarms",),
     "accept": ("reason",),
     "promote": ("reason",),

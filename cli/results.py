@@ -50,6 +50,7 @@ def results_grid(results: dict[str, Any]) -> Table:
         table.add_column(metric, justify="right")
     table.add_column(f"Δ {metrics[0]} to first stage", justify="right", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("p, Holm", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for number, ranking in dict.fromkeys((row["round"], row["ranking"]) for row in rows):
         chosen = {
@@ -73,18 +74,22 @@ def _cells(
     if ranking != "first_stage":
         name = f"{f'round {number}' if number else 'untuned base'}, {NAMES[ranking]}"
     values = [f"{row_by_metric[metric]['value']:.3f}" for metric in metrics]
-    change, p_value = "", ""
+    change, p_values = "", ["", ""]
     if first["difference"] is not None:
         low, high = first["difference_ci_low"], first["difference_ci_high"]
         change = f"{first['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        p_value = "< 0.001" if first["p_value"] < 0.001 else f"{first['p_value']:.3f}"
+        p_values = [_p_text(first[key]) for key in ("p_value", "adjusted_p_value")]
     champion = results["champion"]
     crowned = (
         champion["run"] == results["run"]
         and champion["round"] == number
         and champion["ranking"] == ranking
     )
-    return [name, *values, change, p_value, "champion" if crowned else ""]
+    return [name, *values, change, *p_values, "champion" if crowned else ""]
+
+
+def _p_text(p_value: float) -> str:
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
 def verdict_sentence(results: dict[str, Any]) -> str:

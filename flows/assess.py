@@ -1,5 +1,6 @@
 """Assess: the test split, read once for all rounds after every decision, and the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -8,11 +9,13 @@ from prefect import flow
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
+from strop.tasks.break_down import break_down
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.report import ReportInputs, report
 from strop.tasks.rerank import rerank
 from strop.tasks.stage import Place, call
+from strop.tasks.time_reranking import time_reranking
 
 REPORTED = ("selection", "curriculum", "ranking_dev", "diagnosis", "reranker")
 
@@ -36,6 +39,8 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
             )
             session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
         sources = _report_inputs(session, split, metrics, rounds)
+        found = _examined(session, split, metrics)
+        sources = replace(sources, breakdown=found["breakdown"], latency=found["latency"])
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report
@@ -77,6 +82,22 @@ def _test_metrics(session: Session, place: Place, made: Refs) -> ArtifactRef:
     )
     metrics: ArtifactRef = call(evaluate, place, shared["dataset"], ranking, config, "test")
     return metrics
+
+
+def _examined(session: Session, split: str, metrics: dict[int, ArtifactRef]) -> Refs:
+    """What the metrics are made up of, and how long the last round's reranker takes."""
+    config, shared, parts = session.config, session.part(PREPARE), session.run.parts()
+    place, last = session.place(ASSESS), max(metrics)
+    made = parts[round_part(last)] if last else shared
+    by_split = {"dev": made["metrics_dev"]}
+    if gate := parts.get(PROMOTE, {}).get("metrics_gate"):
+        by_split["gate"] = gate
+    by_split[split] = metrics[last]
+    breakdown = call(break_down, place, shared["dataset"], metrics, by_split, config, split)
+    candidates, tokens = shared["candidates"], shared["tokens"]
+    latency = call(time_reranking, place, candidates, tokens, made["reranker"], config)
+    session.record(ASSESS, breakdown=breakdown, latency=latency)
+    return {"breakdown": breakdown, "latency": latency}
 
 
 def _report_inputs(

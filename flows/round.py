@@ -85,8 +85,10 @@ def _judge(session: Session, number: int) -> bool:
         "dev",
     )
     metrics = call(evaluate, place, dataset, ranking, config, "dev")
-    diagnosis = call(diagnose, place, dataset, ranking, "dev")
     accepted = last_accepted(session, number)
+    # A fresh head's scores say nothing that a drift could be measured from.
+    before = previous(session, number)["ranking_dev"] if accepted else None
+    diagnosis = call(diagnose, place, dataset, ranking, "dev", before)
     names = (f"round {number}", f"round {accepted}" if accepted else "the untuned base")
     opponent = previous(session, number)["metrics_dev"]
     decision = call(accept, place, metrics, opponent, config, names=names)

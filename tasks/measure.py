@@ -61,22 +61,33 @@ def _headline(summary: pa.Table) -> dict[str, float]:
 
 
 @stage_task("diagnose")
-def diagnose(place: Place, dataset: ArtifactRef, ranking: ArtifactRef, split: str) -> Any:
-    """How the reranker's scores of positives and negatives lie to each other, with alarms."""
-    inputs = {"dataset": dataset, "ranking": ranking}
-    recipe = Recipe("diagnosis", "diagnose", 1, {"split": split}, inputs)
+def diagnose(
+    place: Place,
+    dataset: ArtifactRef,
+    ranking: ArtifactRef,
+    split: str,
+    before: ArtifactRef | None = None,
+) -> Any:
+    """How the reranker's scores of positives and negatives lie to each other, with alarms.
+
+    ``before`` is the ranking of the last accepted round, where there is one.
+    """
+    inputs = {"dataset": dataset, "ranking": ranking, **({"before": before} if before else {})}
+    recipe = Recipe("diagnosis", "diagnose", 2, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.evaluation import diagnosis, metrics
+        from strop.pipeline.evaluation import alarms, diagnosis, metrics
 
         store = place.open()
         qrels, queries = store.table(dataset, "qrels"), store.table(dataset, "queries")
         judgements = metrics.judge(qrels, queries, split=split)
-        found = diagnosis.diagnose(store.table(ranking, "ranking"), judgements)
+        earlier = store.table(before, "ranking") if before else None
+        found = diagnosis.diagnose(store.table(ranking, "ranking"), judgements, before=earlier)
         attempt.write_table("summary", found.summary)
         attempt.write_table("histogram", found.histogram)
+        attempt.write_table("alarms", alarms.alarms_table(found.alarms, split))
         values = {row["name"]: round(row["value"], 4) for row in found.summary.to_pylist()}
-        return {**values, "alarms": "; ".join(found.alarms) or "none"}
+        return {**values, "alarms": ", ".join(a.name for a in found.alarms) or "none"}
 
     return carry_out(place, recipe, compute)
 

@@ -48,10 +48,14 @@ class ReportInputs:
     champion: tuple[int, str] | None
     champion_name: str
     notes: list[str] = field(default_factory=list)
+    breakdown: ArtifactRef | None = None
+    latency: ArtifactRef | None = None
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
         refs: Refs = {"candidates": self.candidates}
+        found = {"breakdown": self.breakdown, "latency": self.latency}
+        refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
         refs |= {f"decision {place}": ref for place, ref in enumerate(self.decisions)}
         for number, made in self.rounds.items():
@@ -125,6 +129,7 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         commands=COMMANDS.format(version=__version__, name=config.name),
         notes=sources.notes,
+        breakdown=_breakdown(store, sources),
         metric=metric,
     )
 
@@ -161,17 +166,39 @@ def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]
     return found
 
 
+def _breakdown(store: Store, sources: ReportInputs) -> Any:
+    """The breakdown of the champion's round, or of the last one when it is none of this run's."""
+    from strop.pipeline.reporting.breakdown import Breakdown
+
+    if sources.breakdown is None or sources.latency is None:
+        return None
+    champion = sources.champion
+    tuned = champion is not None and champion[1] != "first_stage"
+    timed = store.manifest(sources.latency)
+    return Breakdown(
+        round=champion[0] if champion and tuned else max(sources.metrics),
+        depths=store.table(sources.breakdown, "depths"),
+        slices=store.table(sources.breakdown, "slices"),
+        power=store.table(sources.breakdown, "power"),
+        latency=timed.execution["latency"],
+        timed_on=f"{timed.device}, {timed.created[:10]}",
+    )
+
+
 def _facts(store: Store, made: Refs) -> Any:
     from strop.pipeline.reporting.report import RoundFacts
 
     fusion = json.loads(store.file(made["ranking_dev"], "fusion.json").read_bytes())
     mining = store.manifest(made["selection"]).summary
-    alarms = store.manifest(made["diagnosis"]).summary["alarms"]
+    alarms = store.table(made["diagnosis"], "alarms").to_pylist()
     return RoundFacts(
         mining={key: mining[key] for key in MINING_FACTS},
         curriculum=store.table(made["curriculum"], "curriculum").to_pylist()[0],
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
         histogram=store.table(made["diagnosis"], "histogram"),
-        alarms=[] if alarms == "none" else alarms.split("; "),
+        alarms=[
+            f"{alarm['evidence']}. Likely cause: {alarm['cause']}. Treat: {alarm['remedy']}."
+            for alarm in alarms
+        ],
     )

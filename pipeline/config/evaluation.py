@@ -1,5 +1,7 @@
 """What is measured after each round, and what follows from it."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from strop.pipeline.config.section import Name, Section
@@ -12,6 +14,13 @@ class Evaluation(Section):
     """Metrics by their ir-measures names; the first one decides."""
     depth: int = Field(default=50, ge=1, le=10_000)
     """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50)
+    """Smaller depths at which quality and latency are told too; those past `depth` are left out."""
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The depths that are told, rising: those below ``depth``, and ``depth`` itself."""
+        return tuple(sorted({self.depth, *(cut for cut in self.depths if cut < self.depth)}))
 
     @field_validator("metrics")
     @classmethod

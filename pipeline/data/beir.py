@@ -114,8 +114,9 @@ def read_qrels(
 ) -> list[Judgement]:
     """The judgements of one split; unknown ids, bad grades and repeated pairs are defects."""
     judgements = []
-    seen = set()
+    seen, num_lines = set(), 0
     for line, fields in _tab_lines(path, defects):
+        num_lines += 1
         query_id, passage_id, grade_text = fields
         grade = _grade(grade_text, path, line, defects)
         known = _known(query_id, passage_id, path, line, defects, queries, passages)
@@ -127,6 +128,12 @@ def read_qrels(
         elif grade is not None and known:
             seen.add((query_id, passage_id))
             judgements.append(Judgement(query_id, passage_id, grade, split, line))
+    all_good = len(judgements) == num_lines
+    if all_good and not any(judgement.grade > 0 for judgement in judgements):
+        defects.add(
+            "no positive", f"{path}: no judgement has a grade above 0, so that no query of "
+            f"{split} can be measured; add some or remove the file"
+        )  # fmt: skip
     return judgements
 
 

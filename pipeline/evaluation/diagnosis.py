@@ -9,52 +9,38 @@ import pyarrow.compute as pc
 
 from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.metrics import Judgements, is_positive
+from strop.pipeline.evaluation.alarms import Alarm, AlarmLimits, alarms
+from strop.pipeline.evaluation.metrics import Judgements, is_positive, per_query_metrics
 from strop.pipeline.evaluation.ranking import BoolArray, FloatArray, IntArray, encode, offsets_of
 
 
 @dataclass(frozen=True)
-class AlarmLimits:
-    """Where a number becomes an alarm.
-
-    ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
-    deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
-    """
-
-    min_auc: float = 0.6
-    min_gap: float = 0.3
-    min_spread: float = 0.01
-
-
-@dataclass(frozen=True)
 class Diagnosis:
-    """The two ``diagnosis`` tables, and what is alarming about them as sentences."""
+    """The numbers and the histogram of the ``diagnosis`` tables, and what is alarming."""
 
     summary: pa.Table
     histogram: pa.Table
-    alarms: tuple[str, ...]
+    alarms: tuple[Alarm, ...]
 
 
 def diagnose(
     ranking: pa.Table,
     judgements: Judgements,
     *,
+    before: pa.Table | None = None,
     num_bins: int = 30,
     limits: AlarmLimits | None = None,
 ) -> Diagnosis:
     """The score distributions of positives and negatives among the scored candidates.
 
     A negative is any scored candidate without a positive grade, so unlabelled positives are among
-    them. Only queries with a positive in the judgements count.
+    them. Only queries with a positive in the judgements count. ``before`` is the ranking of the
+    same candidates by the round before; with it, drift and over-conservatism are judged too.
     """
-    wanted = pc.is_in(ranking["query_id"], pa.array(judgements.query_ids, pa.string()))
-    scored = ranking.filter(pc.and_(wanted, ranking["score"].is_valid()))
-    if len(scored) == 0:
-        raise InputError(f"no candidate of split {judgements.split!r} has a score to diagnose")
-    scores = scored["score"].to_numpy().astype(np.float64)
-    positive = is_positive(scored, judgements)
-    codes, _ = encode(scored["query_id"])
+    scores, positive, codes = _scored(ranking, judgements)
     numbers = _numbers(scores, positive, codes)
+    if before is not None:
+        numbers |= _since(ranking, before, judgements)
     rows = [
         {"split": judgements.split, "name": name, "value": float(value)}
         for name, value in numbers.items()
@@ -62,8 +48,36 @@ def diagnose(
     return Diagnosis(
         summary=pa.Table.from_pylist(rows, schema=DIAGNOSIS_SUMMARY),
         histogram=_histogram(scores, positive, split=judgements.split, num_bins=num_bins),
-        alarms=_alarms(numbers, limits or AlarmLimits()),
+        alarms=alarms(numbers, limits or AlarmLimits()),
     )
+
+
+def _scored(ranking: pa.Table, judgements: Judgements) -> tuple[FloatArray, BoolArray, IntArray]:
+    """Scores of the judged queries' candidates, which are positives, and their query's code."""
+    wanted = pc.is_in(ranking["query_id"], pa.array(judgements.query_ids, pa.string()))
+    scored = ranking.filter(pc.and_(wanted, ranking["score"].is_valid()))
+    if len(scored) == 0:
+        raise InputError(f"no candidate of split {judgements.split!r} has a score to diagnose")
+    scores = scored["score"].to_numpy().astype(np.float64)
+    return scores, is_positive(scored, judgements), encode(scored["query_id"])[0]
+
+
+def _since(ranking: pa.Table, before: pa.Table, judgements: Judgements) -> dict[str, float]:
+    """What became of the scores since the round before, and of the reranker's own nDCG@10."""
+    now, old = _scored(ranking, judgements), _scored(before, judgements)
+    numbers = {"gain": _ndcg(ranking, judgements) - _ndcg(before, judgements)}
+    if (gap := _numbers(*old).get("gap")) is not None:
+        numbers["gap_before"] = gap
+    if (deviation := float(old[0].std())) > 0:
+        numbers["shift"] = float((now[0].mean() - old[0].mean()) / deviation)
+    if (spread := _spread(old[0], old[2])) > 0:
+        numbers["rescaling"] = _spread(now[0], now[2]) / spread
+    return numbers
+
+
+def _ndcg(ranking: pa.Table, judgements: Judgements) -> float:
+    rows = per_query_metrics(ranking, judgements, kind="reranker", depth=0, metrics=["nDCG@10"])
+    return float(rows["value"].to_numpy().mean())
 
 
 def auc(positives: FloatArray, negatives: FloatArray) -> float:
@@ -93,6 +107,7 @@ def _numbers(scores: FloatArray, positive: BoolArray, codes: IntArray) -> dict[s
     numbers = {
         "num_positives": float(len(positives)),
         "num_negatives": float(len(negatives)),
+        "num_queries": float(codes.max() + 1),
         "spread": _spread(scores, codes),
     }
     if len(positives) == 0 or len(negatives) == 0:
@@ -151,25 +166,3 @@ def _histogram(scores: FloatArray, positive: BoolArray, *, split: str, num_bins:
         )
     ]
     return pa.Table.from_pylist(rows, schema=DIAGNOSIS_HISTOGRAM)
-
-
-def _alarms(numbers: dict[str, float], limits: AlarmLimits) -> tuple[str, ...]:
-    alarms = []
-    if numbers["num_positives"] == 0:
-        alarms.append("no positive is among the scored candidates: score deeper, or look at recall")
-    if numbers["spread"] < limits.min_spread:
-        alarms.append(
-            f"scores have collapsed: a query's scores differ by {numbers['spread']:.4f} logits"
-            f" (median standard deviation, limit {limits.min_spread:g})"
-        )
-    if (value := numbers.get("auc_within_query", 1.0)) < limits.min_auc:
-        alarms.append(
-            f"the reranker hardly tells positives from the other candidates: AUC within queries"
-            f" {value:.3f} (limit {limits.min_auc:g}, chance 0.5)"
-        )
-    if (value := numbers.get("gap", float("inf"))) < limits.min_gap:
-        alarms.append(
-            f"positives and negatives overlap: their means are {value:.2f} pooled standard"
-            f" deviations apart (limit {limits.min_gap:g})"
-        )
-    return tuple(alarms)

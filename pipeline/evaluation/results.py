@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import RESULTS
+from strop.artifacts.schemas import POWER, RESULTS
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.metrics import summarise
 from strop.pipeline.evaluation.ranking import RANK_COLUMNS, FloatArray
-from strop.pipeline.evaluation.significance import Comparison, cluster_codes, paired_comparison
+from strop.pipeline.evaluation.significance import (
+    Comparison,
+    cluster_codes,
+    holm,
+    paired_comparison,
+)
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,10 @@ def results_table(
     """``RESULTS`` rows: every metric of every round's rankings, against the first stage.
 
     The table of round 0 holds the first stage and the untuned base. The first stage appears once,
-    as round 0, and has no difference from itself; its rows in later rounds are left out.
+    as round 0, and has no difference from itself; its rows in later rounds are left out. The
+    adjusted p-values of a metric hold for all its comparisons together.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for round_, per_query in sorted(per_query_by_round.items()):
         chosen = per_query.filter(pc.equal(per_query["split"].cast(pa.string()), split))
         summary = summarise(chosen, seed=seed, samples=samples).to_pylist()
@@ -72,7 +79,17 @@ def results_table(
             elif round_ != 0:
                 continue
             rows.append({"round": round_, **row})
+    _adjust(rows)
     return pa.Table.from_pylist(rows, schema=RESULTS)
+
+
+def _adjust(rows: list[dict[str, Any]]) -> None:
+    """Fill in Holm's p-values over the comparisons of each metric."""
+    for metric in {row["metric"] for row in rows}:
+        compared = [row for row in rows if row["metric"] == metric and "p_value" in row]
+        adjusted = holm([row["p_value"] for row in compared])
+        for row, value in zip(compared, adjusted, strict=True):
+            row["adjusted_p_value"] = value
 
 
 def _change(
@@ -94,3 +111,26 @@ def _change(
         "difference_ci_high": comparison.ci_high,
         "p_value": comparison.p_value,
     }
+
+
+def power_table(
+    per_query_by_split: Mapping[str, pa.Table], *, metric: str, seed: int, samples: int
+) -> pa.Table:
+    """``POWER`` rows: the smallest gain over the first stage that each split would show."""
+    rows = []
+    for split, per_query in per_query_by_split.items():
+        sides = [
+            metric_values(per_query, split=split, ranking=ranking, metric=metric)
+            for ranking in ("fused", "first_stage")
+        ]
+        found = compare(sides[0], sides[1], seed=seed, samples=samples)
+        rows.append(
+            {
+                "split": split,
+                "metric": metric,
+                "n": found.n,
+                "num_clusters": found.num_clusters,
+                "smallest_detectable": found.smallest_detectable,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=POWER)

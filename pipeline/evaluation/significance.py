@@ -1,6 +1,6 @@
 """Paired randomization tests, bootstrap intervals and detectable differences, by cluster."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -132,6 +132,20 @@ def smallest_detectable_difference(
     normal = NormalDist()
     reach = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)
     return float(reach * np.sqrt(variance) / sizes.sum())
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several comparisons, adjusted so that all hold together.
+
+    A comparison whose adjusted value is below a level is significant at it with the chance of any
+    false finding among all of them bounded by it (Holm, Scandinavian Journal of Statistics 1979).
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    steps = (len(values) - np.arange(len(values))) * values[order]
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(value) for value in adjusted]
 
 
 def _randomization(

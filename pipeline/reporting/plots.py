@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -126,6 +127,39 @@ def weight_plot(
         axes.set_xlim(-0.02, 1.02)
 
     return _svg(draw, name="weights", label=f"{metric} on {split} by fusion weight", height=3.1)
+
+
+def latency_plot(
+    rows: Sequence[Mapping[str, Any]], latency: Sequence[Mapping[str, Any]], *, metric: str
+) -> str:
+    """The metric (`DEPTHS` rows of one round) by the milliseconds that each depth takes."""
+    milliseconds = {item["depth"]: item["p50_ms"] for item in latency}
+    chosen = [row for row in rows if row["depth"] in milliseconds]
+
+    def draw(axes: Axes) -> None:
+        for ranking in ("first_stage", "reranker", "fused"):
+            line = sorted(
+                (row for row in chosen if row["ranking"] == ranking), key=lambda row: row["depth"]
+            )
+            axes.plot(
+                [milliseconds[row["depth"]] for row in line],
+                [row["value"] for row in line],
+                color=COLOURS[ranking],
+                marker="" if ranking == "first_stage" else MARKERS[ranking],
+                linestyle="--" if ranking == "first_stage" else "-",
+                linewidth=2,
+                label=RANKING_TITLES[ranking],
+            )
+            for row in line if ranking == "fused" else ():
+                place = (milliseconds[row["depth"]], row["value"])
+                title = f"depth {row['depth']}"
+                axes.annotate(title, place, xytext=(0, 8), textcoords="offset points", ha="center")
+        axes.margins(0.08, 0.16)
+        axes.set_xlabel("median milliseconds a query")
+        axes.set_ylabel(metric)
+        _legend_above(axes)
+
+    return _svg(draw, name="latency", label=f"{metric} by milliseconds a query", height=3.3)
 
 
 def _series(

@@ -19,6 +19,7 @@ from strop.pipeline.reporting.blocks import (
     document,
     page,
 )
+from strop.pipeline.reporting.breakdown import Breakdown, breakdown_blocks
 from strop.pipeline.reporting.curriculum import curriculum_blocks
 from strop.pipeline.reporting.examples import Examples, example_blocks
 from strop.pipeline.reporting.plots import (
@@ -71,6 +72,7 @@ class ReportData:
     config: str = ""
     commands: str = ""
     notes: Sequence[str] = ()
+    breakdown: Breakdown | None = None
     metric: str = "nDCG@10"
 
 
@@ -93,6 +95,8 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     blocks += [Paragraph(note) for note in data.notes]
     blocks += _results(data, split=splits[0], pictures=pictures)
     blocks += _decisions(data)
+    if data.breakdown:
+        blocks += breakdown_blocks(data.breakdown, metric=data.metric, pictures=pictures)
     blocks += _fusion(data, pictures=pictures)
     blocks += _scores(data, pictures=pictures)
     blocks += _mining(data)
@@ -158,7 +162,7 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
     for row in data.results.to_pylist():
         cells.setdefault((row["round"], row["ranking"]), {})[row["metric"]] = row
     metrics = list(dict.fromkeys(data.results["metric"].to_pylist()))
-    columns = ["ranking", *metrics, f"{data.metric} change [95\u00a0%]", "p"]
+    columns = ["ranking", *metrics, f"{data.metric} change [95\u00a0%]", "p", "p, Holm"]
     grid = Grid(
         columns,
         [_result_row(key, row, metrics, data.metric) for key, row in cells.items()],
@@ -168,7 +172,8 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
     note = (
         f"{num_queries:,} queries of the split {split}. Changes are against the first stage on the"
         " same queries; intervals are bootstrap, p-values come from a two-sided paired"
-        " randomization test. A positive that the first stage missed counts as a miss."
+        " randomization test, Holm's hold for all the table's comparisons together. A positive that"
+        " the first stage missed counts as a miss."
     )
     if data.recall_ceiling is not None:
         note += f" Recall ceiling of the candidates: {data.recall_ceiling:.1%} of the positives."
@@ -185,10 +190,10 @@ def _result_row(
     values = [f"{row[name]['value']:.3f}" if name in row else "" for name in metrics]
     change = row.get(main, {})
     if change.get("difference") is None:
-        return [row_title(*key), *values, "", ""]
+        return [row_title(*key), *values, "", "", ""]
     interval = f"[{change['difference_ci_low']:+.3f}, {change['difference_ci_high']:+.3f}]"
-    p_text = _p(change["p_value"]).removeprefix("p = ").removeprefix("p ")
-    return [row_title(*key), *values, f"{change['difference']:+.3f} {interval}", p_text]
+    p_texts = [_p(change[name])[2:].removeprefix("= ") for name in ("p_value", "adjusted_p_value")]
+    return [row_title(*key), *values, f"{change['difference']:+.3f} {interval}", *p_texts]
 
 
 def _decisions(data: ReportData) -> list[Block]:

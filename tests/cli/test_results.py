@@ -8,6 +8,7 @@ def row(number, ranking, value, difference=None, p_value=None):
         "difference_ci_low": None if difference is None else difference - 0.01,
         "difference_ci_high": None if difference is None else difference + 0.01,
         "p_value": p_value,
+        "adjusted_p_value": p_value,
     }  # fmt: skip
 
 

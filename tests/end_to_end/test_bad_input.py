@@ -7,6 +7,8 @@ import socket
 import pytest
 import yaml
 
+from tests.world import tiny_model
+
 
 def refused(done, *words):
     assert done.returncode == 2, done.stdout + done.stderr
@@ -85,6 +87,26 @@ def test_qrels_with_an_unknown_passage(broken):
     done = broken.strop("import", "beir", "data")
     refused(done, f"test.tsv line {number}", "'D77' is not in the corpus", "passages)")
     assert no_artifacts(broken)
+
+
+def test_a_split_without_a_positive(broken):
+    path = broken.folder / "data" / "qrels" / "test.tsv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    done = broken.strop("import", "beir", "data")
+    refused(done, "test.tsv", "no judgement has a grade above 0", "remove the file")
+    assert no_artifacts(broken)
+
+
+def test_a_reranker_whose_scores_are_not_numbers(project):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    base = tiny_model(project.folder / "broken", one_logit=True)
+    weights = load_file(base / "model.safetensors")
+    weights["classifier.bias"] = torch.full_like(weights["classifier.bias"], float("nan"))
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    done = project.strop("run", project.config(reranker={"base": str(base)}))
+    refused(done, "80 of 80 reranker scores are not finite", "diverged")
 
 
 def test_duplicate_ids(broken):

@@ -60,7 +60,7 @@ def test_the_same_run_again_reuses_every_stage(finished):
     again = project.strop("run", "strop.yaml")
     assert again.returncode == 0
     assert {line[0] for line in stage_lines(again.stdout)} == {"="}
-    assert again.stdout.split("p         ")[-1] == done.stdout.split("p         ")[-1]
+    assert again.stdout.split("test queries")[-1] == done.stdout.split("test queries")[-1]
 
 
 def test_json_has_every_row_with_its_interval(finished):
@@ -81,11 +81,13 @@ def test_another_store_gets_byte_identical_artifacts(finished, project):
     done = project.strop("run", "strop.yaml")
     assert done.returncode == 0, done.stderr
 
+    # The page alone shows how long reranking took; nothing is made from it.
     def bits(manifests):
         return {
             (m["kind"], key, name): entry["sha256"]
             for key, m in manifests.items()
             for name, entry in m["files"].items()
+            if name not in ("report.html", "report.md")
         }
 
     assert bits(project.manifests()) == bits(theirs.manifests())

@@ -139,6 +139,14 @@ def test_an_empty_file_is_a_defect(beir: Beir, name: str, expected: str) -> None
     assert line.endswith(expected)
 
 
+@pytest.mark.parametrize("lines", [[], ["q2\tp2\t0", "q3\tp3\t-1"]])
+def test_a_split_without_a_positive_is_a_defect(beir: Beir, lines: list[str]) -> None:
+    beir.write("qrels/dev.tsv", "query-id\tcorpus-id\tscore", *lines)
+    (line,) = beir.defects()
+    assert "qrels/dev.tsv: no judgement has a grade above 0" in line
+    assert "no query of dev can be measured" in line
+
+
 BAD_LINES = [
     (
         "corpus.jsonl",

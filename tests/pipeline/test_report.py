@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, RESULTS
+from strop.artifacts.schemas import DEPTHS, DIAGNOSIS_HISTOGRAM, POWER, RESULTS, SLICES
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.decision import Contender, decision_table, promote
 from strop.pipeline.evaluation.results import results_table
 from strop.pipeline.reporting.blocks import Code, plain
+from strop.pipeline.reporting.breakdown import Breakdown
 from strop.pipeline.reporting.plots import rounds_plot
 from strop.pipeline.reporting.report import (
     ReportData,
@@ -137,6 +138,44 @@ def test_the_page_holds_everything_and_loads_nothing(data):
     assert not re.search(r'(src|href)="(?!#)', html)
     assert "@import" not in html
     assert len(html) < 200_000
+
+
+def test_quality_by_depth_comes_with_the_time_it_takes(data):
+    def depth_row(depth, ranking, value):
+        bounds = {"value": value, "ci_low": value, "ci_high": value, "n": 60}
+        about = {"round": 1, "split": "test", "ranking": ranking, "depth": depth}
+        return {**about, "metric": "nDCG@10", **bounds}
+
+    kinds = ("first_stage", "reranker", "fused")
+    rows = [depth_row(d, kind, 0.4 + d / 100) for d in (10, 20) for kind in kinds]
+    times = {"queries": 20, "pairs_per_second": 1234.0, "p95_ms": 90.0}
+    found = Breakdown(
+        round=1,
+        depths=pa.Table.from_pylist(rows, schema=DEPTHS),
+        slices=SLICES.empty_table(),
+        power=pa.Table.from_pylist(
+            [
+                {
+                    "split": "gate",
+                    "metric": "nDCG@10",
+                    "n": 60,
+                    "num_clusters": 60,
+                    "smallest_detectable": 0.0213,
+                }
+            ],
+            schema=POWER,
+        ),
+        latency=[{**times, "depth": 10, "p50_ms": 4.5}, {**times, "depth": 20, "p50_ms": 8.0}],
+        timed_on="a machine",
+    )
+    full = replace(data, breakdown=found)
+    assert "| 20 | Fused with the first stage | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(
+        full
+    )
+    text = " ".join(Page(render_html(full)).texts)
+    for expected in ("20 dev queries one by one on a machine", "depth 20", "0.021"):
+        assert expected in text
+    assert Page(render_html(full)).tags.count("svg") == 4
 
 
 def test_text_with_markup_stays_text(data):

@@ -4,7 +4,7 @@ import pytest
 
 from strop.artifacts.schemas import RESULTS
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.results import metric_values, results_table
+from strop.pipeline.evaluation.results import metric_values, power_table, results_table
 
 
 def round_rows(tables, gain: float, *, split: str = "test") -> pa.Table:
@@ -40,6 +40,27 @@ def test_every_round_is_compared_with_the_first_stage(tables):
     assert rows[-1]["difference_ci_low"] == pytest.approx(0.1)
     assert rows[-1]["p_value"] < 0.01
     assert rows[2]["p_value"] == 1.0
+    assert rows[-1]["adjusted_p_value"] == pytest.approx(6 * rows[-1]["p_value"])
+    assert rows[0]["adjusted_p_value"] is None
+
+
+def test_what_a_split_can_show_shrinks_with_its_queries(tables):
+    def rows(count, split):
+        noise = np.tile([-0.1, 0.1], count // 2)
+        base = np.full(count, 0.5)
+        return pa.concat_tables(
+            [
+                tables.metric_rows(base + noise, split=split),
+                tables.metric_rows(base, ranking="first_stage", split=split),
+            ]
+        )
+
+    splits = {"dev": rows(100, "dev"), "test": rows(400, "test")}
+    found = power_table(splits, metric="nDCG@10", seed=1, samples=200).to_pylist()
+    # sd 0.1 over 100 queries: (1.960 + 0.842) · 0.1 / 10
+    assert [row["split"] for row in found] == ["dev", "test"]
+    assert found[0]["smallest_detectable"] == pytest.approx(0.028, abs=3e-4)
+    assert found[1]["smallest_detectable"] == pytest.approx(0.014, abs=3e-4)
 
 
 def test_only_the_asked_split_counts(tables):

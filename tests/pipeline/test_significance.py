@@ -9,6 +9,7 @@ from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.significance import (
     bootstrap_interval,
     cluster_codes,
+    holm,
     paired_comparison,
     smallest_detectable_difference,
 )
@@ -133,6 +134,21 @@ def test_the_smallest_detectable_difference_by_hand():
         0.2802, abs=1e-4
     )
     assert smallest_detectable_difference(np.array([1.0]), np.zeros(1, int)) == float("inf")
+
+
+def test_holm_by_hand():
+    # 3 · 0.01, then 2 · 0.03, then the larger of 1 · 0.04 and what came before.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values):
+    adjusted = holm(p_values)
+    assert all(p <= new <= 1 for p, new in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""A champion's model in a folder of its own: whole or not at all."""
+
+import errno
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+from strop.artifacts.canonical import file_digest
+from strop.artifacts.errors import Damaged, StoreError
+from strop.artifacts.manifest import ArtifactRef, Manifest
+from strop.artifacts.store import Store
+
+FORMULA = "fused = weight * z(reranker) + (1 - weight) * z(first stage), z over a query's scores"
+
+
+def export_model(store: Store, champion: dict[str, Any], folder: Path) -> None:
+    """Copy the model's files and a ``fusion.json``; the folder appears when all are there.
+
+    Raises `StoreError` where the first stage is champion or the folder is taken, and `Damaged`
+    where the model's files are not those of its manifest.
+    """
+    if champion["reranker"] is None:
+        raise StoreError(
+            f"champion {champion['champion']}: is the first stage alone; there is no model to "
+            "export"
+        )
+    _refuse_taken(folder)
+    manifest = store.manifest(ArtifactRef(**champion["reranker"]))
+    beside = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        shutil.copytree(store.folder(manifest), beside, ignore=shutil.ignore_patterns("*.parquet"))
+        _check_copy(manifest, beside)
+        text = json.dumps(_fusion(champion), indent=1, ensure_ascii=False) + "\n"
+        (beside / "fusion.json").write_text(text, encoding="utf-8")
+        beside.replace(folder)  # takes the place of an empty folder, and of no other
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreError(f"{folder}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check_copy(manifest: Manifest, folder: Path) -> None:
+    for name, entry in manifest.files.items():
+        path = folder / name
+        is_log = path.suffix == ".parquet"  # the training's, which was not copied
+        if not is_log and (not path.is_file() or file_digest(path) != entry.sha256):
+            raise Damaged(
+                f"reranker {manifest.id}: {name} is not what its manifest says; nothing was "
+                "exported; see `strop artifacts verify`"
+            )
+
+
+def _refuse_taken(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise StoreError(f"{folder}: is there already; choose a new or an empty folder")
+
+
+def _fusion(champion: dict[str, Any]) -> dict[str, Any]:
+    about = {key: champion[key] for key in ("name", "run", "round", "ranking", "weight")}
+    return {**about, "formula": FORMULA, "reranker": champion["reranker"]["id"]}

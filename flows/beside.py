@@ -1,0 +1,104 @@
+"""Which metrics are compared: those of rounds of any runs, on a split that all of them have."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from strop.artifacts.errors import NotFound
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.flows.session import ASSESS, PREPARE, Refs, round_part
+from strop.pipeline.errors import InputError
+from strop.tasks.beside import put_beside
+from strop.tasks.decide import verdict
+
+SPLITS = ("test", "dev")
+"""In the order in which a split is taken when none is asked for."""
+Side = tuple[Run, int]
+"""A run and one of its rounds; 0 is the untuned base."""
+
+
+def compare_rounds(
+    store: Store, names: Sequence[str], *, split: str | None, metric: str | None
+) -> list[dict[str, Any]]:
+    """Rows of the named rounds, ``run`` or ``run:2``, each against the first.
+
+    Raises `NotFound` for what the store lacks, and `InputError` for runs of different data sets or
+    without a split in common.
+    """
+    sides = [_read(store, name) for name in names]
+    titles = [f"{run.name}:{number}" for run, number in sides]
+    if len(set(titles)) < max(len(titles), 2):
+        raise InputError(f"compare {' '.join(titles)}: name at least two rounds, each once")
+    _require_one_data_set(sides)
+    found = {
+        title: metrics_by_split(run, number)
+        for title, (run, number) in zip(titles, sides, strict=True)
+    }
+    chosen = _split(found, split)
+    config = sides[0][0].config
+    return put_beside(
+        store,
+        {title: refs[chosen] for title, refs in found.items()},
+        split=chosen,
+        metric=metric,
+        seed=config["seed"],
+        samples=config["evaluation"]["bootstrap_samples"],
+    )
+
+
+def metrics_by_split(run: Run, number: int) -> Refs:
+    """The metrics that a run has of one of its rounds, by split."""
+    parts = run.parts()
+    part = round_part(number) if number else PREPARE
+    found = {}
+    if ref := parts.get(part, {}).get("metrics_dev"):
+        found["dev"] = ref
+    if ref := parts.get(ASSESS, {}).get(f"metrics_test_{number}"):
+        found["test"] = ref
+    return found
+
+
+def _read(store: Store, text: str) -> Side:
+    """The round that ``run:2`` names, or the last accepted one of ``run``."""
+    name, colon, number = text.partition(":")
+    run = Run(store, name)
+    parts = run.parts() if run.config else {}
+    if colon and not re.fullmatch(r"[0-9]{1,3}", number):
+        raise InputError(f"{text!r}: expected RUN or RUN:ROUND, such as {name}:2")
+    done = sorted(int(part[-3:]) for part, made in parts.items() if _is_judged(part, made))
+    chosen = int(number) if colon else _last_accepted(store, parts, done)
+    if chosen and chosen not in done:
+        there = f"finished are {', '.join(map(str, done))}" if done else "none is finished"
+        raise NotFound(f"run {name}: has no round {chosen}; {there}")
+    return run, chosen
+
+
+def _is_judged(part: str, made: Refs) -> bool:
+    return part.startswith("round-") and "decision" in made
+
+
+def _last_accepted(store: Store, parts: Mapping[str, Refs], done: list[int]) -> int:
+    decisions = {number: parts[round_part(number)]["decision"] for number in done}
+    accepted = [n for n, made in decisions.items() if verdict(store, made)[0] == "accepted"]
+    return max(accepted, default=0)
+
+
+def _require_one_data_set(sides: Sequence[Side]) -> None:
+    first = sides[0][0]
+    for run, _ in sides[1:]:
+        if run.config["dataset"] != first.config["dataset"]:
+            raise InputError(
+                f"run {run.name}: was measured on {run.config['dataset']}, run {first.name} on "
+                f"{first.config['dataset']}; compare runs of one version of a data set"
+            )
+
+
+def _split(found: Mapping[str, Refs], asked: str | None) -> str:
+    common = [name for name in SPLITS if all(name in refs for refs in found.values())]
+    if asked is None and common:
+        return common[0]
+    if asked in common:
+        return str(asked)
+    has = "; ".join(f"{title} has {', '.join(refs) or 'none'}" for title, refs in found.items())
+    raise InputError(f"split {asked!r}: {has}" if asked else f"no split in common: {has}")

@@ -1,0 +1,177 @@
+"""Alarms: numbers of a diagnosis past a limit, with the likely cause and the key that treats it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+
+from strop.artifacts.schemas import DIAGNOSIS_ALARMS
+
+MIN_QUERIES = 20
+"""Fewer diagnosed queries than this cannot tell over-conservatism from chance."""
+
+
+@dataclass(frozen=True)
+class AlarmLimits:
+    """Where a number becomes an alarm.
+
+    ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
+    deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
+    Against the round before: ``max_gap_growth`` in pooled standard deviations where nothing is
+    ranked better, ``max_shift`` in standard deviations of its scores, and ``max_rescaling``, the
+    factor either way by which a query's scores may spread.
+    """
+
+    min_auc: float = 0.6
+    min_gap: float = 0.3
+    min_spread: float = 0.01
+    max_gap_growth: float = 0.1
+    max_shift: float = 2.0
+    max_rescaling: float = 3.0
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A number past its limit: the evidence in words, its likely cause and the key to turn."""
+
+    name: str
+    value: float
+    limit: float
+    evidence: str
+    cause: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One sentence for people."""
+        return f"{self.evidence}. Likely cause: {self.cause}. Treat: {self.remedy}."
+
+
+Numbers = Mapping[str, float]
+
+
+def alarms(numbers: Numbers, limits: AlarmLimits) -> tuple[Alarm, ...]:
+    """What is alarming about one round's scores, and about what became of the round's before."""
+    found = (
+        _no_positives(numbers),
+        _collapse(numbers, limits),
+        _weak(numbers, limits),
+        _overlap(numbers, limits),
+        _over_conservative(numbers, limits),
+        _drift(numbers, limits),
+        _rescaling(numbers, limits),
+    )
+    return tuple(alarm for alarm in found if alarm)
+
+
+def alarms_table(found: tuple[Alarm, ...], split: str) -> pa.Table:
+    """``DIAGNOSIS_ALARMS`` rows."""
+    rows = [{"split": split, **asdict(alarm)} for alarm in found]
+    return pa.Table.from_pylist(rows, schema=DIAGNOSIS_ALARMS)
+
+
+def _no_positives(numbers: Numbers) -> Alarm | None:
+    if numbers["num_positives"] > 0:
+        return None
+    return Alarm(
+        "no positives",
+        0.0,
+        1.0,
+        "no positive is among the scored candidates",
+        "the first stage misses them, or they lie below the depth that is scored",
+        "evaluation.depth up, or another bi_encoder.model",
+    )
+
+
+def _collapse(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers["spread"]
+    if value >= limits.min_spread:
+        return None
+    return Alarm(
+        "collapse",
+        value,
+        limits.min_spread,
+        f"scores have collapsed: a query's scores differ by {value:.4f} logits"
+        f" (median standard deviation, limit {limits.min_spread:g})",
+        "too high a learning rate, or negatives so hard that equal scores are the safest answer",
+        "training.learning_rate down, or mining.curriculum from easy to hard",
+    )
+
+
+def _weak(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers.get("auc_within_query", 1.0)
+    if value >= limits.min_auc:
+        return None
+    return Alarm(
+        "weak",
+        value,
+        limits.min_auc,
+        "the reranker hardly tells positives from the other candidates: AUC within queries"
+        f" {value:.3f} (limit {limits.min_auc:g}, chance 0.5)",
+        "too little training for a fresh head, or many unlabelled positives among the candidates",
+        "training.epochs up, or mining.guard.margin up to spare unlabelled positives",
+    )
+
+
+def _overlap(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers.get("gap", float("inf"))
+    if value >= limits.min_gap:
+        return None
+    return Alarm(
+        "overlap",
+        value,
+        limits.min_gap,
+        f"positives and negatives overlap: their means are {value:.2f} pooled standard"
+        f" deviations apart (limit {limits.min_gap:g})",
+        "false negatives in training, or scores whose level differs from query to query",
+        "mining.guard.margin up, which takes more candidates for suspects",
+    )
+
+
+def _over_conservative(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    """Scores further apart though nothing is ranked better: shift-invariant evidence alone."""
+    gap, before, gain = (numbers.get(name) for name in ("gap", "gap_before", "gain"))
+    if gap is None or before is None or gain is None or numbers["num_queries"] < MIN_QUERIES:
+        return None
+    growth = gap - before
+    if growth <= limits.max_gap_growth or gain > 0:
+        return None
+    return Alarm(
+        "over-conservative",
+        growth,
+        limits.max_gap_growth,
+        f"over-conservative: positives and negatives stand {growth:.2f} pooled standard deviations"
+        f" further apart than a round before (limit {limits.max_gap_growth:g}), and yet nDCG@10 of"
+        f" the reranker alone changed by {gain:+.3f}",
+        "too many negatives, or easy ones that are pushed down further without a gain",
+        "mining.feedback on, or mining.group_size down",
+    )
+
+
+def _drift(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers.get("shift", 0.0)
+    if abs(value) <= limits.max_shift:
+        return None
+    return Alarm(
+        "drift",
+        value,
+        limits.max_shift,
+        f"scores drifted by {value:+.1f} of the standard deviations of the round before (limit"
+        f" {limits.max_shift:g}): a threshold on raw scores no longer means the same",
+        "the group softmax leaves the level of scores free",
+        "mining.guard.rule margin, which reads differences alone",
+    )
+
+
+def _rescaling(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers.get("rescaling", 1.0)
+    if 1 / limits.max_rescaling <= value <= limits.max_rescaling:
+        return None
+    return Alarm(
+        "rescaling",
+        value,
+        limits.max_rescaling,
+        f"scores spread {value:.2g} times as wide within a query as those of the round before"
+        f" (limit {limits.max_rescaling:g} either way): a margin in logits is no longer the same",
+        "training sharpens scores without end, or lets them shrink",
+        "mining.guard.rule probability, which is calibrated anew, or training.learning_rate down",
+    )

@@ -1,0 +1,160 @@
+"""The parts of a report that say where the quality comes from, and what it costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from strop.pipeline.evaluation.slices import MISSED
+from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture
+from strop.pipeline.reporting.plots import RANKING_TITLES, latency_plot
+
+Rows = Sequence[Mapping[str, Any]]
+MIN_QUERIES = 10
+"""A slice of fewer queries is in the table, but is not named among the worst."""
+WORST = 3
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The tables of a ``breakdown``, for one round, and the latency at each depth.
+
+    ``latency`` are mappings with ``depth``, ``queries``, ``pairs_per_second``, ``p50_ms`` and
+    ``p95_ms``; ``timed_on`` says where and when.
+    """
+
+    round: int
+    depths: pa.Table
+    slices: pa.Table
+    power: pa.Table
+    latency: Rows = ()
+    timed_on: str = ""
+
+
+def breakdown_blocks(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
+    """Quality by depth with its latency, slices, and what each split can show."""
+    return [
+        *_depths(data, metric=metric, pictures=pictures),
+        *_slices(data),
+        *_power(data.power.to_pylist()),
+    ]
+
+
+def worst_slices(rows: Rows) -> str:
+    """The slices with the largest losses or smallest gains, each with its count and interval."""
+    named = [row for row in rows if row["n"] >= MIN_QUERIES and row["slice"] != MISSED]
+    worst = sorted(named, key=lambda row: row["difference"])[:WORST]
+    if not worst:
+        return f"No slice has {MIN_QUERIES} queries."
+    texts = [f"{row['by']} {row['slice']} (n = {row['n']:,}): {_change(row)}" for row in worst]
+    return f"Worst slices against the first stage: {'; '.join(texts)}."
+
+
+def _depths(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
+    rows = [
+        row
+        for row in data.depths.to_pylist()
+        if row["round"] == data.round or row["ranking"] == "first_stage"
+    ]
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    latency = {item["depth"]: item for item in data.latency}
+    cells: dict[tuple[int, str], dict[str, float]] = {}
+    for row in rows:
+        cells.setdefault((row["depth"], row["ranking"]), {})[row["metric"]] = row["value"]
+    lines = [
+        [
+            f"{depth:,}",
+            RANKING_TITLES[ranking],
+            *(f"{values[name]:.3f}" for name in metrics),
+            *_times(latency.get(depth), ranking),
+        ]
+        for (depth, ranking), values in sorted(cells.items(), key=_by_depth)
+    ]
+    times = ("p50 ms", "p95 ms", "pairs/s") if latency else ()
+    grid = Grid(("depth", "ranking", *metrics, *times), lines, num_text_columns=2)
+    title = "The untuned base" if data.round == 0 else f"Round {data.round}"
+    note = f"{title} on {rows[0]['split']}, had only the first candidates been reranked."
+    note += " A positive that the first stage missed counts as a miss at every depth."
+    blocks: list[Block] = [Heading("Quality by depth"), grid, Paragraph(note, "note")]
+    if latency:
+        blocks.append(Paragraph(_timing_note(data), "note"))
+    if latency and pictures:
+        mine = [row for row in rows if row["metric"] == metric]
+        caption = f"{metric} against the median time that a query waits for the reranker."
+        blocks.append(Picture(latency_plot(mine, data.latency, metric=metric), caption))
+    return blocks
+
+
+def _by_depth(item: tuple[tuple[int, str], Any]) -> tuple[int, int]:
+    (depth, ranking), _ = item
+    return depth, list(RANKING_TITLES).index(ranking)
+
+
+def _times(item: Mapping[str, Any] | None, ranking: str) -> list[str]:
+    if item is None:
+        return []
+    if ranking == "first_stage":
+        return ["", "", ""]
+    return [f"{item['p50_ms']:.1f}", f"{item['p95_ms']:.1f}", f"{item['pairs_per_second']:,.0f}"]
+
+
+def _timing_note(data: Breakdown) -> str:
+    return (
+        f"Latency: {data.latency[0]['queries']} dev queries one by one on {data.timed_on}; the"
+        " reranker alone, from cached tokens, without tokenizing the query and without retrieval."
+        " It is a fact of that machine and moment, and no artifact's id depends on it."
+    )
+
+
+def _slices(data: Breakdown) -> list[Block]:
+    rows = [row for row in data.slices.to_pylist() if row["round"] == data.round]
+    if not rows:
+        return []
+    first = rows[0]
+    lines = [
+        [
+            row["by"],
+            row["slice"],
+            f"{row['n']:,}",
+            f"{row['first_stage_value']:.3f}",
+            f"{row['value']:.3f}",
+            _change(row),
+        ]
+        for row in rows
+    ]
+    ranking = RANKING_TITLES[first["ranking"]].lower()
+    columns = ("slice by", "queries", "n", "first stage", ranking, "change [95\u00a0%]")
+    note = (
+        f"{first['metric']} on {first['split']}. Difficulty is the share of the other candidates"
+        " that the first stage scores near the best positive or above it. Many slices are looked"
+        " at, so that some stand out by chance."
+    )
+    return [
+        Heading("Slices"),
+        Paragraph(worst_slices(rows)),
+        Grid(columns, lines, num_text_columns=2),
+        Paragraph(note, "note"),
+    ]
+
+
+def _power(rows: Rows) -> list[Block]:
+    lines = [
+        [
+            row["split"],
+            f"{row['n']:,}",
+            f"{row['smallest_detectable']:.3f}" if row["smallest_detectable"] else "unknown",
+        ]
+        for row in rows
+    ]
+    note = (
+        "The true gain over the first stage that a two-sided test at 5\u00a0% finds in four of five"
+        " trials, from the spread of the last round's measured differences (unknown where no query"
+        " differs); a smaller one is likely to be missed."
+    )
+    grid = Grid(("split", "queries", f"smallest gain in {rows[0]['metric']}"), lines)
+    return [Heading("What each split can show"), grid, Paragraph(note, "note")]
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    return f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"

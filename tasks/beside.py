@@ -1,0 +1,24 @@
+"""Rounds of any runs beside each other, from the metrics that they have; nothing is stored."""
+
+from dataclasses import asdict
+from typing import Any
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
+
+
+def put_beside(
+    store: Store,
+    metrics_by_name: dict[str, ArtifactRef],
+    *,
+    split: str,
+    metric: str | None,
+    seed: int,
+    samples: int,
+) -> list[dict[str, Any]]:
+    """One row a round and ranking, with its change against the first round's."""
+    from strop.pipeline.evaluation.beside import Measured, beside
+
+    sides = [Measured(name, store.table(ref, "per_query")) for name, ref in metrics_by_name.items()]
+    rows = beside(sides, split=split, metric=metric, seed=seed, samples=samples)
+    return [asdict(row) for row in rows]

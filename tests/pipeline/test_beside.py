@@ -1,0 +1,57 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.beside import Measured, beside
+
+BASE = np.linspace(0.2, 0.8, 40)
+
+
+def side(tables, name, gain, *, first_stage=BASE, count=40, metric="nDCG@10"):
+    rows = [
+        tables.metric_rows(values[:count], ranking=ranking, split="test", metric=metric)
+        for ranking, values in (
+            ("first_stage", first_stage),
+            ("reranker", BASE - 0.1),
+            ("fused", BASE + gain),
+        )
+    ]
+    return Measured(name, pa.concat_tables(rows))
+
+
+def put(*sides, metric=None):
+    return beside(sides, split="test", metric=metric, seed=1, samples=500)
+
+
+def test_every_ranking_is_held_against_the_first_of_its_kind(tables):
+    rows = put(side(tables, "a:1", 0.0), side(tables, "b:2", 0.1))
+    assert [(row.name, row.ranking) for row in rows] == [
+        ("a:1", "reranker"), ("b:2", "reranker"), ("a:1", "fused"), ("b:2", "fused"),
+    ]  # fmt: skip
+    assert rows[0].difference is None
+    assert rows[1].difference == 0
+    assert rows[3].difference == pytest.approx(0.1)
+    assert rows[3].p_value < 0.01
+    assert rows[3].adjusted_p_value == pytest.approx(2 * rows[3].p_value)
+
+
+def test_first_stages_are_told_where_they_differ(tables):
+    rows = put(side(tables, "a", 0.0), side(tables, "b", 0.0, first_stage=BASE + 0.05))
+    assert [row.ranking for row in rows[:2]] == ["first_stage", "first_stage"]
+    assert rows[1].difference == pytest.approx(0.05)
+
+
+def test_runs_without_a_metric_or_queries_in_common_are_refused(tables):
+    ours = side(tables, "a", 0.0)
+    with pytest.raises(InputError, match="no metric in common"):
+        put(ours, side(tables, "b", 0.0, metric="MAP"))
+    with pytest.raises(InputError, match=r"metric 'R@3': was not .* all have nDCG@10"):
+        put(ours, ours, metric="R@3")
+    with pytest.raises(InputError, match="evaluated on different queries"):
+        put(ours, side(tables, "b", 0.0, count=30))
+
+
+def test_values_that_are_not_numbers_are_refused(tables):
+    with pytest.raises(InputError, match="not a finite number; evaluate the rankings again"):
+        put(side(tables, "a", 0.0), side(tables, "b", np.nan))
