@@ -42,8 +42,4 @@ def test_rounds_can_be_compared_by_name(finished):
     names = [row["name"] for row in rows if row["ranking"] == "fused"]
     assert names == ["tiny:1", "tiny:2", "tiny:0"]
     assert {(row["split"], row["metric"]) for row in rows} == {("test", "MAP")}
-    shown = project.strop("compare", "tiny:1", "tiny:2")
-    assert shown.returncode == 0
-    assert "Δ to tiny:1" in shown.stdout
-    refused(project.strop("compare", "tiny", "nope"), "run nope", "not in the store")
     refused(project.strop("compare", "tiny:1", "tiny:9"), "no round 9", "finished are 1, 2")
