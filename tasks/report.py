@@ -19,6 +19,8 @@ from strop.tasks.stage import Place, carry_out, stage_task
 Refs = dict[str, ArtifactRef]
 
 MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
+VERDICT_FACTS = ("changed_by_verdicts",)
+"""Told of rounds that were mined with verdicts."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ def _facts(store: Store, made: Refs) -> Any:
     mining = store.manifest(made["selection"]).summary
     alarms = store.manifest(made["diagnosis"]).summary["alarms"]
     return RoundFacts(
-        mining={key: mining[key] for key in MINING_FACTS},
+        mining={
+            **{key: mining[key] for key in MINING_FACTS},
+            **{key: mining[key] for key in VERDICT_FACTS if key in mining},
+        },
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
         histogram=store.table(made["diagnosis"], "histogram"),
