@@ -13,7 +13,7 @@ from strop.artifacts.reviews import review_lease
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.cli.mine import config_of_run
-from strop.cli.output import console, print_json
+from strop.cli.output import INTERRUPTED, console, print_json
 from strop.flows.review import WORDS, Finished, Review, open_review
 from strop.pipeline.errors import InputError
 
@@ -92,7 +92,7 @@ def _serve(review: Review, wishes: Wishes, out: Console, name: str) -> Finished 
             server.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:
             out.print(f"\n{_standing(review)}; to keep them: strop review {name} --finish")
-            raise
+            raise SystemExit(INTERRUPTED) from None
     return server.finished
 
 

@@ -197,3 +197,12 @@ def test_a_review_that_is_killed_goes_on_where_it_was(run):
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert f"verdicts {made['verdicts']}: 1 relevant, 0 not relevant, 0 unsure" in out
+
+
+def test_ctrl_c_tells_how_far_the_review_is_and_how_to_keep_it(run):
+    process, _, url = start(run)
+    Browser(url).say("q1", "p2", "relevant")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "1 of 3 suspects judged; to keep them: strop review small --finish" in out
