@@ -96,6 +96,8 @@ SUSPECTS = _nullable(
     "score",
     "first_stage_score",
 )
+VERDICTS = _schema(query_id=ID, passage_id=ID, verdict=LABEL)
+"""What people said of suspects: ``relevant``, ``not relevant`` or ``unsure``; one row a pair."""
 CURRICULUM = _nullable(
     _schema(
         round=pa.int32(),
@@ -279,6 +281,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "changes": {"changes": CHANGES},
     "negatives": {"negatives": NEGATIVES},
     "suspects": {"suspects": SUSPECTS},
+    "verdicts": {"verdicts": VERDICTS},
     "curriculum": {"curriculum": CURRICULUM},
     "reranker": {"train_log": TRAIN_LOG, "dev_log": DEV_LOG},
     "ranking": {"ranking": RANKING},

@@ -189,6 +189,32 @@ def mine(
 
 
 @app.command()
+def review(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its config file.")],
+    store: StoreOption = STORE,
+    number: Annotated[
+        int | None, typer.Option("--round", min=1, help="Whose suspects; the last mined round's.")
+    ] = None,
+    read: Annotated[
+        Path | None, typer.Option("--import", metavar="FILE", help="Take verdicts of a file.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write a .csv or .jsonl.")
+    ] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Keep the verdicts for the rounds to come.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The page's; 0 is any.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Judge suspects on a local page, or by a file; the next round takes the verdicts as labels."""
+    from strop.cli.review.command import Wishes, run_review
+
+    run_review(name, store, number, Wishes(read, write, finish, port, browser), json=json)
+
+
+@app.command()
 def assess(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption = False) -> None:
     """Measure all finished rounds of a run on test, and write the report."""
     from strop.cli.runs import run_assess

@@ -1,5 +1,6 @@
 """Mine: another choice of a round's negatives from the scores that it has, for looking only."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow
@@ -11,7 +12,9 @@ from strop.artifacts.store import Store
 from strop.flows.session import PREPARE, round_part
 from strop.pipeline.config import Config
 from strop.tasks.feed_back import size_of_selection
-from strop.tasks.mine import compare_selections, inputs_of_selection, select_candidates
+from strop.tasks.mine import compare_selections, select_candidates
+from strop.tasks.mining_inputs import inputs_of_selection
+from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call
 
 
@@ -23,12 +26,16 @@ def mine(config: Config, changed: Config, number: int, store: Path) -> ArtifactR
     """
     opened = Store(store)
     recorded = recorded_selection(opened, config, number)
-    ranking = Run(opened, config.name).parts()[PREPARE]["ranking_dev"]
+    prepared = Run(opened, config.name).parts()[PREPARE]
     place = Place(opened.root, config.name, f"round {number} again")
+    inputs = inputs_of_selection(opened, recorded, prepared["ranking_dev"])
+    if changed.mining.verdicts not in (None, config.mining.verdicts):
+        said = call(find_verdicts, place, changed.mining.verdicts, prepared["dataset"])
+        inputs = replace(inputs, verdicts=said)
     selection = call(
         select_candidates,
         place,
-        inputs_of_selection(opened, recorded, ranking),
+        inputs,
         changed,
         number,
         size_of_selection(opened, recorded, config, changed),

@@ -6,7 +6,9 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import accepted_before, last_accepted, made_by
 from strop.flows.session import PREPARE, Refs, Session, part_title, round_part
 from strop.flows.training import train_on
-from strop.tasks.mine import MiningInputs, leave_out_fold
+from strop.flows.verdicts import verdicts_of_round
+from strop.tasks.mine import leave_out_fold
+from strop.tasks.mining_inputs import MiningInputs
 from strop.tasks.round_pool import RoundPool, query_plan
 from strop.tasks.score import score
 from strop.tasks.stage import Place, call
@@ -21,6 +23,7 @@ def mining_inputs(session: Session, number: int) -> MiningInputs:
         scores=_mining_scores(session, number, pool, miner["reranker"]),
         teacher_scores=_teacher_scores(session, number, pool),
         earlier_scores=_earlier_scores(session, number, pool),
+        verdicts=verdicts_of_round(session, number),
     )
 
 

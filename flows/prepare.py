@@ -23,6 +23,7 @@ from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
 from strop.tasks.rerank import rerank
+from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call
 from strop.tasks.tokenize import tokenize
 
@@ -34,7 +35,8 @@ def prepare(config: Config, store: Path) -> None:
     with hold(config, store) as session:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
-        session.claim(dataset)
+        verdicts = _verdicts(place, config, dataset)
+        session.claim(dataset, verdicts.get("verdicts"))
         session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
@@ -50,6 +52,7 @@ def prepare(config: Config, store: Path) -> None:
             reranker=reranker,
             tokens=tokens,
             **pools,
+            **verdicts,
             **_teacher(session, dataset),
         )
         _measure_untuned(session)
@@ -61,6 +64,13 @@ def import_dataset(place: Place, config: Config) -> Any:
         return call(find_dataset, place, config.dataset)
     rule = SplitRule(config.dev_share, config.gate_share, config.seed)
     return call(import_beir_folder, place, Path(config.dataset).expanduser(), rule)
+
+
+def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
+    """The verdicts that a run starts with, where its config names some."""
+    if config.mining.verdicts is None:
+        return {}
+    return {"verdicts": call(find_verdicts, place, config.mining.verdicts, dataset)}
 
 
 def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> None:

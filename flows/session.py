@@ -67,9 +67,12 @@ class Session:
         """Whether a part of the run has recorded this role."""
         return role in self.run.parts().get(part, {})
 
-    def claim(self, dataset: ArtifactRef) -> None:
+    def claim(self, dataset: ArtifactRef, verdicts: ArtifactRef | None = None) -> None:
         """Start the run over this data set, or check that it is the same config and data."""
-        self.run.claim({**self.config.identity(), "dataset": f"dataset {dataset.id}"})
+        values = self.config.identity()
+        if verdicts:
+            values["mining"]["verdicts"] = verdicts.id
+        self.run.claim({**values, "dataset": f"dataset {dataset.id}"})
 
     def opponent(self) -> dict[str, Any] | None:
         """The champion that the run is held against: the ref's value when the run first asked."""

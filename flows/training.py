@@ -3,6 +3,7 @@
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import accepted_before, made_by
 from strop.flows.session import PREPARE, Session, round_part
+from strop.flows.verdicts import verdicts_of_round
 from strop.tasks.stage import Place, call
 from strop.tasks.train import train
 
@@ -38,6 +39,7 @@ def train_on(
         number,
         base=base if settings.start == "average" and last != base else None,
         earlier=earlier if settings.replay_share else (),
+        verdicts=verdicts_of_round(session, number) if settings.replay_share and earlier else None,
         dataset=shared["dataset"] if measured else None,
         candidates=shared["candidates"] if measured else None,
     )

@@ -1,7 +1,6 @@
 """Mining: a decision on every row of the window, then the negatives and suspects read off it."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -20,58 +19,14 @@ from strop.pipeline.mining.feedback import GroupSize
 from strop.pipeline.mining.near_duplicates import largest_overlap, word_sets
 from strop.pipeline.mining.round_table import describe_round
 from strop.pipeline.mining.rows import selection_rows
-from strop.pipeline.mining.selection import Round, select
+from strop.pipeline.mining.selection import Round, Selected, select
+from strop.pipeline.mining.verdicts import verdict_counts, with_verdicts
 from strop.pipeline.progress import Progress
-from strop.tasks.round_pool import RoundPool, query_plan, window_of_round
+from strop.tasks.mining_inputs import MiningInputs, asks_for_probabilities
+from strop.tasks.round_pool import query_plan, window_of_round
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Optional = ArtifactRef | None
-
-
-@dataclass(frozen=True)
-class MiningInputs:
-    """What a round is mined from.
-
-    ``scores`` are the miner's, one table or one a fold; none where the first stage mines.
-    ``ranking`` is the miner's ranking of dev, whose fusion weight says what mines.
-    """
-
-    pool: RoundPool
-    ranking: ArtifactRef
-    scores: tuple[ArtifactRef, ...] = ()
-    teacher_scores: Optional = None
-    earlier_scores: Optional = None
-
-    def made(self) -> dict[str, ArtifactRef]:
-        """The score tables by role."""
-        roles = {
-            **{f"scores_{number}": ref for number, ref in enumerate(self.scores, start=1)},
-            "teacher_scores": self.teacher_scores,
-            "earlier_scores": self.earlier_scores,
-        }
-        return {role: ref for role, ref in roles.items() if ref is not None}
-
-    def refs(self, config: Mining) -> dict[str, ArtifactRef]:
-        """The inputs by role; the ranking is one where something is read off it."""
-        read = self.scores or asks_for_probabilities(config)
-        ranking = {"ranking": self.ranking} if read else {}
-        return {**self.pool.refs(), **ranking, **self.made()}
-
-
-def inputs_of_selection(store: Store, selection: ArtifactRef, ranking: ArtifactRef) -> MiningInputs:
-    """What a selection was mined from; ``ranking`` is dev's where it read none."""
-    made = store.manifest(selection).inputs
-    by_stem = {
-        stem: tuple(made[role] for role in sorted(made) if role.startswith(f"{stem}_"))
-        for stem in ("pool", "scores")
-    }
-    return MiningInputs(
-        pool=RoundPool(made["dataset"], made["candidates"], by_stem["pool"]),
-        ranking=made.get("ranking", ranking),
-        scores=by_stem["scores"],
-        teacher_scores=made.get("teacher_scores"),
-        earlier_scores=made.get("earlier_scores"),
-    )
 
 
 @stage_task("compare selections")
@@ -93,11 +48,6 @@ def compare_selections(place: Place, before: ArtifactRef, after: ArtifactRef) ->
     return carry_out(place, recipe, compute)
 
 
-def asks_for_probabilities(config: Mining) -> bool:
-    """Whether a selection needs scores that are calibrated on dev."""
-    return config.guard.rule == "probability" or config.suspects == "relabel"
-
-
 @stage_task("select")
 def select_candidates(
     place: Place, inputs: MiningInputs, config: Config, number: int, size: GroupSize
@@ -106,7 +56,7 @@ def select_candidates(
     mining = config.mining
     plan = query_plan(place.open(), inputs.pool.dataset, config)
     parameters = {
-        **mining.model_dump(mode="json"),
+        **mining.model_dump(mode="json", exclude={"verdicts"}),  # they are an input
         **plan.parameters(number),
         **size.parameters(),
         "round": number,
@@ -130,16 +80,44 @@ def select_candidates(
             draw=1 if mining.miner == "first_round" else number,
             calibrations=_calibrations(store, inputs, mining, weight),
         )
-        passages = rows["passage_id"].combine_chunks()
-        keys = text_keys(_corpus(store, inputs), passages)
-        selected = select(rows, keys, _overlap(store, inputs, rows, mining), mining, this)
+        selected, said = _select(store, inputs, rows, mining, this), dict[str, Any]()
+        if inputs.verdicts:
+            selected, said = _with_verdicts(store, inputs, rows, mining, this, selected)
         attempt.write_table("selection", selected.table)
         attempt.write_table("group_sizes", selected.group_sizes)
         counts = derived.mining_summary(selected.table, selected.group_sizes)
         weighed = {"fusion_weight": weight} if weight else {}
-        return {**selected.summary, **weighed, **counts}
+        return {**selected.summary, **weighed, **said, **counts}
 
     return carry_out(place, recipe, compute)
+
+
+def _select(
+    store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining, this: Round
+) -> Selected:
+    keys = text_keys(_corpus(store, inputs), rows["passage_id"].combine_chunks())
+    return select(rows, keys, _overlap(store, inputs, rows, config), config, this)
+
+
+def _with_verdicts(
+    store: Store,
+    inputs: MiningInputs,
+    rows: pa.Table,
+    config: Mining,
+    this: Round,
+    plain: Selected,
+) -> tuple[Selected, dict[str, Any]]:
+    """The selection with verdicts as labels, and how many rows they decided and changed.
+
+    Changed are all rows whose decision or rule differs from the selection without: a suspect that
+    became a positive may move the margin of its query, and so others.
+    """
+    assert inputs.verdicts is not None
+    verdicts = store.table(inputs.verdicts, "verdicts")
+    reviewed = with_verdicts(rows, verdicts, store.table(inputs.pool.dataset, "qrels"))
+    selected = _select(store, inputs, reviewed, config, this)
+    moved = selection_changes(plain.table, selected.table).moved.num_rows
+    return selected, {"verdicts": verdict_counts(reviewed), "changed_by_verdicts": moved}
 
 
 def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa.Table:

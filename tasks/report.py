@@ -30,6 +30,8 @@ strop mine {name} --round 2 --margin 0.5   # another choice of negatives, withou
 strop artifacts lineage ID    # what an id above was made from
 """
 MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
+VERDICT_FACTS = ("changed_by_verdicts",)
+"""Told of rounds that were mined with verdicts."""
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,11 @@ def _facts(store: Store, made: Refs) -> Any:
     mining = store.manifest(made["selection"]).summary
     alarms = store.table(made["diagnosis"], "alarms").to_pylist()
     return RoundFacts(
-        mining={key: mining[key] for key in MINING_FACTS},
         curriculum=store.table(made["curriculum"], "curriculum").to_pylist()[0],
+        mining={
+            **{key: mining[key] for key in MINING_FACTS},
+            **{key: mining[key] for key in VERDICT_FACTS if key in mining},
+        },
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
         histogram=store.table(made["diagnosis"], "histogram"),

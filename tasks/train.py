@@ -8,6 +8,7 @@ import pyarrow as pa
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
+from strop.pipeline.mining.verdicts import without_false_negatives
 from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
 from strop.tasks.pair_source import pair_source
@@ -34,11 +35,13 @@ def train(
     earlier: Sequence[ArtifactRef] = (),
     dataset: Optional = None,
     candidates: Optional = None,
+    verdicts: Optional = None,
 ) -> Any:
     """Train a reranker on the negatives of one round.
 
     ``base`` is averaged with the reranker before; ``earlier`` negatives are replayed; ``dataset``
-    and ``candidates`` give the dev queries that are measured during the training.
+    and ``candidates`` give the dev queries that are measured during the training. What ``verdicts``
+    found relevant is no negative in a replay either.
     """
     roles = {
         "reranker": reranker,
@@ -47,6 +50,7 @@ def train(
         "base": base,
         "dataset": dataset,
         "candidates": candidates,
+        "verdicts": verdicts,
         **{f"earlier-{index}": ref for index, ref in enumerate(earlier, start=1)},
     }
     inputs = {role: ref for role, ref in roles.items() if ref is not None}
@@ -57,7 +61,7 @@ def train(
         from strop.pipeline.training import train as training
 
         store = place.open()
-        mined = [store.table(ref, "negatives") for ref in (negatives, *earlier)]
+        mined = [store.table(negatives, "negatives"), *_replayed(store, earlier, verdicts)]
         development = _development(store, dataset, candidates, config)
         source = _source(store, tokens, mined, development)
         steps, tracked = config.execution.checkpoint_steps, bool(config.execution.report_to)
@@ -111,6 +115,15 @@ def _parameters(config: Config, number: int) -> dict[str, Any]:
         "round": number,
         "rounds": config.rounds,
     }
+
+
+def _replayed(store: Store, earlier: Sequence[ArtifactRef], verdicts: Optional) -> list[pa.Table]:
+    """The negatives of earlier rounds, which were mined before the verdicts."""
+    found = [store.table(ref, "negatives") for ref in earlier]
+    if verdicts is None:
+        return found
+    said = store.table(verdicts, "verdicts")
+    return [without_false_negatives(table, said) for table in found]
 
 
 def _start(store: Store, reranker: ArtifactRef, base: Optional, config: Config) -> "LoadedReranker":

@@ -157,6 +157,8 @@ class Mining(Section):
     """A suspect more probably relevant than this becomes a positive with `suspects: relabel`."""
     teacher: str | None = None
     """A reranker whose scores judge suspects or teach: folder or Hugging Face name."""
+    verdicts: str | None = None
+    """Id of a verdicts artifact: what people said of suspects, as `strop review` keeps it."""
     sampler: Literal["top", "uniform", "log_rank", "simans", "quantile", "mixed"] = "mixed"
     """Negatives by score, at random from the window, at random with low ranks preferred, near the
     positive's score (SimANS), from a band of score quantiles, or from several by `quotas`."""

@@ -102,4 +102,7 @@ class Config(Section):
 
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
-        return self.model_dump(mode="json", exclude={"execution"})
+        values = self.model_dump(mode="json", exclude={"execution"})
+        if self.mining.verdicts is None:  # a run without them has the ids that it always had
+            del values["mining"]["verdicts"]
+        return values

@@ -138,8 +138,12 @@ def _codes(rows: pa.Table, query_ids: pa.Array) -> Any:
 
 
 def _positive_means(selection: pa.Table, query_ids: pa.Array) -> Any:
-    """The mean mining score of the judged positives of each query; NaN without one."""
-    rows = selection.filter(pc.equal(selection["decision"], "positive"))
+    """The mean mining score of the judged positives of each query; NaN without one.
+
+    A positive by verdict may have no score: what mines has not seen it.
+    """
+    scored = pc.is_valid(selection["mining_score"])
+    rows = selection.filter(pc.and_(pc.equal(selection["decision"], "positive"), scored))
     rows = rows.filter(pc.is_in(rows["query_id"], value_set=query_ids))
     codes, count = _codes(rows, query_ids), len(query_ids)
     sums = np.bincount(codes, weights=rows["mining_score"].to_numpy(), minlength=count)

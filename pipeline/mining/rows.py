@@ -7,6 +7,7 @@ from strop.pipeline.mining.pool import KEYS
 
 JUDGED = "judged"
 """The pool of a positive that no retriever found."""
+ORDER = [("query_id", "ascending"), ("rank", "ascending"), ("passage_id", "ascending")]
 SCORES = ("reranker_score", "teacher_score", "earlier_score")
 
 
@@ -42,8 +43,7 @@ def selection_rows(
     rows = rows.join(judged, keys=KEYS, join_type="left outer")
     for name in SCORES:
         rows = _with_scores(rows, name, scores.get(name))
-    order = [("query_id", "ascending"), ("rank", "ascending"), ("passage_id", "ascending")]
-    return rows.sort_by(order).combine_chunks()
+    return rows.sort_by(ORDER).combine_chunks()
 
 
 def _with_scores(rows: pa.Table, name: str, scores: pa.Table | None) -> pa.Table:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import GROUP_SIZES, SELECTION
+from strop.artifacts.schemas import GROUP_SIZES
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.curriculum import hardness_of_round
@@ -19,6 +19,8 @@ from strop.pipeline.mining.labels import Labels
 from strop.pipeline.mining.mining_score import MiningScore, mining_score, spread
 from strop.pipeline.mining.rows import JUDGED
 from strop.pipeline.mining.sampling import Sampling, sample
+from strop.pipeline.mining.selection_table import selection_table
+from strop.pipeline.mining.verdicts import RELEVANT, RULES, UNSURE, label_verdicts, said_of_rows
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -78,12 +80,13 @@ def select(
 ) -> Selected:
     """Decide on every row of the window.
 
-    ``table`` is `selection_rows`'s; ``text_keys`` (equal for equal texts) and ``overlap`` (largest
-    share of words in common with a positive of the query) are parallel to it. Decisions are
-    ``positive``, ``relabelled``, ``suspect``, ``skipped`` and ``negative``.
+    ``table`` is `selection_rows`'s, or that `with_verdicts`; ``text_keys`` (equal for equal texts)
+    and ``overlap`` (largest share of words in common with a positive of the query) are parallel to
+    it. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped`` and ``negative``.
     """
     rows = _read(table, config, this)
     values, labels = rows.values, Labels(len(rows.codes))
+    label_verdicts(labels, table, rows.positive)
     labels.set(rows.positive, "positive", "judged")
     repeated = repeats_a_positive(rows.codes, text_keys, rows.positive)
     labels.set(repeated, "skipped", "duplicate_of_positive")
@@ -133,7 +136,7 @@ def select(
         "unfilled_slots": int(asked.sum() - len(asked) - len(drawn.rows) - drawn.added.num_rows),
         **({"fitted": thresholds} if thresholds else {}),
     }
-    made = _table(table, values, labels, drawn.added)
+    made = selection_table(table, values, labels, drawn.added)
     wanted = {
         "query_id": rows.query_ids,
         "difficulty": difficulty.astype(np.float32),
@@ -150,7 +153,7 @@ def _read(table: pa.Table, config: Mining, this: Round) -> _Rows:
     first_stage = _filled(codes, _numbers(table["first_stage_score"]), len(encoded.dictionary))
     by_reranker = this.weight > 0 and not np.isnan(reranker).all()
     scored = ~np.isnan(reranker) if by_reranker else np.ones(len(codes), bool)
-    assert scored[positive].all(), "a positive was not scored"
+    assert (scored | said_of_rows(table, RELEVANT))[positive].all(), "a positive was not scored"
     score = mining_score(
         codes[scored],
         first_stage[scored],
@@ -220,7 +223,7 @@ def _judges(
     )
     unit = _unit(config, this) * config.guard.margin
     offered = {
-        "mining": [mining] if rows.scored.all() else [mining, first_stage],
+        "mining": [mining] if rows.scored[~rows.positive].all() else [mining, first_stage],
         "teacher": [Judged("teacher", _numbers(table["teacher_score"]), unit)],
         "earlier_round": [Judged("earlier_round", _numbers(table["earlier_score"]), unit)],
     }
@@ -255,7 +258,7 @@ def _difficulty(labels: Labels, rows: _Rows, values: Floats, config: Mining, thi
 
 def _allowed(labels: Labels, config: Mining) -> Any:
     if config.suspects == "down_weight":
-        return labels.open | (labels.decision == "suspect")
+        return labels.open | ((labels.decision == "suspect") & (labels.rule != RULES[UNSURE]))
     return labels.open
 
 
@@ -268,32 +271,3 @@ def _with_others(available: Ints, config: Mining) -> Ints:
 
 def _numbers(column: pa.ChunkedArray) -> Any:
     return column.to_numpy().astype(np.float64)
-
-
-def _table(rows: pa.Table, scores: Any, labels: Labels, added: pa.Table) -> pa.Table:
-    made = pa.table(
-        {
-            "query_id": rows["query_id"],
-            "passage_id": rows["passage_id"],
-            "rank": rows["rank"],
-            "pool": rows["pool"].combine_chunks().dictionary_encode(),
-            "first_stage_score": rows["first_stage_score"],
-            "reranker_score": rows["reranker_score"],
-            "teacher_score": rows["teacher_score"],
-            "earlier_score": rows["earlier_score"],
-            "mining_score": pa.array(scores.astype(np.float32), mask=np.isnan(scores)),
-            "grade": rows["grade"],
-            "decision": pa.array(labels.decision, pa.string()).dictionary_encode(),
-            "rule": pa.array(labels.rule, pa.string()).dictionary_encode(),
-            "sampler": pa.array(labels.sampler, pa.string()).dictionary_encode(),
-            "weight": labels.weight,
-        },
-        schema=SELECTION,
-    )
-    if not added.num_rows:
-        return made
-    joined = pa.concat_tables([made, added]).unify_dictionaries()
-    return joined.sort_by([("query_id", "ascending"), ("rank", "ascending"), *_BY_PASSAGE])
-
-
-_BY_PASSAGE = [("passage_id", "ascending")]

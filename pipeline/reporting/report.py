@@ -29,7 +29,11 @@ from strop.pipeline.reporting.plots import (
     weight_plot,
 )
 
-FACT_TITLES = {"num_negatives": "negatives", "num_suspects": "suspects"}
+FACT_TITLES = {
+    "num_negatives": "negatives",
+    "num_suspects": "suspects",
+    "changed_by_verdicts": "rows changed by verdicts",
+}
 """Column titles of mining facts whose key would not read well; other keys lose underscores."""
 
 

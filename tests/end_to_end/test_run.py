@@ -4,6 +4,12 @@ import json
 import shutil
 import urllib.request
 
+from strop.artifacts.reviews import review_lease
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.flows.review import open_review
+from tests.end_to_end.conftest import Project
+
 ROUND_STAGES = ["select", "list negatives", "list suspects", "train", "rerank", "evaluate"]
 
 
@@ -175,3 +181,47 @@ def test_the_model_folder_loads_in_other_libraries_with_equal_logits(finished):
     with torch.inference_mode():
         plain = model(**AutoTokenizer.from_pretrained(folder)(*pair, return_tensors="pt"))
     assert abs(float(logit) - float(plain.logits[0, 0])) < 1e-5
+
+
+def back_to_round_one(project, folder):
+    """A copy of the project, whose run stopped after its first round."""
+    shutil.copy(project.folder / "strop.yaml", folder)
+    shutil.copytree(project.store, folder / ".strop")
+    for part in ("round-002", "promote", "assess"):
+        (folder / ".strop" / "runs" / "tiny" / "parts" / f"{part}.json").unlink()
+    return Project(folder, project.environment)
+
+
+def test_the_next_round_takes_verdicts_as_labels_and_the_report_counts_them(finished, tmp_path):
+    plain, project = finished[0], back_to_round_one(finished[0], tmp_path)
+    unreviewed = Run(Store(plain.store), "tiny").parts()["round-002"]
+    suspects = Store(plain.store).table(unreviewed["suspects"], "suspects").to_pylist()
+    pairs = [(row["query_id"], row["passage_id"]) for row in suspects[:3]]
+    words = ("relevant", "not relevant", "unsure")
+    lines = [",".join((*pair, word)) for pair, word in zip(pairs, words, strict=True)]
+    path = tmp_path / "verdicts.csv"
+    path.write_text("\n".join(["query_id,passage_id,verdict", *lines]), encoding="utf-8")
+    run = Run(Store(project.store), "tiny")
+    with review_lease(run) as lease:
+        review = open_review(run, None, lease)
+        review.import_file(path)
+        made = review.finish()
+    assert (review.number, made.next_round) == (1, 2)
+
+    done = project.strop("run", "strop.yaml")
+    assert done.returncode == 0, done.stderr
+    parts = run.parts()
+    selection = run.store.manifest(parts["round-002"]["selection"])
+    assert selection.id != unreviewed["selection"].id
+    assert selection.inputs["verdicts"] == made.verdicts
+    assert selection.summary["verdicts"] == {"relevant": 1, "not relevant": 1, "unsure": 1}
+    table = run.store.table(selection, "selection").to_pylist()
+    decided = {(row["query_id"], row["passage_id"]): row for row in table}
+    assert decided[pairs[0]]["rule"] == "relevant by verdict"
+    assert decided[pairs[1]]["decision"] in ("negative", "skipped")
+    assert decided[pairs[2]]["rule"] == "unsure by verdict"
+    changed = selection.summary["changed_by_verdicts"]
+    assert changed >= 3
+    report = run.store.file(parts["assess"]["report"], "report.md").read_text(encoding="utf-8")
+    assert "rows changed by verdicts" in report
+    assert f"| {changed} |" in report

@@ -1,0 +1,37 @@
+"""The table that a selection is kept as."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from strop.artifacts.schemas import SELECTION
+from strop.pipeline.mining.labels import Labels
+from strop.pipeline.mining.rows import ORDER
+
+
+def selection_table(rows: pa.Table, scores: Any, labels: Labels, added: pa.Table) -> pa.Table:
+    """A ``selection`` table: the rows as labelled, and the rows of passages from elsewhere."""
+    made = pa.table(
+        {
+            "query_id": rows["query_id"],
+            "passage_id": rows["passage_id"],
+            "rank": rows["rank"],
+            "pool": rows["pool"].combine_chunks().dictionary_encode(),
+            "first_stage_score": rows["first_stage_score"],
+            "reranker_score": rows["reranker_score"],
+            "teacher_score": rows["teacher_score"],
+            "earlier_score": rows["earlier_score"],
+            "mining_score": pa.array(scores.astype(np.float32), mask=np.isnan(scores)),
+            "grade": rows["grade"],
+            "decision": pa.array(labels.decision, pa.string()).dictionary_encode(),
+            "rule": pa.array(labels.rule, pa.string()).dictionary_encode(),
+            "sampler": pa.array(labels.sampler, pa.string()).dictionary_encode(),
+            "weight": labels.weight,
+        },
+        schema=SELECTION,
+    )
+    if not added.num_rows:
+        return made
+    joined = pa.concat_tables([made, added]).unify_dictionaries()
+    return joined.sort_by(ORDER)

@@ -1,0 +1,101 @@
+"""Review: the suspects of a round as cards, and verdicts as an artifact."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from strop.artifacts import tables
+from strop.artifacts.canonical import digest
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.store import Attempt, Store
+from strop.pipeline.errors import InputError
+from strop.pipeline.mining.verdicts import WORDS
+from strop.pipeline.progress import Progress
+from strop.pipeline.review.cards import COLUMNS, Card, cards
+from strop.pipeline.review.judgements import (
+    Known,
+    Pair,
+    counted,
+    known_pairs,
+    verdict_table,
+    verdicts_of,
+)
+from strop.pipeline.review.verdict_files import check_suffix, read_verdicts, written
+from strop.tasks.stage import Place, carry_out, stage_task
+
+Cards = list[Card]
+VERDICT_WORDS = WORDS
+
+
+def suspect_cards(store: Store, dataset: ArtifactRef, suspects: ArtifactRef) -> Cards:
+    """One card a suspect."""
+    return cards(
+        store.table(suspects, "suspects"),
+        store.table(dataset, "queries"),
+        store.table(dataset, "qrels"),
+        tables.iterate_batches(store.file(dataset, "corpus.parquet")),
+    )
+
+
+def read_back(store: Store, dataset: ArtifactRef, path: Path) -> dict[Pair, str]:
+    """The verdicts of a CSV or JSONL file; raises `InputError` for the first that can't be."""
+    given = read_verdicts(path)
+    said = {(item.query_id, item.passage_id): item.verdict for item in given}
+    known = _known(store, dataset, said)
+    for item in given:
+        known.check(item, str(path))
+    return said
+
+
+def _known(store: Store, dataset: ArtifactRef, pairs: Iterable[Pair]) -> Known:
+    return known_pairs(
+        pairs,
+        store.table(dataset, "queries"),
+        store.table(dataset, "qrels"),
+        tables.iterate_batches(store.file(dataset, "corpus.parquet"), columns=["passage_id"]),
+    )
+
+
+def as_file(found: Cards, verdicts: Mapping[Pair, str], path: Path) -> bytes:
+    """The cards with their verdicts as the bytes of a CSV or JSONL file, by the path's suffix."""
+    rows = [card.row(verdicts.get(card.pair)) for card in found]
+    return written(rows, COLUMNS, check_suffix(path))
+
+
+def verdicts_in(store: Store, ref: ArtifactRef | None) -> dict[Pair, str]:
+    """The verdicts of an artifact; none without one."""
+    return verdicts_of(store.table(ref, "verdicts")) if ref else {}
+
+
+def keep_verdicts(place: Place, verdicts: Mapping[Pair, str]) -> ArtifactRef:
+    """The verdicts as an artifact, whose id is over the verdicts alone."""
+    said = [[*pair, verdicts[pair]] for pair in sorted(verdicts)]
+    recipe = Recipe("verdicts", "review", 1, {"verdicts": digest(said)}, {})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        attempt.write_table("verdicts", verdict_table(verdicts))
+        return {"verdicts": len(verdicts), **counted(verdicts.values())}
+
+    made = carry_out(place, recipe, compute)
+    return made if isinstance(made, ArtifactRef) else made.data  # type: ignore[return-value]
+
+
+@stage_task("find verdicts")
+def find_verdicts(place: Place, artifact_id: str, dataset: ArtifactRef) -> ArtifactRef:
+    """Verdicts that a review kept, by their id; every pair must be in the data set."""
+    store, key = place.open(), f"mining.verdicts = {artifact_id!r}"
+    manifest = store.find(artifact_id)
+    if manifest.kind != "verdicts":
+        raise InputError(
+            f"{key}: is a {manifest.kind} artifact, expected verdicts; "
+            "see `strop artifacts ls --kind verdicts`"
+        )
+    said = verdicts_in(store, manifest.ref)
+    known = _known(store, dataset, said)
+    for query, passage in said:
+        if query not in known.splits or passage not in known.passages:
+            raise InputError(
+                f"{key}: has a verdict of query {query!r} and passage {passage!r}, which are not "
+                f"both in the dataset {dataset.id}; expected verdicts of this data set"
+            )
+    return manifest.ref
