@@ -56,7 +56,7 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
             pool_size=4 if small else 12,
             window_size=20 if small else 100,
             group_size=6 if small else 8,
-            queries_per_round=16 if small else 360,
+            queries_per_round=16 if small else 400,
             quotas=Quotas(reranker_hard=0.45, random=0.55),
             guard=Guard(margin=-3.0, first_stage_margin=-0.15),
         ),
@@ -85,5 +85,5 @@ Try next:
   strop ui                           the flow runs, their logs and artifacts in the Prefect UI
   strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
 
-SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 360, "test": 604}
+SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 400, "test": 620}
 SMALL_SIZES = {"passages": 300, "train": 60, "dev": 20, "gate": 20, "test": 30}
