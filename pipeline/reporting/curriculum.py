@@ -13,19 +13,19 @@ COLUMNS = (
     "groups",
     "pairs",
     "tokens",
-    "mean size",
-    "mean difficulty",
+    "size",
+    "difficulty",
     "hard / medium / easy",
     "new",
     "suspects",
     "unfilled",
-    "violations before → after",
+    "violations",
 )
 NOTE = (
     "Hard, medium and easy are the thirds of each query's pool by mining score that its negatives"
     " come from; new are negatives that the last accepted round did not have. A violation is a"
-    " group whose positive is outscored by one of its negatives, in the first and the last tenth of"
-    " the training."
+    " group whose positive is outscored by one of its negatives, in the first → the last tenth of"
+    " the training; size and difficulty are means."
 )
 
 
