@@ -4,7 +4,7 @@ from strop.pipeline.config.first_stage import Bm25, FirstStage
 from strop.pipeline.config.losses import Loss
 from strop.pipeline.config.mining import Curriculum, Guard, Mining, Pool, Quotas
 from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
-from strop.pipeline.config.presets import CHANGES, PRESETS, Preset, with_preset
+from strop.pipeline.config.presets import CHANGES, with_preset
 from strop.pipeline.config.run import EXECUTION, Config, Execution
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Lora, Training
@@ -13,7 +13,6 @@ __all__ = [
     "BUNDLED",
     "CHANGES",
     "EXECUTION",
-    "PRESETS",
     "BiEncoder",
     "Bm25",
     "Config",
@@ -28,7 +27,6 @@ __all__ = [
     "Mining",
     "Name",
     "Pool",
-    "Preset",
     "Quotas",
     "Reranker",
     "Section",

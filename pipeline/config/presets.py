@@ -1,13 +1,10 @@
 """Presets: who mines a run's rounds, and what each round starts from."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 from strop.pipeline.config.changes import with_values
 from strop.pipeline.config.run import Config
-
-Preset = Literal["static", "no-remine", "fresh-start", "self", "cross-fit"]
-PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "static": {
