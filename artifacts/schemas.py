@@ -4,6 +4,8 @@ import pyarrow as pa
 
 from strop.artifacts.breakdown_schemas import DEPTHS as DEPTHS
 from strop.artifacts.breakdown_schemas import DIAGNOSIS_ALARMS as DIAGNOSIS_ALARMS
+from strop.artifacts.breakdown_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
+from strop.artifacts.breakdown_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
 from strop.artifacts.breakdown_schemas import POWER as POWER
 from strop.artifacts.breakdown_schemas import SLICES as SLICES
 from strop.artifacts.breakdown_schemas import TIMED as TIMED
@@ -14,6 +16,8 @@ from strop.artifacts.columns import schema as _schema
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
+QUERY_FIELDS = _schema(query_id=ID, field=LABEL, value=ID)
+"""What else is known of a query, such as its language or source; there only where any is."""
 QRELS = _schema(query_id=ID, passage_id=ID, grade=pa.int32(), split=LABEL)
 
 CANDIDATES = _schema(
@@ -236,10 +240,6 @@ COMPARISON_DIFFERENCES = _nullable(
 )
 """The arms' final rounds against one of them, every query's value the mean over the seeds;
 ``spread`` is the standard deviation of the means over seeds."""
-DIAGNOSIS_SUMMARY = _schema(split=LABEL, name=LABEL, value=pa.float64())
-DIAGNOSIS_HISTOGRAM = _schema(
-    split=LABEL, label=LABEL, low=pa.float64(), high=pa.float64(), count=pa.int64()
-)
 DECISION = _nullable(
     _schema(
         subject=LABEL,
@@ -269,7 +269,12 @@ SCHEMA_VERSION = 1
 """Raised when a declared table changes in a way that older readers would misread."""
 
 TABLES: dict[str, dict[str, pa.Schema]] = {
-    "dataset": {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS},
+    "dataset": {
+        "corpus": CORPUS,
+        "queries": QUERIES,
+        "query_fields": QUERY_FIELDS,
+        "qrels": QRELS,
+    },
     "model": {},
     "embeddings": {},
     "index": {},

@@ -18,7 +18,7 @@ from strop.pipeline.config import Config
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import promote
-from strop.tasks.import_data import find_dataset, import_beir_folder, looks_like_id
+from strop.tasks.import_data import check_slices, find_dataset, import_beir_folder, looks_like_id
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
@@ -35,6 +35,7 @@ def prepare(config: Config, store: Path) -> None:
     with hold(config, store) as session:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
+        check_slices(session.store, dataset, config)
         verdicts = _verdicts(place, config, dataset)
         session.claim(dataset, verdicts.get("verdicts"))
         session.opponent()  # frozen now: what the run is held against at its end

@@ -9,16 +9,18 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.import_data import query_fields
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]
+Metrics = dict[int, ArtifactRef]
 
 
 @stage_task("break down")
 def break_down(
     place: Place,
     dataset: ArtifactRef,
-    metrics: dict[int, ArtifactRef],
+    metrics: Metrics,
     last_by_split: Refs,
     config: Config,
     split: str,
@@ -35,51 +37,74 @@ def break_down(
         "metrics": list(settings.metrics),
         "samples": settings.bootstrap_samples,
         "seed": config.seed,
+        **({} if settings.slices is None else {"slices": list(settings.slices)}),
     }
     inputs = {"dataset": dataset, **{f"metrics {n}": ref for n, ref in metrics.items()}}
     inputs |= {f"last on {name}": ref for name, ref in last_by_split.items()}
     recipe = Recipe("breakdown", "break down", 1, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.evaluation.depths import depths_table
-        from strop.pipeline.evaluation.metrics import judge, metric_label, parse_metric
-        from strop.pipeline.evaluation.results import power_table
-        from strop.pipeline.evaluation.slices import query_facts, slices_table
-
         store = place.open()
-        queries = store.table(dataset, "queries")
-        judgements = judge(store.table(dataset, "qrels"), queries, split=split)
-        ranked = {number: _ranked(store, ref) for number, ref in metrics.items()}
-        drawn = {"seed": config.seed, "samples": settings.bootstrap_samples}
-        main = metric_label(parse_metric(settings.metrics[0]))
-        facts = query_facts(next(iter(ranked.values())).table, queries, judgements)
-        depths = depths_table(
-            ranked, judgements, depths=settings.cuts, metrics=settings.metrics, **drawn
-        )
-        slices = [
-            slices_table(
-                store.table(ref, "per_query"),
-                facts,
-                round_=number,
-                split=split,
-                ranking="fused",
-                metric=main,
-                **drawn,
-            )
-            for number, ref in metrics.items()
-        ]
-        measured = {name: store.table(ref, "per_query") for name, ref in last_by_split.items()}
-        power = power_table(measured, metric=main, **drawn)
+        depths, slices = _depths_and_slices(store, dataset, metrics, config, split)
+        power = _power(store, last_by_split, config)
         attempt.write_table("depths", depths)
-        attempt.write_table("slices", pa.concat_tables(slices).unify_dictionaries())
+        attempt.write_table("slices", slices)
         attempt.write_table("power", power)
         detectable = {
             f"smallest detectable on {row['split']}": round(row["smallest_detectable"], 4)
             for row in power.to_pylist()
         }
-        return {"split": split, "rounds": len(ranked), **detectable}
+        return {"split": split, "rounds": len(metrics), **detectable}
 
     return carry_out(place, recipe, compute)
+
+
+def _depths_and_slices(
+    store: Store, dataset: ArtifactRef, metrics: Metrics, config: Config, split: str
+) -> tuple[pa.Table, pa.Table]:
+    from strop.pipeline.evaluation.depths import depths_table
+    from strop.pipeline.evaluation.metrics import judge
+    from strop.pipeline.evaluation.slices import query_facts, slices_table
+
+    settings, drawn = config.evaluation, _drawn(config)
+    queries, fields = store.table(dataset, "queries"), query_fields(store, dataset)
+    judgements = judge(store.table(dataset, "qrels"), queries, split=split)
+    ranked = {number: _ranked(store, ref) for number, ref in metrics.items()}
+    first = next(iter(ranked.values())).table
+    facts = query_facts(first, queries, judgements, fields=fields, asked=settings.slices)
+    depths = depths_table(
+        ranked, judgements, depths=settings.cuts, metrics=settings.metrics, **drawn
+    )
+    slices = [
+        slices_table(
+            store.table(ref, "per_query"),
+            facts,
+            round_=number,
+            split=split,
+            ranking="fused",
+            metric=_main_metric(config),
+            **drawn,
+        )
+        for number, ref in metrics.items()
+    ]
+    return depths, pa.concat_tables(slices).unify_dictionaries()
+
+
+def _power(store: Store, last_by_split: Refs, config: Config) -> pa.Table:
+    from strop.pipeline.evaluation.results import power_table
+
+    measured = {name: store.table(ref, "per_query") for name, ref in last_by_split.items()}
+    return power_table(measured, metric=_main_metric(config), **_drawn(config))
+
+
+def _drawn(config: Config) -> dict[str, int]:
+    return {"seed": config.seed, "samples": config.evaluation.bootstrap_samples}
+
+
+def _main_metric(config: Config) -> str:
+    from strop.pipeline.evaluation.metrics import metric_label, parse_metric
+
+    return metric_label(parse_metric(config.evaluation.metrics[0]))
 
 
 def _ranked(store: Store, metrics: ArtifactRef) -> Any:

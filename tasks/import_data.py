@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS
-from strop.artifacts.store import Attempt
+from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter
+from strop.pipeline.config import Config
 from strop.pipeline.data.beir import beir_files
 from strop.pipeline.data.beir_import import import_beir
 from strop.pipeline.data.documentation import (
@@ -16,6 +19,7 @@ from strop.pipeline.data.documentation import (
     documentation_dataset,
     documentation_sources,
 )
+from strop.pipeline.data.query_fields import require_fields
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
@@ -34,6 +38,9 @@ def import_beir_folder(place: Place, folder: Path, rule: SplitRule) -> Any:
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
             imported = import_beir(folder, rule, write_corpus=writer.write)
         attempt.write_table("queries", imported.queries)
+        # Data without fields keep the digest that they had before strop read any.
+        if imported.query_fields.num_rows:
+            attempt.write_table("query_fields", imported.query_fields)
         attempt.write_table("qrels", imported.qrels)
         return {"source": folder.name, **imported.summary}
 
@@ -44,12 +51,13 @@ def import_beir_folder(place: Place, folder: Path, rule: SplitRule) -> Any:
 def import_documentation(place: Place, sizes: DocumentationSizes, seed: int) -> Any:
     """Build the demo's data set from the documentation of the installed Python packages."""
     parameters = {"sources": documentation_sources(), "sizes": vars(sizes), "seed": seed}
-    recipe = Recipe("dataset", "import documentation", 1, parameters, {})
+    recipe = Recipe("dataset", "import documentation", 2, parameters, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         dataset = documentation_dataset(seed=seed, sizes=sizes, progress=progress)
         attempt.write_table("corpus", dataset.corpus)
         attempt.write_table("queries", dataset.queries)
+        attempt.write_table("query_fields", dataset.query_fields)
         attempt.write_table("qrels", dataset.qrels)
         counts = {item["values"]: item["counts"] for item in _split_counts(dataset.queries)}
         return {
@@ -71,6 +79,17 @@ def find_dataset(place: Place, artifact_id: str) -> ArtifactRef:
             "see `strop artifacts ls --kind dataset`"
         )
     return manifest.ref
+
+
+def query_fields(store: Store, dataset: ArtifactRef) -> pa.Table | None:
+    """What else a dataset knows of its queries; None where that is nothing."""
+    has = "query_fields.parquet" in store.manifest(dataset).files
+    return store.table(dataset, "query_fields") if has else None
+
+
+def check_slices(store: Store, dataset: ArtifactRef, config: Config) -> None:
+    """Raise `InputError` for a slice by a field that no query has."""
+    require_fields(config.evaluation.slices, query_fields(store, dataset))
 
 
 def looks_like_id(dataset: str) -> bool:

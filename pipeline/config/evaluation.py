@@ -17,6 +17,11 @@ class Evaluation(Section):
     depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50)
     """Smaller depths at which quality and latency are told too; those past `depth` are left out."""
 
+    slices: tuple[str, ...] | None = None
+    """Fields of the queries' metadata, `group_id` or `weight`, by which slices are told beside
+    query length, positives, first-stage rank and difficulty; null takes every field of few
+    values."""
+
     @property
     def cuts(self) -> tuple[int, ...]:
         """The depths that are told, rising: those below ``depth``, and ``depth`` itself."""

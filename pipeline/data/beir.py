@@ -29,6 +29,15 @@ class Judgement:
     line: int
 
 
+@dataclass(frozen=True)
+class Query:
+    """One line of the queries: its text, the group it is split with, and what else is known."""
+
+    text: str
+    group_id: str
+    fields: dict[str, str]
+
+
 def beir_files(folder: Path) -> dict[str, Path]:
     """The files of a BEIR folder by their relative name; raises `InputError` when some lack."""
     if not folder.is_dir():
@@ -85,9 +94,12 @@ def read_corpus(
     return rows
 
 
-def read_queries(path: Path, defects: Defects) -> dict[str, tuple[str, str]]:
-    """Query text and ``group_id`` by query id; the group is the query's own id when not given."""
-    queries: dict[str, tuple[str, str]] = {}
+def read_queries(path: Path, defects: Defects) -> dict[str, Query]:
+    """Queries by id; the group is ``metadata.group_id``, or the query's own id when not given.
+
+    Other texts, numbers and truth values of ``metadata`` are kept as the query's fields.
+    """
+    queries: dict[str, Query] = {}
     for line, record in _json_lines(path, defects):
         query_id = _text_field(record, "_id", path, line, defects)
         text = _text_field(record, "text", path, line, defects)
@@ -96,9 +108,8 @@ def read_queries(path: Path, defects: Defects) -> dict[str, tuple[str, str]]:
         if query_id in queries:
             defects.add("duplicate query", _duplicate(path, line, "query", query_id))
             continue
-        metadata = record.get("metadata")
-        group = metadata.get("group_id") if isinstance(metadata, dict) else None
-        queries[query_id] = (text, str(group) if group is not None else query_id)
+        fields = _fields(record.get("metadata"))
+        queries[query_id] = Query(text, fields.pop("group_id", query_id), fields)
     if not queries:
         defects.add("empty queries", f"{path}: no queries; expected one JSON object a line")
     return queries
@@ -109,7 +120,7 @@ def read_qrels(
     split: str,
     defects: Defects,
     *,
-    queries: dict[str, tuple[str, str]],
+    queries: dict[str, Query],
     passages: dict[str, int],
 ) -> list[Judgement]:
     """The judgements of one split; unknown ids, bad grades and repeated pairs are defects."""
@@ -135,6 +146,17 @@ def read_qrels(
             f"{split} can be measured; add some or remove the file"
         )  # fmt: skip
     return judgements
+
+
+def _fields(metadata: Any) -> dict[str, str]:
+    """The single values of a query's metadata, as texts; lists and objects cut no slices."""
+    if not isinstance(metadata, dict):
+        return {}
+    return {
+        name: str(value)
+        for name, value in metadata.items()
+        if isinstance(value, str | int | float) and _is_unicode(name) and _is_unicode(str(value))
+    }
 
 
 def _json_lines(path: Path, defects: Defects) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -239,7 +261,7 @@ def _known(
     path: Path,
     line: int,
     defects: Defects,
-    queries: dict[str, tuple[str, str]],
+    queries: dict[str, Query],
     passages: dict[str, int],
 ) -> bool:
     if query_id not in queries:

@@ -1,4 +1,4 @@
-"""A BEIR folder as the three tables of a dataset artifact."""
+"""A BEIR folder as the tables of a dataset artifact."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from strop.artifacts.schemas import QRELS, QUERIES
 from strop.pipeline.data.beir import (
     SPLITS,
     Judgement,
+    Query,
     beir_files,
     read_corpus,
     read_qrels,
     read_queries,
 )
+from strop.pipeline.data.query_fields import field_table
 from strop.pipeline.data.splits import SplitRule, cut_missing_splits, split_by_query
 from strop.pipeline.data.validation import Defects, InvalidData
 
@@ -25,6 +27,7 @@ class Imported:
     """Queries and qrels of an import whose corpus was written on the way, and its counts."""
 
     queries: pa.Table
+    query_fields: pa.Table
     qrels: pa.Table
     summary: dict[str, Any]
 
@@ -48,11 +51,12 @@ def import_beir(
             judgements += read_qrels(path, path.stem, defects, queries=queries, passages=passages)
     splits = split_by_query(judgements, defects, folder=folder / "qrels")
     defects.raise_if_any()
-    groups = {query: queries[query][1] for query in splits}
+    groups = {query: queries[query].group_id for query in splits}
     splits = cut_missing_splits(splits, groups, rule)
     _require_splits(folder, splits)
     return Imported(
         _query_table(splits, queries),
+        field_table({query: queries[query].fields for query in queries if query in splits}),
         _qrels_table(judgements, splits),
         _summary(splits, len(passages), len(judgements), len(queries) - len(splits)),
     )
@@ -67,14 +71,14 @@ def _require_splits(folder: Path, splits: dict[str, str]) -> None:
             )  # fmt: skip
 
 
-def _query_table(splits: dict[str, str], queries: dict[str, tuple[str, str]]) -> pa.Table:
+def _query_table(splits: dict[str, str], queries: dict[str, Query]) -> pa.Table:
     ids = [query for query in queries if query in splits]
     columns = {
         "query_id": ids,
-        "text": [queries[query][0] for query in ids],
+        "text": [queries[query].text for query in ids],
         "split": pa.array([splits[query] for query in ids]).dictionary_encode(),
         "weight": pa.array([1.0] * len(ids), pa.float32()),
-        "group_id": [queries[query][1] for query in ids],
+        "group_id": [queries[query].group_id for query in ids],
     }
     return pa.table(columns, schema=QUERIES)
 

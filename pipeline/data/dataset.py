@@ -1,4 +1,4 @@
-"""A retrieval data set in memory-mappable columns: corpus, queries and qrels."""
+"""A retrieval data set in memory-mappable columns: corpus, queries with their fields, and qrels."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three tables with the schemas of the ``dataset`` artifact (`strop.artifacts.schemas`)."""
+    """Tables with the schemas of the ``dataset`` artifact (`strop.artifacts.schemas`)."""
 
     corpus: pa.Table
     queries: pa.Table
+    query_fields: pa.Table
     qrels: pa.Table

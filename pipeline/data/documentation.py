@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
 from strop.pipeline.data.dataset import Dataset
+from strop.pipeline.data.query_fields import field_table
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.seeds import generator
@@ -275,7 +276,7 @@ def _check_sizes(
 
 
 def _tables(corpus: Sequence[_Entry], split_by_name: Mapping[str, str]) -> Dataset:
-    """The three tables; passages in the order of their names, queries in that of their ids."""
+    """The tables; passages in the order of their names, queries in that of their ids."""
     passages = sorted(corpus, key=lambda entry: entry.name)
     asked = [(f"q:{entry.name}", entry) for entry in passages if entry.name in split_by_name]
     corpus_rows = [
@@ -292,8 +293,15 @@ def _tables(corpus: Sequence[_Entry], split_by_name: Mapping[str, str]) -> Datas
         | {"split": split_by_name[entry.name]}
         for query_id, entry in asked
     ]
+    packages = {query_id: {"package": _package(entry)} for query_id, entry in asked}
     return Dataset(
         corpus=pa.Table.from_pylist(corpus_rows, schema=CORPUS),
         queries=pa.Table.from_pylist(query_rows, schema=QUERIES),
+        query_fields=field_table(packages),
         qrels=pa.Table.from_pylist(qrel_rows, schema=QRELS),
     )
+
+
+def _package(entry: _Entry) -> str:
+    package = entry.group.partition(".")[0]
+    return package if package in PACKAGES else STANDARD_LIBRARY

@@ -1,6 +1,6 @@
 """Slices: where a ranking gains and loses, by what is known of a query before it is reranked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from strop.artifacts.schemas import SLICES
+from strop.pipeline.evaluation.field_slices import Cut, field_cuts, thirds
 from strop.pipeline.evaluation.metrics import Judgements, is_positive
 from strop.pipeline.evaluation.ranking import FloatArray, IntArray
 from strop.pipeline.evaluation.results import MetricValues, metric_values
@@ -34,10 +35,23 @@ class QueryFacts:
     num_positives: IntArray
     rank: IntArray
     difficulty: FloatArray
+    cuts: tuple[Cut, ...] = ()
+    """Slices by the queries' fields."""
 
 
-def query_facts(ranking: pa.Table, queries: pa.Table, judgements: Judgements) -> QueryFacts:
-    """The facts of the judged queries, from the first stage's columns of a ranking alone."""
+def query_facts(
+    ranking: pa.Table,
+    queries: pa.Table,
+    judgements: Judgements,
+    *,
+    fields: pa.Table | None = None,
+    asked: Sequence[str] | None = None,
+) -> QueryFacts:
+    """The facts of the judged queries, from the first stage's columns of a ranking alone.
+
+    ``fields`` is a ``query_fields`` table, and ``asked`` names those that cut slices; None takes
+    all of few values.
+    """
     ids = pa.array(judgements.query_ids, pa.string())
     texts = queries["text"].take(pc.index_in(ids, value_set=queries["query_id"])).to_pylist()
     grades = [judgements.grades[query_id] for query_id in judgements.query_ids]
@@ -49,6 +63,7 @@ def query_facts(ranking: pa.Table, queries: pa.Table, judgements: Judgements) ->
         num_positives=np.array([sum(g > 0 for g in found.values()) for found in grades], np.int64),
         rank=rank,
         difficulty=difficulty,
+        cuts=tuple(field_cuts(judgements.query_ids, queries, fields, asked)),
     )
 
 
@@ -122,40 +137,24 @@ def _first_stage_facts(
     return np.where(best == beyond, 0, best), np.where(best == beyond, np.nan, difficulty)
 
 
-def _cuts(facts: QueryFacts) -> Iterator[tuple[str, IntArray, Mapping[int, str]]]:
+def _cuts(facts: QueryFacts) -> Iterator[Cut]:
     """Each kind of slice: a code a query, and the names of the codes; they rise with the value."""
-    yield "query length", *_thirds(facts.num_words.astype(np.float64), "{0:.0f}", " words")
+    yield "query length", *thirds(facts.num_words.astype(np.float64), "{0:.0f}", " words")
     yield "positives", np.minimum(facts.num_positives, 3), {1: "1", 2: "2", 3: "3 or more"}
     starts = [low for low, _ in RANKS]
     codes = np.searchsorted(starts, facts.rank, side="right") - 1
     yield "first-stage rank", np.where(facts.rank == 0, len(RANKS), codes), _rank_names()
     found = ~np.isnan(facts.difficulty)
-    known, names = _thirds(facts.difficulty[found], "{0:.0%}", " near the positive")
+    known, names = thirds(facts.difficulty[found], "{0:.0%}", " near the positive")
     hard = np.full(len(found), len(names), np.int64)
     hard[found] = known
     yield "difficulty", hard, {**names, len(names): MISSED}
+    yield from facts.cuts
 
 
 def _rank_names() -> dict[int, str]:
     names = [str(low) if low == high else f"{low}–{high}" for low, high in RANKS]
     return dict(enumerate([*names, MISSED]))
-
-
-def _thirds(values: FloatArray, number: str, unit: str) -> tuple[IntArray, dict[int, str]]:
-    """Codes from 0 of up to three ranges of about equally many queries, and their names.
-
-    Equal values stay together.
-    """
-    if len(values) == 0:
-        return np.zeros(0, np.int64), {}
-    edges = np.unique(np.quantile(values, [1 / 3, 2 / 3], method="lower"))
-    _, codes = np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)
-    names = {}
-    for code in range(int(codes.max()) + 1):
-        within = values[codes == code]
-        ends = dict.fromkeys(number.format(end) for end in (within.min(), within.max()))
-        names[code] = "–".join(ends) + unit
-    return codes.astype(np.int64), names
 
 
 def _in_order(side: MetricValues, query_ids: tuple[str, ...]) -> FloatArray:

@@ -49,6 +49,19 @@ def beir(tmp_path: Path) -> Beir:
     return Beir(tmp_path)
 
 
+def test_single_values_of_the_metadata_are_fields(beir: Beir) -> None:
+    metadata = {"language": "de", "year": 1999, "group_id": 7, "tags": ["a"], "empty": None}
+    query = {"_id": "new", "text": "new", "metadata": metadata}
+    beir.append("queries.jsonl", json.dumps(query))
+    beir.append("qrels/train.tsv", "new\tp0\t1")
+    imported, _ = beir.load()
+    assert imported.query_fields.to_pylist() == [
+        {"query_id": "new", "field": "language", "value": "de"},
+        {"query_id": "new", "field": "year", "value": "1999"},
+    ]
+    assert imported.queries.to_pylist()[-1]["group_id"] == "7"
+
+
 def test_a_good_folder_becomes_three_tables(beir: Beir) -> None:
     beir.append("queries.jsonl", '{"_id": "unjudged", "text": "nobody asked"}')
     imported, corpus = beir.load()

@@ -3,6 +3,8 @@ import pyarrow as pa
 import pytest
 
 from strop.artifacts.schemas import SLICES
+from strop.pipeline.data.query_fields import field_table
+from strop.pipeline.evaluation.field_slices import NO_VALUE
 from strop.pipeline.evaluation.ranking import build_ranking
 from strop.pipeline.evaluation.slices import MISSED, query_facts, slices_table
 from strop.pipeline.reporting.breakdown import worst_slices
@@ -83,3 +85,23 @@ def test_the_worst_slices_are_named_with_count_and_interval():
     assert "3 words" not in text
     assert MISSED not in text
     assert worst_slices([row("1", 0.1, n=3)]) == "No slice has 10 queries."
+
+
+def test_fields_of_the_queries_cut_slices(tables, world):
+    ranking, queries, judgements = world
+    fields = field_table({"q0": {"language": "de"}, "q1": {"language": "fr"}})
+    facts = query_facts(ranking, queries, judgements, fields=fields)
+    per_query = pa.concat_tables(
+        [
+            tables.metric_rows([0.5, 1.0, 0.0], split="dev"),
+            tables.metric_rows([1.0, 0.5, 0.0], ranking="first_stage", split="dev"),
+        ]
+    )
+    table = slices_table(
+        per_query, facts, round_=1, split="dev", ranking="fused",
+        metric="nDCG@10", seed=1, samples=200,
+    )  # fmt: skip
+    found = {
+        row["slice"]: row["difference"] for row in table.to_pylist() if row["by"] == "language"
+    }
+    assert found == {"de": -0.5, "fr": 0.5, NO_VALUE: 0.0}
