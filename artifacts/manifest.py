@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts.canonical import digest, folder_digest
@@ -10,6 +11,11 @@ from strop.artifacts.schemas import SCHEMA_VERSION
 
 ID_LENGTH = 16
 """Hex digits of an id: 64 bits; `Store.lookup` compares the whole key, so a collision is seen."""
+
+
+def timestamp() -> str:
+    """Now, as manifests write it: UTC to the second, so that texts compare like times."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from strop.artifacts import durable
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.leases import Lease
-from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.manifest import ArtifactRef, timestamp
 from strop.artifacts.refs import Ref, check_name
 from strop.artifacts.store import Store
 
@@ -39,12 +39,21 @@ class Run:
 
     def claim(self, config: dict[str, Any]) -> None:
         """Start the run with its config, or check that it was started with the same one."""
+        if not (self.folder / "config.json").exists():
+            with contextlib.suppress(Conflict):
+                durable.create(self.folder / "started", timestamp().encode())
         try:
             durable.create(
                 self.folder / "config.json", json.dumps(config, indent=1, sort_keys=True).encode()
             )
         except Conflict:
             refuse_other_config(self.name, self.config, config)
+
+    @property
+    def started(self) -> str:
+        """When the run was first claimed, as manifests write times; empty where nobody knows."""
+        path = self.folder / "started"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def parts(self) -> dict[str, Refs]:
         """The refs of every recorded part of the run, by part and by role."""

@@ -17,7 +17,7 @@ from strop.artifacts import durable, tables
 from strop.artifacts.canonical import file_digest
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
-from strop.artifacts.manifest import ArtifactRef, FileEntry, Manifest, Recipe
+from strop.artifacts.manifest import ArtifactRef, FileEntry, Manifest, Recipe, timestamp
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
 
 FORMAT = 1
@@ -186,7 +186,7 @@ class Store:
             files=files,
             summary=summary,
             seconds=round(seconds, 3),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=timestamp(),
             versions=library_versions(),
             device=device_name(),
             prefect=prefect or {},

@@ -1,23 +1,21 @@
 """Assess: the test split, read once for all rounds after every decision, and the report."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.reported import run_inputs
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.break_down import break_down
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
-from strop.tasks.report import ReportInputs, report
+from strop.tasks.report import report
 from strop.tasks.rerank import rerank
 from strop.tasks.stage import Place, call
 from strop.tasks.time_reranking import time_reranking
-
-REPORTED = ("selection", "curriculum", "ranking_dev", "diagnosis", "reranker")
 
 
 @flow(name="assess", flow_run_name="assess {config.name}")
@@ -38,9 +36,8 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
                 made["metrics_dev"] if split == "dev" else _test_metrics(session, place, made)
             )
             session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
-        sources = _report_inputs(session, split, metrics, rounds)
         found = _examined(session, split, metrics)
-        sources = replace(sources, breakdown=found["breakdown"], latency=found["latency"])
+        sources = run_inputs(session, split, metrics, rounds, found)
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report
@@ -98,24 +95,3 @@ def _examined(session: Session, split: str, metrics: dict[int, ArtifactRef]) -> 
     latency = call(time_reranking, place, candidates, tokens, made["reranker"], config)
     session.record(ASSESS, breakdown=breakdown, latency=latency)
     return {"breakdown": breakdown, "latency": latency}
-
-
-def _report_inputs(
-    session: Session, split: str, metrics: dict[int, ArtifactRef], rounds: list[int]
-) -> ReportInputs:
-    shared, parts = session.part(PREPARE), session.run.parts()
-    made = {number: parts[round_part(number)] for number in rounds}
-    decisions = [shared["first_champion"], *(made[number]["decision"] for number in rounds)]
-    if "decision" in parts.get(PROMOTE, {}):
-        decisions.append(parts[PROMOTE]["decision"])
-    champion = session.champion()
-    own = champion is not None and champion["run"] == session.run.name
-    return ReportInputs(
-        split=split,
-        metrics=metrics,
-        rounds={n: {role: refs[role] for role in REPORTED} for n, refs in made.items()},
-        candidates=shared["candidates"],
-        decisions=decisions,
-        champion=(champion["round"], champion["ranking"]) if champion and own else None,
-        champion_name=champion["name"] if champion else "not decided yet",
-    )

@@ -8,6 +8,7 @@ from strop.flows.accepted import last_accepted, previous
 from strop.flows.feedback import group_size
 from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
+from strop.flows.reported import report_round
 from strop.flows.session import PREPARE, Session, hold, round_part
 from strop.flows.training import train_round
 from strop.pipeline.config import Config
@@ -25,7 +26,9 @@ def one_round(config: Config, number: int, store: Path) -> bool:
     with hold(config, store) as session:
         _mine(session, number)
         _train(session, number)
-        return _judge(session, number)
+        accepted = _judge(session, number)
+        report_round(session, number)
+        return accepted
 
 
 @flow(name="manual round", flow_run_name="{config.name} round {number} by hand")

@@ -32,6 +32,8 @@ strop artifacts lineage ID    # what an id above was made from
 MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
 VERDICT_FACTS = ("changed_by_verdicts",)
 """Told of rounds that were mined with verdicts."""
+HARDEST = 8
+"""Queries whose hardest negative is shown."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class ReportInputs:
     """What a report is made from: metrics of one split and the refs of each round, by number.
 
     ``champion`` is the (round, ranking) of the champion's row, None for one of another run;
-    ``decisions`` are in the order in which they were made.
+    ``decisions`` are in the order in which they were made. The report of one round has its number
+    in ``round``. ``work`` are all artifacts of each round, and ``started`` is when the run began:
+    facts to show, on which no id depends.
     """
 
     split: str
@@ -52,6 +56,9 @@ class ReportInputs:
     notes: list[str] = field(default_factory=list)
     breakdown: ArtifactRef | None = None
     latency: ArtifactRef | None = None
+    round: int | None = None
+    work: dict[int, list[ArtifactRef]] = field(default_factory=dict)
+    started: str = ""
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
@@ -67,15 +74,16 @@ class ReportInputs:
 
 @stage_task("report")
 def report(place: Place, config: Config, sources: ReportInputs) -> Any:
-    """Write the report of a run."""
+    """Write the report of a run, or of one of its rounds."""
     parameters = {
         "config": config.identity(),
         "split": sources.split,
         "champion": list(sources.champion) if sources.champion else None,
         "champion_name": sources.champion_name,
         "notes": sources.notes,
+        **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 2, parameters, sources.refs())
+    recipe = Recipe("report", "report", 3, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -84,14 +92,15 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         attempt.write_table("results", data.results)
         (attempt.folder / "report.html").write_text(render_html(data), encoding="utf-8")
         (attempt.folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
-        return {"champion": sources.champion_name, "rounds": len(sources.rounds)}
+        told = "round" if sources.round else "champion"
+        return {told: sources.round or sources.champion_name, "rounds": len(sources.rounds)}
 
     result = carry_out(place, recipe, compute)
-    _publish(place, recipe)
+    _publish(place, recipe, "round-report" if sources.round else "report")
     return result
 
 
-def _publish(place: Place, recipe: Recipe) -> None:
+def _publish(place: Place, recipe: Recipe, key: str) -> None:
     if TaskRunContext.get() is None:
         return
     store = place.open()
@@ -99,10 +108,10 @@ def _publish(place: Place, recipe: Recipe) -> None:
     if manifest is None:
         return
     text = store.file(manifest, "report.md").read_text(encoding="utf-8")
-    create_markdown_artifact(text, key=artifact_key(place.run, "report-page"))
+    create_markdown_artifact(text, key=artifact_key(place.run, f"{key}-page"))
     page = store.file(manifest, "report.html")
     create_link_artifact(
-        page.as_uri(), link_text=str(page), key=artifact_key(place.run, "report-link")
+        page.as_uri(), link_text=str(page), key=artifact_key(place.run, f"{key}-link")
     )
 
 
@@ -119,20 +128,69 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
     decisions = [store.table(ref, "decision") for ref in sources.decisions]
     ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
     return ReportData(
-        title=config.name,
+        title=f"{config.name}, round {sources.round}" if sources.round else config.name,
         results=results,
         decisions=pa.concat_tables(decisions).unify_dictionaries(),
         champion=sources.champion,
         champion_name=sources.champion_name,
-        rounds={number: _facts(store, made) for number, made in sources.rounds.items()},
+        rounds={
+            number: _facts(store, made, _work(store, sources, number))
+            for number, made in sources.rounds.items()
+        },
         recall_ceiling=ceiling.get(sources.split),
         examples=_examples(store, sources, metric),
+        negatives=_negatives(store, sources),
         lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         commands=COMMANDS.format(version=__version__, name=config.name),
         notes=sources.notes,
         breakdown=_breakdown(store, sources),
         metric=metric,
+        outcome=_outcome(decisions[-1].to_pylist()[0]) if sources.round else "",
+    )
+
+
+def _outcome(decision: dict[str, Any]) -> str:
+    """The last decision's reason as a sentence."""
+    reason: str = decision["reason"]
+    return f"{reason[:1].upper()}{reason[1:]}."
+
+
+def _negatives(store: Store, sources: ReportInputs) -> Any:
+    """What changed among the negatives in each round, and the hardest of the last one."""
+    from strop.pipeline.mining.negative_changes import (
+        hardest_ids,
+        hardest_negatives,
+        negative_changes,
+    )
+    from strop.pipeline.reporting.negatives import Negatives
+
+    if not sources.rounds:
+        return Negatives()
+
+    def selection(made: Refs, role: str) -> pa.Table | None:
+        return store.table(made[role], "selection") if role in made else None
+
+    changes = {
+        number: negative_changes(selection(made, "selection"), selection(made, "last_selection"))
+        for number, made in sources.rounds.items()
+    }
+    last = sources.rounds[max(sources.rounds)]["selection"]
+    found = hardest_negatives(store.table(last, "selection"), HARDEST)
+    dataset = store.manifest(sources.candidates).inputs["dataset"]
+    query_ids, passage_ids = hardest_ids(found)
+    return Negatives(changes, found, *_shown_texts(store, dataset, query_ids, passage_ids))
+
+
+def _shown_texts(
+    store: Store, dataset: ArtifactRef, query_ids: Iterable[str], passage_ids: Iterable[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The texts of these queries and passages by id."""
+    queries, passages = (pa.array(list(ids), pa.string()) for ids in (query_ids, passage_ids))
+    corpus = tables.iterate_batches(store.file(dataset, "corpus.parquet"))
+    return (
+        _texts([store.table(dataset, "queries")], "query_id", queries),
+        _texts(corpus, "passage_id", passages),
     )
 
 
@@ -150,14 +208,7 @@ def _examples(store: Store, sources: ReportInputs, metric: str) -> Any:
         split=sources.split,
         metric=metric,
     )
-    query_ids, passage_ids = map(pa.array, shown_ids(found))
-    queries = store.table(made["dataset"], "queries")
-    passages = tables.iterate_batches(store.file(made["dataset"], "corpus.parquet"))
-    return Examples(
-        found,
-        _texts([queries], "query_id", query_ids),
-        _texts(passages, "passage_id", passage_ids),
-    )
+    return Examples(found, *_shown_texts(store, made["dataset"], *shown_ids(found)))
 
 
 def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]:
@@ -172,22 +223,34 @@ def _breakdown(store: Store, sources: ReportInputs) -> Any:
     """The breakdown of the champion's round, or of the last one when it is none of this run's."""
     from strop.pipeline.reporting.breakdown import Breakdown
 
-    if sources.breakdown is None or sources.latency is None:
+    if sources.breakdown is None:
         return None
     champion = sources.champion
     tuned = champion is not None and champion[1] != "first_stage"
-    timed = store.manifest(sources.latency)
+    timed = store.manifest(sources.latency) if sources.latency else None
     return Breakdown(
         round=champion[0] if champion and tuned else max(sources.metrics),
         depths=store.table(sources.breakdown, "depths"),
         slices=store.table(sources.breakdown, "slices"),
         power=store.table(sources.breakdown, "power"),
-        latency=timed.execution["latency"],
-        timed_on=f"{timed.device}, {timed.created[:10]}",
+        latency=timed.execution["latency"] if timed else (),
+        timed_on=f"{timed.device}, {timed.created[:10]}" if timed else "",
     )
 
 
-def _facts(store: Store, made: Refs) -> Any:
+def _work(store: Store, sources: ReportInputs, number: int) -> Any:
+    """What the stages of a round took; None where the run's start is not known."""
+    from strop.pipeline.reporting.curriculum import RoundWork
+
+    if not sources.started:
+        return None
+    made = [store.manifest(ref) for ref in sources.work.get(number, [])]
+    own = [manifest for manifest in made if manifest.created >= sources.started]
+    seconds = sum(manifest.seconds for manifest in own)
+    return RoundWork(seconds, len(made), len(made) - len(own))
+
+
+def _facts(store: Store, made: Refs, work: Any) -> Any:
     from strop.pipeline.reporting.report import RoundFacts
 
     fusion = json.loads(store.file(made["ranking_dev"], "fusion.json").read_bytes())
@@ -206,4 +269,5 @@ def _facts(store: Store, made: Refs) -> Any:
             f"{alarm['evidence']}. Likely cause: {alarm['cause']}. Treat: {alarm['remedy']}."
             for alarm in alarms
         ],
+        work=work,
     )

@@ -80,8 +80,8 @@ def slices_table(
 ) -> pa.Table:
     """``SLICES`` rows: a ranking's mean, and its change against the first stage, in each slice.
 
-    Every kind of slice splits all judged queries; a slice of the missed ones shows what no
-    reranker of these candidates can win.
+    Every kind of slice splits all judged queries, or is left out; a slice of the missed ones shows
+    what no reranker of these candidates can win.
     """
     ours = metric_values(per_query, split=split, ranking=ranking, metric=metric)
     base = metric_values(per_query, split=split, ranking="first_stage", metric=metric)
@@ -90,7 +90,8 @@ def slices_table(
     groups = ours.group_ids.take(pa.array(places))
     rows = []
     for by, codes, names in _cuts(facts):
-        for code in np.unique(codes):
+        found = np.unique(codes)
+        for code in found if len(found) > 1 else ():
             label, chosen = names[int(code)], codes == code
             changes = values[chosen] - first_stage[chosen]
             clusters = cluster_codes(groups.filter(pa.array(chosen)))

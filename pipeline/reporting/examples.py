@@ -38,7 +38,7 @@ def example_blocks(examples: Examples, *, metric: str) -> list[Block]:
 
 
 def _rows(example: Example, examples: Examples) -> list[list[str]]:
-    text = _short(examples.queries.get(example.query_id, example.query_id))
+    text = shortened(examples.queries.get(example.query_id, example.query_id))
     title = f"{text} ({example.before:.2f} → {example.after:.2f})"
     rows: list[list[str]] = []
     for first, last in zip_longest(example.first, example.last):
@@ -51,10 +51,11 @@ def _passage(place: tuple[str, bool] | None, examples: Examples) -> str:
     if place is None:
         return ""
     passage, relevant = place
-    text = _short(examples.passages.get(passage, passage))
+    text = shortened(examples.passages.get(passage, passage))
     return f"✓ {text}" if relevant else text
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """The text on one line, cut where it is long."""
     folded = " ".join(text.split())
     return folded if len(folded) <= LENGTH else f"{folded[: LENGTH - 1]}…"

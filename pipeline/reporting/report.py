@@ -20,8 +20,9 @@ from strop.pipeline.reporting.blocks import (
     page,
 )
 from strop.pipeline.reporting.breakdown import Breakdown, breakdown_blocks
-from strop.pipeline.reporting.curriculum import curriculum_blocks
+from strop.pipeline.reporting.curriculum import RoundWork, curriculum_blocks
 from strop.pipeline.reporting.examples import Examples, example_blocks
+from strop.pipeline.reporting.negatives import Negatives, negative_blocks
 from strop.pipeline.reporting.plots import (
     RANKING_TITLES,
     histogram_plot,
@@ -52,6 +53,7 @@ class RoundFacts:
     weight_curve: Sequence[tuple[float, float]] = ()
     histogram: pa.Table | None = None
     alarms: Sequence[str] = ()
+    work: RoundWork | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class ReportData:
     ``champion`` is the (round, ranking) of the champion's rows in ``results``: ``(0,
     "first_stage")`` if no round was promoted, None for a champion from outside this run.
     ``lineage`` holds artifact ids by what they are, ``notes`` sentences such as shortfalls.
+    ``outcome`` replaces the sentence on the champion, in the report of one round.
     """
 
     title: str
@@ -72,12 +75,14 @@ class ReportData:
     rounds: Mapping[int, RoundFacts] = field(default_factory=dict)
     recall_ceiling: float | None = None
     examples: Examples = field(default_factory=Examples)
+    negatives: Negatives = field(default_factory=Negatives)
     lineage: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     commands: str = ""
     notes: Sequence[str] = ()
     breakdown: Breakdown | None = None
     metric: str = "nDCG@10"
+    outcome: str = ""
 
 
 def render_html(data: ReportData) -> str:
@@ -95,7 +100,7 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     splits = pc.unique(data.results["split"].cast(pa.string())).to_pylist()
     if len(splits) != 1:
         raise InputError(f"a report shows the results of one split, but got {splits or 'none'}")
-    blocks: list[Block] = [Heading(data.title, 1), Paragraph(verdict(data), "lead")]
+    blocks: list[Block] = [Heading(data.title, 1), Paragraph(data.outcome or verdict(data), "lead")]
     blocks += [Paragraph(note) for note in data.notes]
     blocks += _results(data, split=splits[0], pictures=pictures)
     blocks += _decisions(data)
@@ -104,7 +109,11 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     blocks += _fusion(data, pictures=pictures)
     blocks += _scores(data, pictures=pictures)
     blocks += _mining(data)
-    blocks += curriculum_blocks({number: facts.curriculum for number, facts in data.rounds.items()})
+    blocks += curriculum_blocks(
+        {number: facts.curriculum for number, facts in data.rounds.items()},
+        {number: facts.work for number, facts in data.rounds.items() if facts.work},
+    )
+    blocks += negative_blocks(data.negatives)
     blocks += example_blocks(data.examples, metric=data.metric)
     if data.lineage:
         rows = [(name, id_) for name, id_ in data.lineage.items()]

@@ -3,6 +3,7 @@
 import json
 import shutil
 import urllib.request
+from html import escape
 
 from strop.artifacts.reviews import review_lease
 from strop.artifacts.runs import Run
@@ -22,7 +23,8 @@ def test_a_run_ends_with_a_table_of_all_rankings_and_where_things_are(finished):
     for row in ("first stage", "untuned base, alone", "round 1, fused", "round 2, alone"):
         assert row in done.stdout
     assert "champion" in done.stdout
-    report = next(project.store.glob("objects/report/*/*/report.html"))
+    run = Run(Store(project.store), "tiny")
+    report = run.store.file(run.parts()["assess"]["report"], "report.html")
     assert str(report.relative_to(project.folder)) in done.stdout
     assert done.stderr == ""
 
@@ -59,6 +61,18 @@ def test_test_is_read_after_every_decision(finished):
     decisions = [i for i, stage in enumerate(stages) if stage in ("accept", "promote")]
     assert decisions
     assert max(decisions) < first_test
+
+
+def test_every_round_has_a_report_of_its_own_with_what_it_cost(finished):
+    run = Run(Store(finished[0].store), "tiny")
+    made = run.parts()["round-002"]
+    page = run.store.file(made["report"], "report.html").read_text(encoding="utf-8")
+    (decision,) = run.store.table(made["decision"], "decision").to_pylist()
+    assert "<h1>tiny, round 2</h1>" in page
+    assert escape(decision["reason"][1:]) in page
+    assert "Results on dev" in page
+    stages = len({ref.id for role, ref in made.items() if role not in ("report", "breakdown")})
+    assert f"0 of {stages}</td>" in page
 
 
 def test_the_same_run_again_reuses_every_stage(finished):

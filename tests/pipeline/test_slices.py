@@ -105,3 +105,21 @@ def test_fields_of_the_queries_cut_slices(tables, world):
         row["slice"]: row["difference"] for row in table.to_pylist() if row["by"] == "language"
     }
     assert found == {"de": -0.5, "fr": 0.5, NO_VALUE: 0.0}
+
+
+def test_a_slice_of_all_queries_is_none(tables, world):
+    ranking, queries, _ = world
+    judgements = tables.judgements({"q0": {"a": 1}, "q1": {"c": 1}})
+    facts = query_facts(ranking, queries, judgements)
+    per_query = pa.concat_tables(
+        [
+            tables.metric_rows([0.5, 1.0], split="dev"),
+            tables.metric_rows([1.0, 0.5], ranking="first_stage", split="dev"),
+        ]
+    )
+    table = slices_table(
+        per_query, facts, round_=1, split="dev", ranking="fused",
+        metric="nDCG@10", seed=1, samples=200,
+    )  # fmt: skip
+    assert "positives" not in table["by"].to_pylist()
+    assert "query length" in table["by"].to_pylist()

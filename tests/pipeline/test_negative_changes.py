@@ -1,0 +1,60 @@
+import pyarrow as pa
+
+from strop.artifacts.schemas import SELECTION
+from strop.pipeline.mining.changes import NOWHERE
+from strop.pipeline.mining.negative_changes import hardest_negatives, negative_changes
+
+
+def selection(*rows: tuple[str, str, float, str, str, str]) -> pa.Table:
+    names = ("query_id", "passage_id", "mining_score", "decision", "rule", "sampler")
+    values = [
+        {"pool": "dense", "weight": 1.0, **dict(zip(names, row, strict=True))} for row in rows
+    ]
+    return pa.Table.from_pylist(values, schema=SELECTION)
+
+
+LAST = selection(
+    ("q", "a", 3.0, "positive", "judged", ""),
+    ("q", "b", 2.0, "negative", "sampled", "random"),
+    ("q", "c", 1.0, "negative", "sampled", "random"),
+    ("q", "d", 0.5, "negative", "sampled", "random"),
+    ("q", "e", 0.2, "negative", "sampled", "random"),
+    ("old", "b", 2.0, "negative", "sampled", "random"),
+)
+NOW = selection(
+    ("q", "a", 3.0, "positive", "judged", ""),
+    ("q", "b", 3.5, "suspect", "margin", ""),
+    ("q", "c", 1.0, "negative", "sampled", "reranker_hard"),
+    ("q", "d", 0.5, "skipped", "not_sampled", ""),
+    ("q", "f", 2.5, "negative", "sampled", "reranker_hard"),
+    ("fresh", "x", 1.0, "positive", "judged", ""),
+    ("fresh", "y", 0.0, "negative", "sampled", "random"),
+)
+
+
+def test_what_left_is_told_with_the_reason_and_only_of_queries_mined_twice() -> None:
+    found = negative_changes(NOW, LAST)
+    assert (found.queries, found.same_queries, found.negatives) == (2, 1, 3)
+    assert (found.kept, found.joined, found.left) == (1, 1, 3)
+    assert found.why_left == {"skipped: not_sampled": 1, "suspect: margin": 1, NOWHERE: 1}
+    assert found.by_sampler == {"reranker_hard": 2, "random": 1}
+
+
+def test_the_first_round_changes_nothing() -> None:
+    found = negative_changes(NOW, None)
+    assert (found.queries, found.same_queries) == (2, 0)
+    assert (found.kept, found.joined, found.left) == (0, 0, 0)
+
+
+def test_the_hardest_negative_of_each_query_the_closest_to_its_positive_first() -> None:
+    found = hardest_negatives(NOW, 5)
+    shown = [(item.query_id, item.positive_id, item.negative_id) for item in found]
+    assert shown == [("q", "a", "f"), ("fresh", "x", "y")]
+    assert [item.difference for item in found] == [-0.5, -1.0]
+    assert hardest_negatives(NOW, 1) == found[:1]
+    unscored = NOW.set_column(
+        NOW.schema.get_field_index("mining_score"),
+        NOW.schema.field("mining_score"),
+        pa.nulls(NOW.num_rows, pa.float32()),
+    )
+    assert hardest_negatives(unscored, 5) == []
