@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from strop.artifacts.refs import Ref, check_name
 from strop.artifacts.store import Store
 
 Refs = dict[str, ArtifactRef]
+Read = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Run:
@@ -37,8 +39,15 @@ class Run:
         config: dict[str, Any] = json.loads(path.read_bytes())
         return config
 
-    def claim(self, config: dict[str, Any]) -> None:
-        """Start the run with its config, or check that it was started with the same one."""
+    def config_or_none(self) -> dict[str, Any] | None:
+        """The same, and None for a run that nobody has started."""
+        return self.config if (self.folder / "config.json").exists() else None
+
+    def claim(self, config: dict[str, Any], *, read: Read = lambda recorded: recorded) -> None:
+        """Start the run with its config, or check that it was started with the same one.
+
+        ``read`` turns a recorded config into what today's version would have recorded.
+        """
         if not (self.folder / "config.json").exists():
             with contextlib.suppress(Conflict):
                 durable.create(self.folder / "started", timestamp().encode())
@@ -47,7 +56,7 @@ class Run:
                 self.folder / "config.json", json.dumps(config, indent=1, sort_keys=True).encode()
             )
         except Conflict:
-            refuse_other_config(self.name, self.config, config)
+            refuse_other_config(self.name, read(self.config), config)
 
     @property
     def started(self) -> str:
@@ -70,6 +79,21 @@ class Run:
             merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
             data = json.dumps(merged, indent=1, sort_keys=True).encode()
             durable.replace(self.folder / "parts" / f"{part}.json", data)
+
+    def finish(self, lease: Lease, outcome: str) -> None:
+        """Keep how the run ended; every run of the same name tells the same from then on."""
+        with lease.guard():
+            text = json.dumps({"outcome": outcome, "finished": timestamp()}, indent=1)
+            durable.replace(self.folder / "finished.json", text.encode())
+
+    @property
+    def outcome(self) -> str | None:
+        """How the run ended; None while it has not."""
+        path = self.folder / "finished.json"
+        if not path.exists():
+            return None
+        outcome: str = json.loads(path.read_bytes())["outcome"]
+        return outcome
 
     def opponent(self, lease: Lease, champion: Ref) -> dict[str, Any] | None:
         """The champion's value when the run first asked: what all its rounds are held against."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from strop import __version__
+from strop.cli.options import STORE, ConfigArgument, JsonOption, StoreOption
 from strop.cli.output import (
     FAILED,
     INTERRUPTED,
@@ -37,13 +38,6 @@ class PresetName(StrEnum):
     CROSS_FIT = "cross-fit"
 
 
-StoreOption = Annotated[
-    Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
-
-STORE = Path(".strop")
 USAGE_ERROR: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
@@ -264,7 +258,9 @@ def serve(store: StoreOption = STORE) -> None:
 def _add_groups() -> None:
     from strop.cli.artifacts import artifacts_app
     from strop.cli.champion import champion_app
+    from strop.cli.production import add_commands
 
+    add_commands(app)
     app.add_typer(champion_app, name="champion")
     app.add_typer(artifacts_app, name="artifacts")
 

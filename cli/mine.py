@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.artifacts.tables import iterate_batches
 from strop.cli.config_file import load_config
 from strop.cli.output import console, print_json
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
+from strop.flows.recorded import config_of_run
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 
@@ -45,7 +45,7 @@ def run_mine(
 ) -> None:
     """Select again and show what changes."""
     opened = Store(store)
-    config = config_of_run(opened, run)
+    config = config_of(opened, run)
     if margin is not None:
         settings = [f"guard.margin={margin}", *settings]
     other = with_settings(config, settings)
@@ -58,12 +58,9 @@ def run_mine(
     _show(opened, made, out, json=json)
 
 
-def config_of_run(store: Store, run: str) -> Config:
+def config_of(store: Store, run: str) -> Config:
     """The config that a run was started with; ``run`` is its name or a config file with it."""
-    name = load_config(Path(run)).name if Path(run).is_file() else run
-    values = Run(store, name).config
-    dataset = str(values["dataset"]).removeprefix("dataset ")
-    return Config.model_validate({**values, "dataset": dataset})
+    return config_of_run(store, load_config(Path(run)).name if Path(run).is_file() else run)
 
 
 def with_settings(config: Config, settings: list[str]) -> Config:

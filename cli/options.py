@@ -12,6 +12,7 @@ StoreOption = Annotated[
     Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
 STORE = Path(".strop")
 
 

@@ -23,6 +23,21 @@ def run_improve(path: Path, store: Path, *, preset: str | None, json: bool) -> N
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
 
 
+def run_nightly(path: Path, store: Path, *, read_test: bool, json: bool) -> None:
+    """Do what the nightly deployment does, once and now."""
+    config, opened = load_config(path), Store(store)
+    out = console(stderr=json)
+    with prefect_server(out):
+        from strop.flows.nightly import UNCHANGED, nightly
+
+        state = shown(out, lambda: nightly(config, opened.root, read_test, return_state=True))
+        outcome = state.result()
+    if json:
+        print_json({"unchanged": state.name == UNCHANGED, "outcome": outcome})
+    else:
+        out.print(outcome)
+
+
 def run_round(path: Path, number: int, store: Path, *, json: bool) -> None:
     """Run one round and say whether it was accepted."""
     config, opened = load_config(path), Store(store)

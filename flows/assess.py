@@ -19,14 +19,15 @@ from strop.tasks.time_reranking import time_reranking
 
 
 @flow(name="assess", flow_run_name="assess {config.name}")
-def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
+def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
 
-    A data set without a test split is reported on dev, on which choices were made.
+    A data set without a test split is reported on dev, on which choices were made; so is a run
+    without `read_test`.
     """
     with hold(config, store) as session:
         rounds = finished_rounds(session)
-        split = "test" if _has_test(session) else "dev"
+        split = "test" if read_test and _has_test(session) else "dev"
         metrics = {}
         for number in (0, *rounds):
             made = session.part(round_part(number) if number else PREPARE)

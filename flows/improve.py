@@ -13,15 +13,17 @@ from strop.pipeline.config import Config
 
 
 @flow(name="improve", flow_run_name="improve {config.name}")
-def improve(config: Config, store: Path = Path(".strop")) -> str:
+def improve(config: Config, store: Path = Path(".strop"), read_test: bool = True) -> str:
     """Sharpen a reranker over all rounds of a config; returns what became of the champion.
 
-    A round that is rejected is not mined with: the next one starts from the last accepted.
+    A round that is rejected is not mined with: the next one starts from the last accepted. The test
+    split is read at the very end, or not at all without `read_test`.
     """
-    with hold(config, store):
+    with hold(config, store) as session:
         prepare(config, store)
         for number in range(1, config.rounds + 1):
             one_round(config, number, store)
         reason = promote_last(config, store)
-        assess(config, store)
+        assess(config, store, read_test)
+        session.run.finish(session.lease, reason)
         return reason

@@ -7,9 +7,12 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted
+from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.tasks.decide import promote, verdict
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
@@ -84,11 +87,15 @@ def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
     session.record(PROMOTE, metrics_gate=metrics, decision=decision)
     outcome, reason = verdict(session.store, decision)
     if outcome == "promoted":
-        title = f"{name} of {session.run.name}"
-        value = _crowned(title, made["reranker"], weight)
-        value |= {"run": session.run.name, "round": challenger, "decision": decision.id}
-        session.crown(value)
+        session.crown(_new_champion(session, challenger, decision))
     return reason
+
+
+def _new_champion(session: Session, challenger: int, decision: ArtifactRef) -> dict[str, Any]:
+    made = session.part(round_part(challenger))
+    weight = fusion_weight(session.place(PROMOTE), made["ranking_dev"])
+    value = _crowned(f"round {challenger} of {session.run.name}", made["reranker"], weight)
+    return value | {"run": session.run.name, "round": challenger, "decision": decision.id}
 
 
 def _champion_metrics(session: Session, reranker: ArtifactRef, weight: float) -> ArtifactRef:
@@ -109,3 +116,24 @@ def _gate_metrics(
     )
     metrics: ArtifactRef = call(evaluate, place, dataset, ranking, config, "gate")
     return metrics
+
+
+@flow(name="promote by hand", flow_run_name="promote {run} by hand")
+def approve(run: str, store: Path = Path(".strop"), note: str = "") -> str:
+    """Promote the challenger of a run whose decision awaits a person's word.
+
+    Raises `InputError` where nothing awaits, and `Conflict` where another run has moved the
+    champion since.
+    """
+    config = config_of_run(Store(store), run)
+    with hold(config, store) as session:
+        decision = session.run.parts().get(PROMOTE, {}).get("decision")
+        outcome, reason = verdict(session.store, decision) if decision else ("none", "")
+        if decision is None or outcome != "awaiting":
+            raise InputError(
+                f"run {run}: its decision is {outcome!r}, expected 'awaiting'; nothing to approve"
+            )
+        challenger = last_accepted(session, config.rounds + 1)
+        approved = {"approved": note} if note else {}
+        session.crown(_new_champion(session, challenger, decision) | approved)
+        return f"{reason.partition(': awaits')[0]}: promoted by hand"

@@ -13,6 +13,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.lost_runs import end_lost_runs, subflows_without_heartbeat
+from strop.flows.recorded import with_defaults
 from strop.pipeline.config import Config
 from strop.pipeline.threads import use_threads
 from strop.tasks.stage import Place
@@ -72,7 +73,7 @@ class Session:
         values = self.config.identity()
         if verdicts:
             values["mining"]["verdicts"] = verdicts.id
-        self.run.claim({**values, "dataset": f"dataset {dataset.id}"})
+        self.run.claim({**values, "dataset": f"dataset {dataset.id}"}, read=with_defaults)
 
     def opponent(self) -> dict[str, Any] | None:
         """The champion that the run is held against: the ref's value when the run first asked."""

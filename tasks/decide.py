@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from prefect.artifacts import create_markdown_artifact
+from prefect.context import TaskRunContext
+
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.publishing import artifact_key
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -35,7 +39,10 @@ def promote(
     champion_ranking: str,
     split: str,
 ) -> Any:
-    """Whether a challenger's fused ranking beats the champion's significantly."""
+    """Whether a challenger's fused ranking beats the champion's significantly.
+
+    On gate, where production is decided, a config with `decision.approval` leaves it to a person.
+    """
     rankings = ("fused", champion_ranking)
     return _decide(place, "promote", (challenger, champion), config, names, rankings, split)
 
@@ -60,6 +67,9 @@ def _decide(
         "samples": config.evaluation.bootstrap_samples,
         "seed": config.seed,
     }
+    approval = stage == "promote" and split == "gate" and rule.approval
+    if approval:
+        parameters["approval"] = True
     inputs = {"challenger": sides[0], "opponent": sides[1]}
     recipe = Recipe("decision", stage, 1, parameters, inputs)
 
@@ -81,12 +91,39 @@ def _decide(
                 alpha=rule.alpha,
                 tolerance=rule.tolerance,
                 samples=config.evaluation.bootstrap_samples,
+                approval=approval,
             ),
         )
         attempt.write_table("decision", decision.decision_table([made]))
         return {"verdict": made.verdict, "reason": made.reason}
 
-    return carry_out(place, recipe, compute)
+    made = carry_out(place, recipe, compute)
+    if approval:
+        _ask(place, recipe)
+    return made
+
+
+def _ask(place: Place, recipe: Recipe) -> None:
+    """Show in Prefect's UI what a person has to decide on, and with which command."""
+    store = place.open()
+    manifest = store.lookup(recipe)
+    if TaskRunContext.get() is None or manifest is None:
+        return
+    (row,) = store.table(manifest.ref, "decision").to_pylist()
+    if row["verdict"] != "awaiting":
+        return
+    interval = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+    text = (
+        f"**{row['challenger']} of {place.run} awaits approval.**\n\n"
+        f"| {row['metric']} on {row['split']} | |\n|---|---:|\n"
+        f"| {row['challenger']} | {row['challenger_value']:.3f} |\n"
+        f"| {row['opponent']} | {row['opponent_value']:.3f} |\n"
+        f"| change [95 %] | {row['difference']:+.3f} {interval} |\n"
+        f"| p | {row['p_value']:.4f} |\n| queries | {row['n']:,} |\n\n"
+        f"Promote it with `strop promote {place.run}` or the deployment `promote` with run "
+        f"`{place.run}`; the decision is artifact `{manifest.id}`."
+    )
+    create_markdown_artifact(text, key=artifact_key(place.run, "approval"))
 
 
 def verdict(store: Store, decision: ArtifactRef) -> tuple[str, str]:

@@ -99,3 +99,19 @@ def find_verdicts(place: Place, artifact_id: str, dataset: ArtifactRef) -> Artif
                 f"both in the dataset {dataset.id}; expected verdicts of this data set"
             )
     return manifest.ref
+
+
+@stage_task("fit verdicts")
+def verdicts_that_fit(
+    place: Place, verdicts: ArtifactRef, dataset: ArtifactRef
+) -> ArtifactRef | None:
+    """The verdicts whose query and passage are in this data set; None where none is."""
+    store = place.open()
+    said = verdicts_in(store, verdicts)
+    known = _known(store, dataset, said)
+    fitting = {
+        (query, passage): verdict
+        for (query, passage), verdict in said.items()
+        if query in known.splits and passage in known.passages
+    }
+    return keep_verdicts(place, fitting) if fitting else None

@@ -51,5 +51,7 @@ class Decision(Section):
     """Loss on dev against the last accepted round at which a round is rejected."""
     champion: Name | None = None
     """Name of the champion's ref; null takes the run's name."""
+    approval: bool = False
+    """Whether a person promotes: a challenger that won awaits `strop promote`, and the run ends."""
     min_gate_queries: int = Field(default=50, ge=1)
     """Fewer gate queries than this promote nothing."""

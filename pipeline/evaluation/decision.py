@@ -18,13 +18,15 @@ class DecisionRule:
     """What counts as a gain or a loss.
 
     ``metric`` is a name in the metrics tables; ``alpha`` bounds the one-sided p-value;
-    ``tolerance`` is the loss of the metric (absolute) that no p-value excuses.
+    ``tolerance`` is the loss of the metric (absolute) that no p-value excuses; with ``approval`` a
+    person promotes.
     """
 
     metric: str = "nDCG@10"
     alpha: float = 0.05
     tolerance: float = 0.02
     samples: int = 10_000
+    approval: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a rule that could not decide."""
@@ -112,11 +114,15 @@ def promote(
     seed: int,
     rule: DecisionRule | None = None,
 ) -> Decision:
-    """Whether the challenger beats the champion significantly; a tie keeps the champion."""
+    """Whether the challenger beats the champion significantly; a tie keeps the champion.
+
+    With the rule's ``approval`` one that won is not promoted yet, but awaits a person's word.
+    """
     rule = rule or DecisionRule()
     result = _compare(challenger, champion, split=split, seed=seed, rule=rule)
     better = result.difference > 0 and result.p_gain < rule.alpha
-    verdict = "promoted" if better else "kept"
+    won = "awaiting" if rule.approval else "promoted"
+    verdict = won if better else "kept"
     evidence = _p_text("p", result.p_gain, rule.alpha)
     return _decision("promotion", (challenger, champion), split, rule, result, verdict, evidence)
 
@@ -146,7 +152,10 @@ def _decision(
     evidence: str,
 ) -> Decision:
     challenger, opponent = sides
-    outcome = f"{opponent.name} stays champion" if verdict == "kept" else verdict
+    outcome = {
+        "kept": f"{opponent.name} stays champion",
+        "awaiting": f"awaits approval, {opponent.name} stays champion until then",
+    }.get(verdict, verdict)
     reason = (
         f"{challenger.name}: {RANKING_TITLES[challenger.ranking]} {rule.metric} on {split}"
         f" {result.challenger_value:.3f} against {result.opponent_value:.3f} of {opponent.name}:"

@@ -43,7 +43,7 @@ class Project:
     def store(self) -> Path:
         return self.folder / ".strop"
 
-    def config(self, name="strop.yaml", **changes) -> str:
+    def config(self, file="strop.yaml", /, **changes) -> str:
         values = {
             **CONFIG,
             "dataset": str(self.folder / "data"),
@@ -52,8 +52,8 @@ class Project:
         values["reranker"] = {**CONFIG["reranker"], "base": str(self.folder / "encoder")}
         for key, value in changes.items():
             values[key] = {**values[key], **value} if isinstance(value, dict) else value
-        (self.folder / name).write_text(yaml.safe_dump(values), encoding="utf-8")
-        return name
+        (self.folder / file).write_text(yaml.safe_dump(values), encoding="utf-8")
+        return file
 
     def start(self, *arguments, **environment) -> subprocess.Popen:
         return subprocess.Popen(

@@ -1,0 +1,87 @@
+"""Nightly: improve from the champion on the newest data, or nothing when nothing has changed."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from strop.artifacts import refs
+from strop.artifacts.canonical import digest
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run, list_runs
+from strop.artifacts.store import Store
+from strop.flows.improve import improve
+from strop.flows.prepare import import_dataset
+from strop.flows.verdicts import verdicts_among
+from strop.pipeline.config import Config, with_values
+from strop.tasks.review import verdicts_that_fit
+from strop.tasks.stage import Place, call
+
+UNCHANGED = "Unchanged"
+"""The name of the state of a night with nothing to do."""
+KEY_DIGITS = 8
+LAST = 10**9
+"""A round after all others."""
+
+
+@flow(name="nightly", flow_run_name="nightly {config.name}")
+def nightly(
+    config: Config, store: Path = Path(".strop"), read_test: bool = False
+) -> State[str] | str:
+    """Start a run from the champion over the newest version of the data; resume one that died.
+
+    Nothing is done, in a state `Unchanged`, when a run of the same data, verdicts and config has
+    ended: whether it moved the champion or not, it would end the same again. The test split is
+    left alone unless `read_test` is set.
+    """
+    opened = Store(store)
+    place = Place(opened.root, config.name, "nightly")
+    dataset = import_dataset(place, config)
+    tonight = config_of_tonight(opened, config, dataset, place)
+    outcome = Run(opened, tonight.name).outcome
+    if outcome is not None:
+        said = f"unchanged since run {tonight.name}: {outcome}"
+        return Completed(name=UNCHANGED, message=said, data=said)
+    return f"run {tonight.name}: {improve(tonight, opened.root, read_test)}"
+
+
+def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:
+    """The config under a name of its own for these data, verdicts and values.
+
+    A run of that name that began before goes on with the base that it began with; a new one begins
+    with the champion's reranker, where there is one.
+    """
+    changes: dict[str, Any] = {"dataset": dataset.id, "decision.champion": config.champion}
+    if verdicts := _newest_verdicts(store, config, dataset, place):
+        changes["mining.verdicts"] = verdicts
+    wanted = with_values(config, changes)
+    key = digest({**wanted.identity(), "verdicts": verdicts})[:KEY_DIGITS]
+    name = f"{config.name}.{key}"
+    return with_values(wanted, {"name": name, "reranker.base": _base(store, wanted, name)})
+
+
+def _base(store: Store, config: Config, name: str) -> str:
+    if known := Run(store, name).config_or_none():
+        return str(known["reranker"]["base"])
+    champion = refs.read(store, config.champion).value or {}
+    if not champion.get("reranker"):
+        return config.reranker.base
+    return str(store.folder(ArtifactRef(**champion["reranker"])))
+
+
+def _newest_verdicts(
+    store: Store, config: Config, dataset: ArtifactRef, place: Place
+) -> str | None:
+    """The verdicts of the last run for this champion, as far as the data still have their pairs."""
+    if config.mining.verdicts is not None:
+        return config.mining.verdicts
+    runs = [
+        run for run in list_runs(store) if run.config["decision"]["champion"] == config.champion
+    ]
+    for run in sorted(runs, key=lambda run: run.started, reverse=True):
+        if found := verdicts_among(run.parts(), LAST):
+            fitting: ArtifactRef | None = call(verdicts_that_fit, place, found, dataset)
+            return fitting.id if fitting else None
+    return None

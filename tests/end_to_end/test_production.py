@@ -1,0 +1,129 @@
+"""Nights, deployments and a person's word, as a schedule and its owner meet them."""
+
+import json
+import shutil
+import urllib.request
+from dataclasses import asdict
+
+import pytest
+
+from strop.artifacts import refs
+from strop.artifacts.runs import Run, list_runs
+from strop.artifacts.store import Store
+
+NIGHTLY = {"rounds": 1, "name": "night"}
+
+
+def post(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    request.add_header("content-type", "application/json")
+    with urllib.request.urlopen(request) as answer:
+        return json.loads(answer.read())
+
+
+def nightly(project):
+    return project.json("nightly", project.config("night.yaml", **NIGHTLY))
+
+
+def nights(project):
+    runs = [run for run in list_runs(Store(project.store)) if run.name.startswith("night.")]
+    return sorted(runs, key=lambda run: run.started)
+
+
+@pytest.fixture
+def first_night(project):
+    data = project.folder / "data"
+    shared = data.resolve()
+    data.unlink()
+    shutil.copytree(shared, data)  # the test adds to it
+    return nightly(project)
+
+
+def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champion(
+    project, first_night
+):
+    (run,) = nights(project)
+    assert first_night["unchanged"] is False
+    assert first_night["outcome"].startswith(f"run {run.name}: ")
+    assert not [role for role in run.parts()["assess"] if role.startswith("metrics_test")]
+
+    before = set(project.manifests())
+    again = nightly(project)
+    assert again["unchanged"] is True
+    assert run.name in again["outcome"]
+    assert set(project.manifests()) == before
+
+    store = Store(project.store)
+    reranker = run.parts()["round-001"]["reranker"]
+    value = {"name": "round 1", "ranking": "fused", "round": 1, "run": run.name, "weight": 0.5}
+    value |= {"reranker": asdict(reranker), "decision": "by hand"}
+    refs.move(store, refs.read(store, "night"), value)
+    assert nightly(project)["unchanged"] is True, "the champion's own change starts no training"
+
+    with (project.folder / "data" / "corpus.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": "new", "title": "", "text": "a new passage"}) + "\n")
+    assert nightly(project)["unchanged"] is False
+    newer = nights(project)[-1]
+    assert newer.name != run.name
+    assert newer.config["reranker"]["base"] == str(store.folder(reranker))
+    assert not store.manifest(newer.parts()["prepare"]["reranker"]).summary["fresh_head"]
+
+
+def test_a_challenger_that_won_awaits_a_person(project):
+    decision = {"alpha": 0.49, "approval": True, "min_gate_queries": 5}
+    config = project.config("approve.yaml", name="approve", decision=decision)
+    done = project.strop("run", config)
+    assert done.returncode == 0, done.stderr
+    store = Store(project.store)
+    made = Run(store, "approve").parts()["promote"]["decision"]
+    (row,) = store.table(made, "decision").to_pylist()
+    assert row["verdict"] == "awaiting"
+    assert "awaits approval" in done.stdout
+    assert (refs.read(store, "approve").value or {})["ranking"] == "first_stage"
+
+    promoted = project.json("promote", "approve", "--note", "looked at it")
+    assert promoted["decision"].endswith("promoted by hand")
+    champion = refs.read(store, "approve").value
+    assert (champion["round"], champion["approved"]) == (2, "looked at it")
+
+    other = project.strop("promote", project.config(name="approve", decision=decision))
+    assert other.returncode == 0, "a second word changes nothing"
+    assert refs.read(store, "approve").generation == 2
+
+
+def test_nothing_is_promoted_where_nothing_awaits(finished):
+    project, _ = finished
+    done = project.strop("promote", "tiny")
+    assert done.returncode == 2
+    assert "nothing to approve" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_deployments_have_schedule_limit_and_the_config_as_parameters(project, server):
+    config = project.config()
+    options = ("--cron", "30 3 * * *", "--timezone", "Europe/Berlin", "--no-worker")
+    done = project.strop("deploy", config, *options)
+    assert done.returncode == 0, done.stderr
+    assert "prefect worker start --pool strop" in done.stdout
+    url = next(word for word in done.stdout.split() if word.startswith("http://"))
+    api = url.partition("/deployments")[0] + "/api"
+    found = {item["name"]: item for item in post(f"{api}/deployments/filter", {})}
+    assert set(found) >= {"nightly", "improve", "round", "assess", "promote"}
+    schedule = found["nightly"]["schedules"][0]["schedule"]
+    assert (schedule["cron"], schedule["timezone"]) == ("30 3 * * *", "Europe/Berlin")
+    options = found["nightly"]["concurrency_options"]
+    assert options["collision_strategy"] == "CANCEL_NEW"
+    assert found["nightly"]["parameters"]["config"]["name"] == "tiny"
+    properties = found["nightly"]["parameter_openapi_schema"]["definitions"]["Guard"]["properties"]
+    assert properties["margin"]["maximum"] == 100
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--cron", "at night", "five fields"), ("--timezone", "Berlin", "Europe/Berlin")],
+)
+def test_a_schedule_that_cannot_be_is_refused_in_one_line(project, option, value, words):
+    done = project.strop("deploy", project.config(), option, value, "--no-worker")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
