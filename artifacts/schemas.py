@@ -11,6 +11,10 @@ from strop.artifacts.columns import ID as ID
 from strop.artifacts.columns import LABEL as LABEL
 from strop.artifacts.columns import nullable as _nullable
 from strop.artifacts.columns import schema as _schema
+from strop.artifacts.diagnosis_schemas import CALIBRATION_MEASURES as CALIBRATION_MEASURES
+from strop.artifacts.diagnosis_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
+from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
+from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
@@ -236,10 +240,6 @@ COMPARISON_DIFFERENCES = _nullable(
 )
 """The arms' final rounds against one of them, every query's value the mean over the seeds;
 ``spread`` is the standard deviation of the means over seeds."""
-DIAGNOSIS_SUMMARY = _schema(split=LABEL, name=LABEL, value=pa.float64())
-DIAGNOSIS_HISTOGRAM = _schema(
-    split=LABEL, label=LABEL, low=pa.float64(), high=pa.float64(), count=pa.int64()
-)
 DECISION = _nullable(
     _schema(
         subject=LABEL,
@@ -292,7 +292,10 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
         "summary": DIAGNOSIS_SUMMARY,
         "histogram": DIAGNOSIS_HISTOGRAM,
         "alarms": DIAGNOSIS_ALARMS,
+        "reliability": RELIABILITY,
     },
+    "calibration": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
+    "calibration_metrics": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "decision": {"decision": DECISION},
     "report": {"results": RESULTS},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
