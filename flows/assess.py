@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.break_down import break_down
@@ -29,6 +30,7 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
     with hold(config, store) as session:
         rounds = finished_rounds(session)
         split = "test" if _has_test(session) else "dev"
+        calibration = calibrate_last(session)
         metrics = {}
         for number in (0, *rounds):
             made = session.part(round_part(number) if number else PREPARE)
@@ -38,9 +40,12 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
                 made["metrics_dev"] if split == "dev" else _test_metrics(session, place, made)
             )
             session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
+        if split == "test":
+            calibration |= measure_on_test(session, calibration, metrics)
         sources = _report_inputs(session, split, metrics, rounds)
         found = _examined(session, split, metrics)
         sources = replace(sources, breakdown=found["breakdown"], latency=found["latency"])
+        sources = replace(sources, calibration=calibration)
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report

@@ -17,6 +17,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.calibration_facts import calibration_facts
 from strop.tasks.publishing import artifact_key
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -52,10 +53,11 @@ class ReportInputs:
     notes: list[str] = field(default_factory=list)
     breakdown: ArtifactRef | None = None
     latency: ArtifactRef | None = None
+    calibration: Refs = field(default_factory=dict)
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
-        refs: Refs = {"candidates": self.candidates}
+        refs: Refs = {"candidates": self.candidates, **self.calibration}
         found = {"breakdown": self.breakdown, "latency": self.latency}
         refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
@@ -75,7 +77,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "champion_name": sources.champion_name,
         "notes": sources.notes,
     }
-    recipe = Recipe("report", "report", 2, parameters, sources.refs())
+    recipe = Recipe("report", "report", 3, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -133,6 +135,7 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         notes=sources.notes,
         breakdown=_breakdown(store, sources),
         metric=metric,
+        calibration=calibration_facts(store, sources.rounds, sources.calibration),
     )
 
 
