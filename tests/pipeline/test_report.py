@@ -294,8 +294,10 @@ def test_calibration_is_told_by_round_and_before_and_after(data):
     ):
         assert expected in markdown
     assert "does not help" not in markdown
-    page = Page(render_html(full))
+    html = render_html(full)
+    page = Page(html)
     assert page.tags.count("svg") == 4
+    assert "var(--fused, #0072b2)" in html[html.index("Share of positives by probability") :]
     assert "temperature scaling" in page.texts
     assert "share of positives" in page.texts
 
