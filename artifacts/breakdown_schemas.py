@@ -40,10 +40,6 @@ POWER = schema(
 )
 TIMED = schema(query_id=ID, depth=pa.int32(), pairs=pa.int32())
 """What was timed; how long it took is an execution fact and stands in the manifest alone."""
-DIAGNOSIS_SUMMARY = schema(split=LABEL, name=LABEL, value=pa.float64())
-DIAGNOSIS_HISTOGRAM = schema(
-    split=LABEL, label=LABEL, low=pa.float64(), high=pa.float64(), count=pa.int64()
-)
 DIAGNOSIS_ALARMS = schema(
     split=LABEL,
     name=LABEL,

@@ -4,8 +4,6 @@ import pyarrow as pa
 
 from strop.artifacts.breakdown_schemas import DEPTHS as DEPTHS
 from strop.artifacts.breakdown_schemas import DIAGNOSIS_ALARMS as DIAGNOSIS_ALARMS
-from strop.artifacts.breakdown_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
-from strop.artifacts.breakdown_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
 from strop.artifacts.breakdown_schemas import POWER as POWER
 from strop.artifacts.breakdown_schemas import SLICES as SLICES
 from strop.artifacts.breakdown_schemas import TIMED as TIMED
@@ -13,6 +11,10 @@ from strop.artifacts.columns import ID as ID
 from strop.artifacts.columns import LABEL as LABEL
 from strop.artifacts.columns import nullable as _nullable
 from strop.artifacts.columns import schema as _schema
+from strop.artifacts.diagnosis_schemas import CALIBRATION_MEASURES as CALIBRATION_MEASURES
+from strop.artifacts.diagnosis_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
+from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
+from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
@@ -297,7 +299,10 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
         "summary": DIAGNOSIS_SUMMARY,
         "histogram": DIAGNOSIS_HISTOGRAM,
         "alarms": DIAGNOSIS_ALARMS,
+        "reliability": RELIABILITY,
     },
+    "calibration": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
+    "calibration_metrics": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "decision": {"decision": DECISION},
     "report": {"results": RESULTS},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},

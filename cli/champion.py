@@ -99,16 +99,17 @@ def export(
     store: StoreOption = STORE,
     json: JsonOption = False,
 ) -> None:
-    """Copy the champion's model, with its fusion weight, into a folder of its own."""
+    """Copy the champion's model, fusion weight and calibration into a folder of its own."""
     from strop.cli.export import export_model
 
     opened = existing_store(store)
     told = _told(opened, refs.read(opened, champion_name(opened, name)))
-    export_model(opened, told, folder)
+    calibration = export_model(opened, told, folder)
     if json:
-        print_json({**told, "folder": str(folder.absolute())})
+        print_json({**told, "folder": str(folder.absolute()), "calibration": calibration})
         return
-    console().print(f"{told['name']} → {folder}  (fusion weight {told['weight']:g})")
+    beside = f", calibration {calibration}" if calibration else ""
+    console().print(f"{told['name']} → {folder}  (fusion weight {told['weight']:g}{beside})")
 
 
 def champion_name(store: Store, name: str | None) -> str:

@@ -38,6 +38,8 @@ HEADLINES = {
     "rerank": ("split", "pairs", "fusion_weight"),
     "break down": ("split", "rounds"),
     "diagnose": ("alarms",),
+    "calibrate": ("method", "ECE before", "ECE after"),
+    "measure calibration": ("split", "ECE before", "ECE after"),
     "accept": ("reason",),
     "promote": ("reason",),
 }

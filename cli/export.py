@@ -1,4 +1,4 @@
-"""A champion's model in a folder of its own: whole or not at all."""
+"""A champion's model in a folder of its own, with its calibration: whole or not at all."""
 
 import errno
 import json
@@ -10,13 +10,17 @@ from typing import Any
 from strop.artifacts.canonical import file_digest
 from strop.artifacts.errors import Damaged, StoreError
 from strop.artifacts.manifest import ArtifactRef, Manifest
+from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 
 FORMULA = "fused = weight * z(reranker) + (1 - weight) * z(first stage), z over a query's scores"
 
 
-def export_model(store: Store, champion: dict[str, Any], folder: Path) -> None:
+def export_model(store: Store, champion: dict[str, Any], folder: Path) -> str | None:
     """Copy the model's files and a ``fusion.json``; the folder appears when all are there.
+
+    Where the champion's run calibrated it, ``calibration.json`` comes with it, the model card tells
+    how to use it, and the method is returned.
 
     Raises `StoreError` where the first stage is champion or the folder is taken, and `Damaged`
     where the model's files are not those of its manifest.
@@ -32,9 +36,13 @@ def export_model(store: Store, champion: dict[str, Any], folder: Path) -> None:
     try:
         shutil.copytree(store.folder(manifest), beside, ignore=shutil.ignore_patterns("*.parquet"))
         _check_copy(manifest, beside)
+        calibration = _calibration_of(store, champion)
+        if calibration:
+            _add_calibration(store, calibration, beside)
         text = json.dumps(_fusion(champion), indent=1, ensure_ascii=False) + "\n"
         (beside / "fusion.json").write_text(text, encoding="utf-8")
         beside.replace(folder)  # takes the place of an empty folder, and of no other
+        return str(calibration.parameters["method"]) if calibration else None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -43,15 +51,37 @@ def export_model(store: Store, champion: dict[str, Any], folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _calibration_of(store: Store, champion: dict[str, Any]) -> Manifest | None:
+    """What the champion's run made of its logits; None where it calibrated no or another model."""
+    made = Run(store, champion["run"]).parts().get("assess", {})
+    if "calibration" not in made:
+        return None
+    found = store.manifest(made["calibration"])
+    return found if found.inputs["reranker"] == ArtifactRef(**champion["reranker"]) else None
+
+
+def _add_calibration(store: Store, calibration: Manifest, folder: Path) -> None:
+    source = store.folder(calibration)
+    for name in ("calibration.json", "calibration.md"):
+        _check_file(calibration, name, source / name)
+    shutil.copy(source / "calibration.json", folder)
+    section = (source / "calibration.md").read_text(encoding="utf-8")
+    with (folder / "README.md").open("a", encoding="utf-8") as card:
+        card.write(f"\n{section}")
+
+
 def _check_copy(manifest: Manifest, folder: Path) -> None:
-    for name, entry in manifest.files.items():
-        path = folder / name
-        is_log = path.suffix == ".parquet"  # the training's, which was not copied
-        if not is_log and (not path.is_file() or file_digest(path) != entry.sha256):
-            raise Damaged(
-                f"reranker {manifest.id}: {name} is not what its manifest says; nothing was "
-                "exported; see `strop artifacts verify`"
-            )
+    for name in manifest.files:
+        if not name.endswith(".parquet"):  # the training's log, which was not copied
+            _check_file(manifest, name, folder / name)
+
+
+def _check_file(manifest: Manifest, name: str, path: Path) -> None:
+    if not path.is_file() or file_digest(path) != manifest.files[name].sha256:
+        raise Damaged(
+            f"{manifest.kind} {manifest.id}: {name} is not what its manifest says; nothing was "
+            "exported; see `strop artifacts verify`"
+        )
 
 
 def _refuse_taken(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """Assess: the test split, read once for all rounds after every decision, and the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.reported import run_inputs
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
@@ -28,6 +30,7 @@ def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True)
     with hold(config, store) as session:
         rounds = finished_rounds(session)
         split = "test" if read_test and _has_test(session) else "dev"
+        calibration = calibrate_last(session)
         metrics = {}
         for number in (0, *rounds):
             made = session.part(round_part(number) if number else PREPARE)
@@ -37,8 +40,11 @@ def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True)
                 made["metrics_dev"] if split == "dev" else _test_metrics(session, place, made)
             )
             session.record(ASSESS, **{f"metrics_{split}_{number}": metrics[number]})
+        if split == "test":
+            calibration |= measure_on_test(session, calibration, metrics)
         found = _examined(session, split, metrics)
         sources = run_inputs(session, split, metrics, rounds, found)
+        sources = replace(sources, calibration=calibration)
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report

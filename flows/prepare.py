@@ -17,6 +17,7 @@ from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
+from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
 from strop.tasks.import_data import check_slices, find_dataset, import_beir_folder, looks_like_id
 from strop.tasks.import_model import import_model
@@ -36,6 +37,7 @@ def prepare(config: Config, store: Path) -> None:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
         check_slices(session.store, dataset, config)
+        check_calibration(place, config, dataset)
         verdicts = _verdicts(place, config, dataset)
         session.claim(dataset, verdicts.get("verdicts"))
         session.opponent()  # frozen now: what the run is held against at its end
@@ -44,6 +46,7 @@ def prepare(config: Config, store: Path) -> None:
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(session, reranker)
         candidates = production_candidates(first_stage)
+        check_calibration(place, config, dataset, candidates)
         pools = more_pools(first_stage)
         tokens = call(tokenize, place, dataset, reranker, config.reranker)
         session.record(

@@ -73,7 +73,7 @@ def diagnose(
     ``before`` is the ranking of the last accepted round, where there is one.
     """
     inputs = {"dataset": dataset, "ranking": ranking, **({"before": before} if before else {})}
-    recipe = Recipe("diagnosis", "diagnose", 2, {"split": split}, inputs)
+    recipe = Recipe("diagnosis", "diagnose", 3, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation import alarms, diagnosis, metrics
@@ -85,6 +85,7 @@ def diagnose(
         found = diagnosis.diagnose(store.table(ranking, "ranking"), judgements, before=earlier)
         attempt.write_table("summary", found.summary)
         attempt.write_table("histogram", found.histogram)
+        attempt.write_table("reliability", found.reliability)
         attempt.write_table("alarms", alarms.alarms_table(found.alarms, split))
         values = {row["name"]: round(row["value"], 4) for row in found.summary.to_pylist()}
         return {**values, "alarms": ", ".join(a.name for a in found.alarms) or "none"}

@@ -17,6 +17,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.calibration_facts import calibration_facts
 from strop.tasks.publishing import artifact_key
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -59,10 +60,11 @@ class ReportInputs:
     round: int | None = None
     work: dict[int, list[ArtifactRef]] = field(default_factory=dict)
     started: str = ""
+    calibration: Refs = field(default_factory=dict)
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
-        refs: Refs = {"candidates": self.candidates}
+        refs: Refs = {"candidates": self.candidates, **self.calibration}
         found = {"breakdown": self.breakdown, "latency": self.latency}
         refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
@@ -83,7 +85,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "notes": sources.notes,
         **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 3, parameters, sources.refs())
+    recipe = Recipe("report", "report", 4, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -147,6 +149,7 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         breakdown=_breakdown(store, sources),
         metric=metric,
         outcome=_outcome(decisions[-1].to_pylist()[0]) if sources.round else "",
+        calibration=calibration_facts(store, sources.rounds, sources.calibration),
     )
 
 

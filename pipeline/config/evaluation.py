@@ -1,6 +1,6 @@
 """What is measured after each round, and what follows from it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,8 @@ class Evaluation(Section):
     """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
     depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50)
     """Smaller depths at which quality and latency are told too; those past `depth` are left out."""
+    calibration: Literal["none", "platt", "isotonic", "temperature"] = "none"
+    """How the last accepted round's logits become probabilities: fitted on dev after all rounds."""
 
     slices: tuple[str, ...] | None = None
     """Fields of the queries' metadata, `group_id` or `weight`, by which slices are told beside

@@ -105,4 +105,6 @@ class Config(Section):
         values = self.model_dump(mode="json", exclude={"execution"})
         if self.mining.verdicts is None:  # a run without them has the ids that it always had
             del values["mining"]["verdicts"]
+        if self.evaluation.calibration == "none":  # nor does a run that calibrates nothing
+            del values["evaluation"]["calibration"]
         return values

@@ -5,21 +5,22 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY
-from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.alarms import Alarm, AlarmLimits, alarms
-from strop.pipeline.evaluation.metrics import Judgements, is_positive, per_query_metrics
-from strop.pipeline.evaluation.ranking import BoolArray, FloatArray, IntArray, encode, offsets_of
+from strop.pipeline.evaluation.labelled_scores import LabelledScores, labelled_scores
+from strop.pipeline.evaluation.metrics import Judgements, per_query_metrics
+from strop.pipeline.evaluation.ranking import BoolArray, FloatArray, IntArray, offsets_of
+from strop.pipeline.evaluation.reliability import calibration_errors, reliability_table, sigmoid
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The numbers and the histogram of the ``diagnosis`` tables, and what is alarming."""
+    """The ``diagnosis`` tables, and what is alarming."""
 
     summary: pa.Table
     histogram: pa.Table
+    reliability: pa.Table
     alarms: tuple[Alarm, ...]
 
 
@@ -36,9 +37,12 @@ def diagnose(
     A negative is any scored candidate without a positive grade, so unlabelled positives are among
     them. Only queries with a positive in the judgements count. ``before`` is the ranking of the
     same candidates by the round before; with it, drift and over-conservatism are judged too.
+    Calibration is that of the sigmoid of the score, and never alarming: a loss over groups leaves
+    the level of scores free.
     """
-    scores, positive, codes = _scored(ranking, judgements)
-    numbers = _numbers(scores, positive, codes)
+    found = labelled_scores(ranking, judgements)
+    probabilities = sigmoid(found.scores)
+    numbers = {**_numbers(found), **calibration_errors(probabilities, found.positive)}
     if before is not None:
         numbers |= _since(ranking, before, judgements)
     rows = [
@@ -47,31 +51,24 @@ def diagnose(
     ]
     return Diagnosis(
         summary=pa.Table.from_pylist(rows, schema=DIAGNOSIS_SUMMARY),
-        histogram=_histogram(scores, positive, split=judgements.split, num_bins=num_bins),
+        histogram=_histogram(found, split=judgements.split, num_bins=num_bins),
+        reliability=reliability_table(
+            probabilities, found.positive, split=judgements.split, calibration="none"
+        ),
         alarms=alarms(numbers, limits or AlarmLimits()),
     )
 
 
-def _scored(ranking: pa.Table, judgements: Judgements) -> tuple[FloatArray, BoolArray, IntArray]:
-    """Scores of the judged queries' candidates, which are positives, and their query's code."""
-    wanted = pc.is_in(ranking["query_id"], pa.array(judgements.query_ids, pa.string()))
-    scored = ranking.filter(pc.and_(wanted, ranking["score"].is_valid()))
-    if len(scored) == 0:
-        raise InputError(f"no candidate of split {judgements.split!r} has a score to diagnose")
-    scores = scored["score"].to_numpy().astype(np.float64)
-    return scores, is_positive(scored, judgements), encode(scored["query_id"])[0]
-
-
 def _since(ranking: pa.Table, before: pa.Table, judgements: Judgements) -> dict[str, float]:
     """What became of the scores since the round before, and of the reranker's own nDCG@10."""
-    now, old = _scored(ranking, judgements), _scored(before, judgements)
+    now, old = labelled_scores(ranking, judgements), labelled_scores(before, judgements)
     numbers = {"gain": _ndcg(ranking, judgements) - _ndcg(before, judgements)}
-    if (gap := _numbers(*old).get("gap")) is not None:
+    if (gap := _numbers(old).get("gap")) is not None:
         numbers["gap_before"] = gap
-    if (deviation := float(old[0].std())) > 0:
-        numbers["shift"] = float((now[0].mean() - old[0].mean()) / deviation)
-    if (spread := _spread(old[0], old[2])) > 0:
-        numbers["rescaling"] = _spread(now[0], now[2]) / spread
+    if (deviation := float(old.scores.std())) > 0:
+        numbers["shift"] = float((now.scores.mean() - old.scores.mean()) / deviation)
+    if (spread := _spread(old.scores, old.queries)) > 0:
+        numbers["rescaling"] = _spread(now.scores, now.queries) / spread
     return numbers
 
 
@@ -101,8 +98,9 @@ def _counts_below(values: FloatArray, others: FloatArray) -> tuple[IntArray, Int
     return np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
 
 
-def _numbers(scores: FloatArray, positive: BoolArray, codes: IntArray) -> dict[str, float]:
+def _numbers(found: LabelledScores) -> dict[str, float]:
     """What can be said; with positives or negatives missing, only their counts and the spread."""
+    scores, positive, codes = found.scores, found.positive, found.queries
     positives, negatives = scores[positive], scores[~positive]
     numbers = {
         "num_positives": float(len(positives)),
@@ -156,7 +154,8 @@ def _spread(scores: FloatArray, codes: IntArray) -> float:
     return float(np.median(np.sqrt(np.bincount(codes, (scores - means[codes]) ** 2) / sizes)))
 
 
-def _histogram(scores: FloatArray, positive: BoolArray, *, split: str, num_bins: int) -> pa.Table:
+def _histogram(found: LabelledScores, *, split: str, num_bins: int) -> pa.Table:
+    scores, positive = found.scores, found.positive
     edges = np.histogram_bin_edges(scores, num_bins)
     rows = [
         {"split": split, "label": label, "low": low, "high": high, "count": int(count)}

@@ -162,6 +162,36 @@ def latency_plot(
     return _svg(draw, name="latency", label=f"{metric} by milliseconds a query", height=3.3)
 
 
+def reliability_plot(tables: Mapping[str, pa.Table], *, calibrated: bool) -> str:
+    """The share of positives by mean probability (`RELIABILITY` rows), one line a label.
+
+    When ``calibrated`` the first line is the plain sigmoid and the others stand out from it;
+    otherwise later lines are darker.
+    """
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=COLOURS["first_stage"], linestyle="--", linewidth=1.4)
+        shades = np.linspace(1, 0.35, len(tables))[::-1]
+        for number, (label, table) in enumerate(tables.items()):
+            ranking = "fused" if calibrated and number else "reranker"
+            axes.plot(
+                table["mean_predicted"].to_numpy(),
+                table["share_positive"].to_numpy(),
+                color=COLOURS[ranking],
+                marker=MARKERS[ranking],
+                alpha=1 if calibrated else shades[number],
+                linewidth=2,
+                label=label,
+            )
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel("mean probability of the bin")
+        axes.set_ylabel("share of positives")
+        _legend_above(axes)
+
+    return _svg(draw, name="reliability", label="Share of positives by probability", height=3.7)
+
+
 def _series(
     axes: Axes, rows: Sequence[Mapping[str, float]], *, ranking: str, offset: float
 ) -> None:

@@ -20,6 +20,7 @@ from strop.pipeline.reporting.blocks import (
     page,
 )
 from strop.pipeline.reporting.breakdown import Breakdown, breakdown_blocks
+from strop.pipeline.reporting.calibration import CalibrationFacts, calibration_blocks
 from strop.pipeline.reporting.curriculum import RoundWork, curriculum_blocks
 from strop.pipeline.reporting.examples import Examples, example_blocks
 from strop.pipeline.reporting.negatives import Negatives, negative_blocks
@@ -83,6 +84,7 @@ class ReportData:
     breakdown: Breakdown | None = None
     metric: str = "nDCG@10"
     outcome: str = ""
+    calibration: CalibrationFacts = field(default_factory=CalibrationFacts)
 
 
 def render_html(data: ReportData) -> str:
@@ -108,6 +110,7 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
         blocks += breakdown_blocks(data.breakdown, metric=data.metric, pictures=pictures)
     blocks += _fusion(data, pictures=pictures)
     blocks += _scores(data, pictures=pictures)
+    blocks += calibration_blocks(data.calibration, pictures=pictures)
     blocks += _mining(data)
     blocks += curriculum_blocks(
         {number: facts.curriculum for number, facts in data.rounds.items()},

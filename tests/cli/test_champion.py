@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from strop.artifacts import refs
 from strop.artifacts.errors import NotFound, StoreError
-from strop.artifacts.manifest import Recipe
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.runs import Run
 from strop.artifacts.schemas import TRAIN_LOG
 from strop.artifacts.store import Store
 from strop.cli.champion import champion_app, champion_name
@@ -98,6 +99,39 @@ def test_export_makes_a_folder_with_the_model_and_its_fusion_weight(store, tmp_p
     assert json.loads((folder / "fusion.json").read_text())["weight"] == 0.3
     with pytest.raises(StoreError, match="is there already"):
         told(store, "export", folder)
+
+
+def calibrate(store, number, **files):
+    """Record a calibration of the champion of this move as the run's."""
+    reranker = refs.history(store, "tiny")[number].value["reranker"]
+    inputs = {"reranker": ArtifactRef(**reranker)}
+    recipe = Recipe("calibration", "test", 1, {"method": "platt"}, inputs)
+    with store.attempt(recipe) as attempt:
+        for name, text in files.items():
+            (attempt.folder / name.replace("__", ".")).write_text(text)
+        made = store.commit(attempt, summary={})
+    run = Run(store, "tiny")
+    with run.lease() as lease:
+        run.record(lease, "assess", {"calibration": made.ref})
+    return made
+
+
+def test_the_calibration_of_the_model_goes_out_with_it_and_no_other(store, tmp_path):
+    calibrate(store, 1, calibration__json="{}", calibration__md="## Calibration\n")
+    assert told(store, "export", tmp_path / "two")["calibration"] is None
+    assert not (tmp_path / "two" / "calibration.json").exists()
+    told(store, "rollback")
+    assert told(store, "export", tmp_path / "one")["calibration"] == "platt"
+    assert (tmp_path / "one" / "calibration.json").read_text() == "{}"
+    assert (tmp_path / "one" / "README.md").read_text().endswith("## Calibration\n")
+
+
+def test_a_damaged_calibration_is_not_exported(store, tmp_path):
+    made = calibrate(store, 2, calibration__json="{}", calibration__md="## Calibration\n")
+    store.file(made, "calibration.json").write_text("{ }")
+    with pytest.raises(StoreError, match=r"calibration \w+: calibration\.json is not what"):
+        told(store, "export", tmp_path / "production")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
 def test_a_damaged_model_is_not_exported(store, tmp_path):

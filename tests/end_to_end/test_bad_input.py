@@ -56,6 +56,7 @@ def test_a_config_typo_names_key_and_line(project):
         ({"rounds": 0}, ("rounds = 0", "greater than or equal to 1")),
         ({"mining": {"pool_size": 500}}, ("mining.pool_size = 500", "mining.window_size = 12")),
         ({"evaluation": {"metrics": ["nDGC@10"]}}, ("nDGC@10",)),
+        ({"evaluation": {"calibration": "sigmoid"}}, ("evaluation.calibration", "'platt'")),
     ],
 )
 def test_wrong_values_are_refused_before_anything_runs(project, changes, words):

@@ -30,6 +30,7 @@ def test_an_unknown_key_is_refused_by_its_place() -> None:
         ("training", "dropout", 1),
         ("reranker", "max_tokens", "many"),
         ("evaluation", "bootstrap_samples", 1),
+        ("evaluation", "calibration", "sigmoid"),
         ("decision", "champion", "Not A Name"),
     ],
 )
@@ -115,11 +116,14 @@ def _leaves(values: dict[str, Any]) -> set[str]:
 def test_identity_is_every_field_that_is_not_execution() -> None:
     marks = _fields(Config())
     assert marks["execution.threads"]
-    config = Config.model_validate({"mining": {"verdicts": "0123456789abcdef"}})
+    config = Config.model_validate(
+        {"mining": {"verdicts": "0123456789abcdef"}, "evaluation": {"calibration": "platt"}}
+    )
     identity = {name for name, mark in marks.items() if not mark}
     assert _leaves(config.identity()) == identity
-    # Runs without verdicts keep the ids that they had before there were any.
-    assert _leaves(Config().identity()) == identity - {"mining.verdicts"}
+    # Runs without verdicts or calibration keep the ids that they had before there were any.
+    unset = {"mining.verdicts", "evaluation.calibration"}
+    assert _leaves(Config().identity()) == identity - unset
 
 
 def test_execution_does_not_change_identity_and_a_seed_does() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY
+from strop.artifacts.schemas import DIAGNOSIS_HISTOGRAM, DIAGNOSIS_SUMMARY, RELIABILITY
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.alarms import AlarmLimits
 from strop.pipeline.evaluation.diagnosis import auc, diagnose, kolmogorov_smirnov
@@ -77,6 +77,26 @@ def test_the_histogram_counts_every_scored_candidate_once(tables):
     assert [row["count"] for row in rows if row["label"] == "negative"] == [2, 1, 0, 0, 0]
     assert [row["count"] for row in rows if row["label"] == "positive"] == [0, 0, 0, 0, 1]
     assert (rows[0]["low"], rows[4]["high"]) == (0.0, 10.0)
+
+
+def test_calibration_is_told_by_hand_and_alarms_nobody(tables):
+    # The sigmoid of ln 3 is 3/4, of ln 9 it is 9/10; ten logits more make every probability 1.
+    log_3, log_9 = float(np.log(3)), float(np.log(9))
+    grades = {"q1": {"p0": 1}, "q2": {"p1": 1}}
+    scores = {"q1": [log_3, -log_3], "q2": [-log_9, log_9]}
+    found = diagnosed(tables, scores, grades)
+    values = numbers(found)
+    assert values["ece"] == pytest.approx((0.25 + 0.25 + 0.1 + 0.1) / 4)
+    assert values["brier"] == pytest.approx((2 / 16 + 2 / 100) / 4)
+    assert values["brier_of_base_rate"] == 0.25
+    assert found.reliability.schema == RELIABILITY
+    rows = found.reliability.to_pylist()
+    assert [row["mean_predicted"] for row in rows] == pytest.approx([0.1, 0.25, 0.75, 0.9])
+    assert [row["share_positive"] for row in rows] == [0, 0, 1, 1]
+    assert {row["calibration"] for row in rows} == {"none"}
+    moved = diagnosed(tables, {q: np.array(s) + 10 for q, s in scores.items()}, grades)
+    assert numbers(moved)["ece"] == pytest.approx(0.5, abs=1e-3)
+    assert found.alarms == moved.alarms == ()
 
 
 def test_a_reranker_that_separates_raises_no_alarm(tables):

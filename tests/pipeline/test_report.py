@@ -7,12 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from strop.artifacts.schemas import DEPTHS, DIAGNOSIS_HISTOGRAM, POWER, RESULTS, SLICES
+from strop.artifacts.schemas import (
+    CALIBRATION_MEASURES,
+    DEPTHS,
+    DIAGNOSIS_HISTOGRAM,
+    POWER,
+    RELIABILITY,
+    RESULTS,
+    SLICES,
+)
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.decision import Contender, decision_table, promote
 from strop.pipeline.evaluation.results import results_table
 from strop.pipeline.reporting.blocks import Code, plain
 from strop.pipeline.reporting.breakdown import Breakdown
+from strop.pipeline.reporting.calibration import CalibrationFacts
 from strop.pipeline.reporting.plots import rounds_plot
 from strop.pipeline.reporting.report import (
     ReportData,
@@ -238,3 +247,61 @@ def test_a_champion_that_is_not_in_the_results_is_refused(data):
 def test_markdown_fences_outlast_the_fences_in_the_text():
     assert Code("a\n```\nb", "x").markdown() == "````\na\n```\nb\n````"
     assert plain("a|b\n<i> *c*") == r"a\|b &lt;i> \*c\*"
+
+
+def calibration_facts(after):
+    """One diagnosed round, calibrated by temperature: ECE 0.3 before, and so much after."""
+
+    def measured(calibration, ece):
+        counts = {"num_candidates": 500, "num_positives": 40, "num_queries": 50}
+        return {"split": "test", "calibration": calibration, "ece": ece, "brier": 0.1, **counts}
+
+    def reliability(calibration):
+        return [
+            {
+                "split": "test", "calibration": calibration, "low": low, "high": low + 0.3,
+                "mean_predicted": low + 0.1, "share_positive": low, "count": 250,
+            }
+            for low in (0.1, 0.6)
+        ]  # fmt: skip
+
+    names = ("none", "temperature")
+    rows = [row for name in names for row in reliability(name)]
+    errors = {"ece": 0.3124, "brier": 0.2, "brier_of_base_rate": 0.0736}
+    return CalibrationFacts(
+        numbers={1: {**errors, "num_positives": 40.0, "num_negatives": 460.0}},
+        reliability={1: pa.Table.from_pylist(reliability("none"), schema=RELIABILITY)},
+        fitted_round=1,
+        measures={
+            "test": pa.Table.from_pylist(
+                [measured("none", 0.3), measured("temperature", after)],
+                schema=CALIBRATION_MEASURES,
+            )
+        },
+        fitted={"test": pa.Table.from_pylist(rows, schema=RELIABILITY)},
+    )
+
+
+def test_calibration_is_told_by_round_and_before_and_after(data):
+    full = replace(data, calibration=calibration_facts(0.05))
+    markdown = render_markdown(full)
+    for expected in (
+        "a large error is what a healthy round has",
+        "| round 1 | 0.312 | 0.200 | 0.074 | 8.0% |",
+        "| test | sigmoid of the logit | 0.300 | 0.100 | 40 of 500 |",
+        "| test | temperature scaling | 0.050 | 0.100 | 40 of 500 |",
+        "Temperature scaling was fitted on dev for round 1",
+    ):
+        assert expected in markdown
+    assert "does not help" not in markdown
+    html = render_html(full)
+    page = Page(html)
+    assert page.tags.count("svg") == 4
+    assert "var(--fused, #0072b2)" in html[html.index("Share of positives by probability") :]
+    assert "temperature scaling" in page.texts
+    assert "share of positives" in page.texts
+
+
+def test_a_calibration_that_does_not_help_is_called_so(data):
+    full = replace(data, calibration=calibration_facts(0.4))
+    assert "It does not help: on test the ECE is 0.400 after 0.300." in render_markdown(full)
