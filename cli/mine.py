@@ -61,9 +61,7 @@ def run_mine(
 def config_of_run(store: Store, run: str) -> Config:
     """The config that a run was started with; ``run`` is its name or a config file with it."""
     name = load_config(Path(run)).name if Path(run).is_file() else run
-    values = Run(store, name).config
-    dataset = str(values["dataset"]).removeprefix("dataset ")
-    return Config.model_validate({**values, "dataset": dataset})
+    return Config.recorded(Run(store, name).config)
 
 
 def with_settings(config: Config, settings: list[str]) -> Config:

@@ -1,4 +1,4 @@
-"""Rounds of any runs beside each other, from the metrics that they have; nothing is stored."""
+"""Measured rankings beside each other, from the metrics that there are; nothing is stored."""
 
 from dataclasses import asdict
 from typing import Any

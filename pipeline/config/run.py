@@ -95,6 +95,12 @@ class Config(Section):
             )
         return self
 
+    @classmethod
+    def recorded(cls, values: dict[str, Any]) -> Self:
+        """The config of a run's record, which names the data set by its artifact."""
+        dataset = str(values["dataset"]).removeprefix("dataset ")
+        return cls.model_validate({**values, "dataset": dataset})
+
     @property
     def champion(self) -> str:
         """The name of the champion's ref."""
