@@ -11,6 +11,7 @@ from rich.table import Table
 from strop.artifacts.store import Store
 from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
+from strop.pipeline.errors import InputError
 
 NAMES = {"first_stage": "first stage", "reranker": "alone", "fused": "fused", "run": "as it is"}
 LONGEST = 40
@@ -38,6 +39,11 @@ MetricOption = Annotated[
     str | None, typer.Option(help="As tables show it; else the first that all have.")
 ]
 
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: .svg, .png or .html.")
+]
+PICTURES = (".svg", ".png", ".html")
+
 
 def compare(
     names: NamesArgument,
@@ -46,10 +52,13 @@ def compare(
     store: StoreOption = STORE,
     split: SplitOption = None,
     metric: MetricOption = None,
+    plot: PlotOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare runs (their last accepted rounds), rounds and outside rankings with the first."""
     opened = existing_store(store)
+    if plot:
+        _require_drawable(plot)
     names = [_run_name(name) for name in names]
     asked: dict[str, Any] = {"split": split, "metric": metric}
     if reranker or run_file:
@@ -59,10 +68,34 @@ def compare(
         from strop.flows.beside import compare_rounds
 
         rows = compare_rounds(opened, names, **asked)
+    if plot:
+        _draw(rows, plot)
     if json:
         print_json(rows)
         return
     console().print(grid(rows))
+    if plot:
+        console().print(f"figure      {plot}")
+
+
+def _require_drawable(path: Path) -> None:
+    """Raise `InputError` for a figure that could not be written, before anything is measured."""
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(
+            f"--plot {path}: ends in {path.suffix!r}, expected one of {', '.join(PICTURES)}"
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        found = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise InputError(f"--plot {path}: {found}, expected a file in a folder that is there")
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    from strop.flows.beside import draw_beside
+
+    try:
+        draw_beside(rows, path)
+    except OSError as error:
+        raise InputError(f"--plot {path}: cannot be written ({error.strerror})") from error
 
 
 def _measured(

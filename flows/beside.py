@@ -12,8 +12,10 @@ from strop.flows.outside import measure_outside
 from strop.flows.session import ASSESS, PREPARE, Refs, round_part
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
-from strop.tasks.beside import put_beside
+from strop.tasks.beside import draw_beside, put_beside
 from strop.tasks.decide import verdict
+
+__all__ = ["compare_rounds", "draw_beside", "metrics_by_split"]
 
 SPLITS = ("test", "dev")
 """In the order in which a split is taken when none is asked for."""

@@ -224,10 +224,10 @@ def _svg(draw: Callable[[Axes], None], *, name: str, label: str, height: float) 
         # Two equal runs draw equal bytes: the hash salt fixes the ids, and no date is written.
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    return _embeddable(buffer.getvalue(), name=name, label=label)
+    return embeddable(buffer.getvalue(), name=name, label=label)
 
 
-def _embeddable(svg: str, *, name: str, label: str) -> str:
+def embeddable(svg: str, *, name: str, label: str) -> str:
     """One ``<svg>`` element with ids of its own, colours as CSS variables and the page's font."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

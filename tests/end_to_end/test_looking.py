@@ -62,11 +62,12 @@ def test_outside_rerankers_and_runs_are_measured_once_on_the_same_candidates(fin
     assert found[str(own), "run"]["difference"] == 0
     assert found[str(own), "run"]["value"] == found["tiny:2", "fused"]["value"]
     assert {(row["split"], row["n"]) for row in rows} == {("test", 20)}
-    again = project.strop(*asked)
+    again = project.strop(*asked, "--plot", tmp_path / "beside.png")
     lines = [line[0] for line in again.stdout.splitlines() if line[:2] in ("✓ ", "= ")]
     assert len(lines) > 6
     assert set(lines) == {"="}
     assert "own.run, as it is" in again.stdout
+    assert (tmp_path / "beside.png").read_bytes().startswith(b"\x89PNG")
 
 
 def run_of_the_fused_ranking(project, path):
@@ -81,14 +82,6 @@ def run_of_the_fused_ranking(project, path):
         lines.append(f"{query} Q0 {other} 1 9 x\n")
     path.write_text("".join(lines))
     return path
-
-
-def test_a_run_of_another_data_set_is_one_line(finished, tmp_path):
-    project, _ = finished
-    path = tmp_path / "bad.run"
-    path.write_text("train-0 Q0 p3 1 2 x\ntest-0 Q0 D77 1 2.5 x\n")
-    done = project.strop("compare", "tiny", "--run-file", path)
-    refused(done, "bad.run line 2", "passage 'D77'", "not in the data set")
 
 
 def test_a_model_that_is_no_reranker_is_one_line(finished):
