@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.outside import outside_of_run
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.break_down import break_down
@@ -41,6 +42,7 @@ def assess(config: Config, store: Path = Path(".strop")) -> ArtifactRef:
         sources = _report_inputs(session, split, metrics, rounds)
         found = _examined(session, split, metrics)
         sources = replace(sources, breakdown=found["breakdown"], latency=found["latency"])
+        sources = replace(sources, outside=outside_of_run(session, split))
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report

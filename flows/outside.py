@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.flows.session import PREPARE, Refs
+from strop.flows.session import ASSESS, PREPARE, Refs, Session
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 from strop.tasks.import_model import import_model
@@ -78,6 +79,43 @@ def measure_reranker(
     ranking = call(*stage, split, weight)
     metrics: ArtifactRef = call(evaluate, place, dataset, ranking, config, split)
     return metrics
+
+
+def outside_of_run(session: Session, split: str) -> dict[tuple[str, str], ArtifactRef]:
+    """The metrics of rerankers that a run's rounds are shown beside, by role and name.
+
+    They are the one off the shelf that the config names, and champions that come from another run.
+    """
+    config, shared, place = session.config, session.part(PREPARE), session.place(ASSESS)
+    found = {}
+    if name := config.evaluation.off_the_shelf:
+        at = _place_of(place, name)
+        reranker = find_off_the_shelf(at, config, name)
+        metrics = measure_reranker(at, without_code(config), shared, reranker, split=split)
+        found["off the shelf", Path(name).name] = metrics
+    champions = {"champion": session.champion(), "champion before": session.opponent()}
+    seen = []
+    for role, value in champions.items():
+        if value is None or not value["reranker"] or value["run"] == session.run.name:
+            continue
+        reranker, weight = ArtifactRef(**value["reranker"]), float(value["weight"])
+        if (reranker, weight) not in seen:
+            seen.append((reranker, weight))
+            at = replace(place, part=f"{place.part} · {role}")
+            metrics = measure_reranker(at, config, shared, reranker, split=split, weight=weight)
+            found[role, _title(value)] = metrics
+    return found
+
+
+def find_off_the_shelf(place: Place, config: Config, name: str) -> ArtifactRef:
+    """The reranker off the shelf; raises `InputError` for a model that is none."""
+    return find_reranker(place, config, name, "evaluation.off_the_shelf =")
+
+
+def _title(champion: dict[str, Any]) -> str:
+    """A champion's name with its run, which that of an untuned base does not tell."""
+    name, run = str(champion["name"]), champion["run"]
+    return name if champion["round"] else f"{name} of {run}"
 
 
 def without_code(config: Config) -> Config:

@@ -13,6 +13,7 @@ from strop.flows.first_stage import (
     open_first_stage,
     production_candidates,
 )
+from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
 from strop.pipeline.data.splits import SplitRule
@@ -38,6 +39,8 @@ def prepare(config: Config, store: Path) -> None:
         verdicts = _verdicts(place, config, dataset)
         session.claim(dataset, verdicts.get("verdicts"))
         session.opponent()  # frozen now: what the run is held against at its end
+        if name := config.evaluation.off_the_shelf:
+            find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
         first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)

@@ -39,7 +39,8 @@ class ReportInputs:
     """What a report is made from: metrics of one split and the refs of each round, by number.
 
     ``champion`` is the (round, ranking) of the champion's row, None for one of another run;
-    ``decisions`` are in the order in which they were made.
+    ``decisions`` are in the order in which they were made. ``outside`` are metrics by role and
+    name of rerankers that are none of the run's.
     """
 
     split: str
@@ -52,6 +53,7 @@ class ReportInputs:
     notes: list[str] = field(default_factory=list)
     breakdown: ArtifactRef | None = None
     latency: ArtifactRef | None = None
+    outside: dict[tuple[str, str], ArtifactRef] = field(default_factory=dict)
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
@@ -60,6 +62,7 @@ class ReportInputs:
         refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
         refs |= {f"decision {place}": ref for place, ref in enumerate(self.decisions)}
+        refs |= {f"metrics of {name}, {role}": ref for (role, name), ref in self.outside.items()}
         for number, made in self.rounds.items():
             refs |= {f"{role} {number}": ref for role, ref in made.items()}
         return refs
@@ -82,6 +85,8 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
 
         data = _gather(place.open(), config, sources)
         attempt.write_table("results", data.results)
+        if data.outside is not None:
+            attempt.write_table("outside", data.outside)
         (attempt.folder / "report.html").write_text(render_html(data), encoding="utf-8")
         (attempt.folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
         return {"champion": sources.champion_name, "rounds": len(sources.rounds)}
@@ -108,19 +113,28 @@ def _publish(place: Place, recipe: Recipe) -> None:
 
 def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
     from strop.pipeline.evaluation.metrics import metric_label, parse_metric
-    from strop.pipeline.evaluation.results import results_table
+    from strop.pipeline.evaluation.results import Outsider, results_tables
     from strop.pipeline.reporting.report import ReportData
 
     measured = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
     metric = metric_label(parse_metric(config.evaluation.metrics[0]))
-    results = results_table(
-        measured, split=sources.split, seed=config.seed, samples=config.evaluation.bootstrap_samples
+    outsiders = [
+        Outsider(name, role, store.table(ref, "per_query"))
+        for (role, name), ref in sources.outside.items()
+    ]
+    results, outside = results_tables(
+        measured,
+        outsiders,
+        split=sources.split,
+        seed=config.seed,
+        samples=config.evaluation.bootstrap_samples,
     )
     decisions = [store.table(ref, "decision") for ref in sources.decisions]
     ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
     return ReportData(
         title=config.name,
         results=results,
+        outside=outside if outsiders else None,
         decisions=pa.concat_tables(decisions).unify_dictionaries(),
         champion=sources.champion,
         champion_name=sources.champion_name,

@@ -17,6 +17,10 @@ class Evaluation(Section):
     depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50)
     """Smaller depths at which quality and latency are told too; those past `depth` are left out."""
 
+    off_the_shelf: str | None = None
+    """Folder or Hugging Face name of a reranker as others trained it, to be reported beside the
+    rounds; null measures none. Its own code never runs."""
+
     @property
     def cuts(self) -> tuple[int, ...]:
         """The depths that are told, rising: those below ``depth``, and ``depth`` itself."""

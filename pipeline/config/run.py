@@ -16,6 +16,9 @@ from strop.pipeline.config.training import Training
 EXECUTION: JsonDict = {"strop": "execution"}
 """Marks a field that says where or how wide a stage runs, and so never changes its result."""
 
+LATER = (("mining", "verdicts"), ("evaluation", "off_the_shelf"))
+"""Values that are in no identity while they are not set: configs had runs before them."""
+
 
 class Execution(Section):
     """Where a run happens; nothing here changes a result."""
@@ -109,6 +112,7 @@ class Config(Section):
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
         values = self.model_dump(mode="json", exclude={"execution"})
-        if self.mining.verdicts is None:  # a run without them has the ids that it always had
-            del values["mining"]["verdicts"]
+        for section, name in LATER:  # a run without them has the ids that it always had
+            if values[section][name] in (None, []):
+                del values[section][name]
         return values

@@ -115,11 +115,13 @@ def _leaves(values: dict[str, Any]) -> set[str]:
 def test_identity_is_every_field_that_is_not_execution() -> None:
     marks = _fields(Config())
     assert marks["execution.threads"]
-    config = Config.model_validate({"mining": {"verdicts": "0123456789abcdef"}})
+    later = {"mining": {"verdicts": "0123456789abcdef"}, "evaluation": {"off_the_shelf": "x"}}
+    config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
     assert _leaves(config.identity()) == identity
-    # Runs without verdicts keep the ids that they had before there were any.
-    assert _leaves(Config().identity()) == identity - {"mining.verdicts"}
+    # Runs without these keep the ids that they had before there were any.
+    without = {"mining.verdicts", "evaluation.off_the_shelf"}
+    assert _leaves(Config().identity()) == identity - without
 
 
 def test_execution_does_not_change_identity_and_a_seed_does() -> None:
