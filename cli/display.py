@@ -40,6 +40,7 @@ HEADLINES = {
     "diagnose": ("alarms",),
     "accept": ("reason",),
     "promote": ("reason",),
+    "hold guard sets": ("reason",),
 }
 
 

@@ -66,13 +66,15 @@ def measure_reranker(
     *,
     split: str,
     weight: float | None = None,
+    tokenizer: ArtifactRef | None = None,
 ) -> ArtifactRef:
-    """The metrics of a reranker of any origin on the candidates in ``shared``, a run's own.
+    """The metrics of a reranker of any origin on the candidates in ``shared``.
 
-    The fusion weight is the one given, or chosen on dev as a round's is.
+    The fusion weight is the one given, or chosen on dev as a round's is. ``tokenizer`` is another
+    reranker with the same one, whose tokens there may be already.
     """
     dataset, candidates = shared["dataset"], shared["candidates"]
-    tokens = call(tokenize, place, dataset, reranker, config.reranker)
+    tokens = call(tokenize, place, dataset, tokenizer or reranker, config.reranker)
     stage = (rerank, place, dataset, candidates, tokens, reranker, config)
     if weight is None and split != "dev":
         weight = fusion_weight(place, call(*stage, "dev"))

@@ -13,6 +13,7 @@ from strop.flows.first_stage import (
     open_first_stage,
     production_candidates,
 )
+from strop.flows.guard_sets import guard_candidates, import_guard_sets
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
@@ -37,7 +38,8 @@ def prepare(config: Config, store: Path) -> None:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)
         verdicts = _verdicts(place, config, dataset)
-        session.claim(dataset, verdicts.get("verdicts"))
+        guard_sets = import_guard_sets(place, config)
+        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
         session.opponent()  # frozen now: what the run is held against at its end
         if name := config.evaluation.off_the_shelf:
             find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
@@ -56,6 +58,7 @@ def prepare(config: Config, store: Path) -> None:
             tokens=tokens,
             **pools,
             **verdicts,
+            **guard_candidates(place, config, guard_sets),
             **_teacher(session, dataset),
         )
         _measure_untuned(session)

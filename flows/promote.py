@@ -8,6 +8,7 @@ from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted
+from strop.flows.guard_sets import hold_guard_sets
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.tasks.decide import promote, verdict
@@ -81,7 +82,11 @@ def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
         champion_ranking=champion["ranking"],
         split="gate",
     )
-    session.record(PROMOTE, metrics_gate=metrics, decision=decision)
+    session.record(PROMOTE, metrics_gate=metrics)
+    if verdict(session.store, decision)[0] == "promoted" and session.config.decision.guard_sets:
+        candidate = _crowned(name, made["reranker"], weight)
+        decision = hold_guard_sets(session, decision, candidate, champion)
+    session.record(PROMOTE, decision=decision)
     outcome, reason = verdict(session.store, decision)
     if outcome == "promoted":
         title = f"{name} of {session.run.name}"

@@ -16,7 +16,7 @@ from strop.pipeline.config.training import Training
 EXECUTION: JsonDict = {"strop": "execution"}
 """Marks a field that says where or how wide a stage runs, and so never changes its result."""
 
-LATER = (("mining", "verdicts"), ("evaluation", "off_the_shelf"))
+LATER = (("mining", "verdicts"), ("evaluation", "off_the_shelf"), ("decision", "guard_sets"))
 """Values that are in no identity while they are not set: configs had runs before them."""
 
 

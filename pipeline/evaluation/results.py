@@ -46,19 +46,25 @@ def compare(
     challenger: MetricValues, opponent: MetricValues, *, seed: int, samples: int = 10_000
 ) -> Comparison:
     """The paired comparison of two rankings that were evaluated on the same queries."""
+    return paired_comparison(
+        challenger.values,
+        values_beside(challenger, opponent),
+        cluster_codes(challenger.group_ids),
+        seed=seed,
+        samples=samples,
+    )
+
+
+def values_beside(challenger: MetricValues, opponent: MetricValues) -> FloatArray:
+    """The opponent's values in the challenger's order of queries, of which both have the same."""
     position = pc.index_in(challenger.query_ids, value_set=opponent.query_ids)
     if position.null_count or len(challenger.values) != len(opponent.values):
         raise InputError(
             f"the rankings were evaluated on different queries ({len(challenger.values):,} and"
             f" {len(opponent.values):,}); evaluate both on the same split of the same data set"
         )
-    return paired_comparison(
-        challenger.values,
-        opponent.values[np.asarray(position)],
-        cluster_codes(challenger.group_ids),
-        seed=seed,
-        samples=samples,
-    )
+    values: FloatArray = opponent.values[np.asarray(position)]
+    return values
 
 
 @dataclass(frozen=True)

@@ -116,11 +116,12 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
     marks = _fields(Config())
     assert marks["execution.threads"]
     later = {"mining": {"verdicts": "0123456789abcdef"}, "evaluation": {"off_the_shelf": "x"}}
+    later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}]}
     config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
     assert _leaves(config.identity()) == identity
     # Runs without these keep the ids that they had before there were any.
-    without = {"mining.verdicts", "evaluation.off_the_shelf"}
+    without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
     assert _leaves(Config().identity()) == identity - without
 
 
