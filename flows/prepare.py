@@ -39,10 +39,11 @@ def prepare(config: Config, store: Path) -> None:
         dataset = import_dataset(place, config)
         verdicts = _verdicts(place, config, dataset)
         guard_sets = import_guard_sets(place, config)
-        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
-        session.opponent()  # frozen now: what the run is held against at its end
+        # What is wrong with these is told before the run has a record that could not be mended.
         if name := config.evaluation.off_the_shelf:
             find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
+        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
+        session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)
