@@ -15,6 +15,8 @@ from strop.artifacts.diagnosis_schemas import CALIBRATION_MEASURES as CALIBRATIO
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
 from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
+from strop.artifacts.results_schemas import OUTSIDE as OUTSIDE
+from strop.artifacts.results_schemas import RESULTS as RESULTS
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
@@ -180,30 +182,6 @@ METRICS_PER_QUERY = _schema(
     metric=LABEL,
     value=pa.float64(),
 )
-RESULTS = _nullable(
-    _schema(
-        round=pa.int32(),
-        split=LABEL,
-        ranking=LABEL,
-        depth=pa.int32(),
-        metric=LABEL,
-        value=pa.float64(),
-        ci_low=pa.float64(),
-        ci_high=pa.float64(),
-        n=pa.int32(),
-        difference=pa.float64(),
-        difference_ci_low=pa.float64(),
-        difference_ci_high=pa.float64(),
-        p_value=pa.float64(),
-        adjusted_p_value=pa.float64(),
-    ),
-    "difference",
-    "difference_ci_low",
-    "difference_ci_high",
-    "p_value",
-    "adjusted_p_value",
-)
-"""Every round's rankings against the first stage: the table of a report and of ``--json``."""
 COMPARISON_ARMS = _schema(
     arm=LABEL,
     seed=pa.int64(),
@@ -304,7 +282,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "calibration": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "calibration_metrics": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "decision": {"decision": DECISION},
-    "report": {"results": RESULTS},
+    "report": {"results": RESULTS, "outside": OUTSIDE},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
 }
 """Declared tables by artifact kind; embedding tables get their width from `vectors`."""

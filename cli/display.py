@@ -42,6 +42,7 @@ HEADLINES = {
     "measure calibration": ("split", "ECE before", "ECE after"),
     "accept": ("reason",),
     "promote": ("reason",),
+    "hold guard sets": ("reason",),
 }
 
 

@@ -217,26 +217,6 @@ def assess(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption 
 
 
 @app.command()
-def compare(
-    names: Annotated[
-        list[str], typer.Argument(metavar="RUN[:ROUND]…", help="Runs, or rounds such as tiny:2.")
-    ],
-    store: StoreOption = STORE,
-    split: Annotated[
-        str | None, typer.Option(help="test or dev; else the first that all have.")
-    ] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="As tables show it; else the first that all have.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Compare runs (their last accepted rounds) or single rounds with the first one named."""
-    from strop.cli.compare import run_compare
-
-    run_compare(names, store, split=split, metric=metric, json=json)
-
-
-@app.command()
 def ui(
     stop: Annotated[bool, typer.Option("--stop", help="Stop the managed server.")] = False,
     show: Annotated[bool, typer.Option("--url", help="Only print the address.")] = False,
@@ -258,8 +238,10 @@ def serve(store: StoreOption = STORE) -> None:
 def _add_groups() -> None:
     from strop.cli.artifacts import artifacts_app
     from strop.cli.champion import champion_app
+    from strop.cli.compare import compare
     from strop.cli.production import add_commands
 
+    app.command()(compare)
     add_commands(app)
     app.add_typer(champion_app, name="champion")
     app.add_typer(artifacts_app, name="artifacts")

@@ -6,6 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.refs import read
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
@@ -21,18 +22,25 @@ def run_results(store: Store, run: str, champion: str) -> dict[str, Any]:
     return {
         "run": run,
         "rounds": store.table(made, "results").to_pylist(),
+        "outside": outside_rows(store, made),
         "champion": {key: current.get(key) for key in ("name", "round", "ranking", "weight", "run")}
         | {"model": model_folder(store, current)},
         "report": str(store.file(made, "report.html")),
     }
 
 
+def outside_rows(store: Store, report: ArtifactRef) -> list[dict[str, Any]]:
+    """The rows of rerankers that are none of the run's, if the report has any."""
+    if "outside.parquet" not in store.manifest(report).files:
+        return []
+    rows: list[dict[str, Any]] = store.table(report, "outside").to_pylist()
+    return rows
+
+
 def model_folder(store: Store, champion: dict[str, Any]) -> str | None:
     """The folder of the champion's reranker; None when the first stage is champion."""
     if not champion.get("reranker"):
         return None
-    from strop.artifacts.manifest import ArtifactRef
-
     return str(store.folder(ArtifactRef(**champion["reranker"])))
 
 
@@ -52,40 +60,43 @@ def results_grid(results: dict[str, Any]) -> Table:
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("p, Holm", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for number, ranking in dict.fromkeys((row["round"], row["ranking"]) for row in rows):
-        chosen = {
-            row["metric"]: row
-            for row in rows
-            if row["round"] == number and row["ranking"] == ranking
-        }
-        table.add_row(*_cells(number, ranking, chosen, metrics, results))
+    groups: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
+    for row in [*rows, *results.get("outside", ())]:
+        key = (row.get("round", row.get("name")), row["ranking"])
+        groups.setdefault(key, {})[row["metric"]] = row
+    for row_by_metric in groups.values():
+        table.add_row(*_cells(row_by_metric, metrics, results))
     return table
 
 
 def _cells(
-    number: int,
-    ranking: str,
-    row_by_metric: dict[str, dict[str, Any]],
-    metrics: list[str],
-    results: dict[str, Any],
+    row_by_metric: dict[str, dict[str, Any]], metrics: list[str], results: dict[str, Any]
 ) -> list[str]:
     first = row_by_metric[metrics[0]]
-    name = "first stage"
-    if ranking != "first_stage":
-        name = f"{f'round {number}' if number else 'untuned base'}, {NAMES[ranking]}"
     values = [f"{row_by_metric[metric]['value']:.3f}" for metric in metrics]
     change, p_values = "", ["", ""]
     if first["difference"] is not None:
         low, high = first["difference_ci_low"], first["difference_ci_high"]
         change = f"{first['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
         p_values = [_p_text(first[key]) for key in ("p_value", "adjusted_p_value")]
+    return [_row_name(first), *values, change, *p_values, _mark(first, results)]
+
+
+def _row_name(row: dict[str, Any]) -> str:
+    if row["ranking"] == "first_stage":
+        return "first stage"
+    number = row.get("round")
+    own = f"round {number}" if number else "untuned base"
+    return f"{row.get('name', own)}, {NAMES[row['ranking']]}"
+
+
+def _mark(row: dict[str, Any], results: dict[str, Any]) -> str:
+    """What a row is besides a row: the champion's, or that of a reranker off the shelf."""
+    if "role" in row:
+        return str(row["role"]) if row["ranking"] == "fused" else ""
     champion = results["champion"]
-    crowned = (
-        champion["run"] == results["run"]
-        and champion["round"] == number
-        and champion["ranking"] == ranking
-    )
-    return [name, *values, change, *p_values, "champion" if crowned else ""]
+    wanted = (champion["run"], champion["round"], champion["ranking"])
+    return "champion" if (results["run"], row["round"], row["ranking"]) == wanted else ""
 
 
 def _p_text(p_value: float) -> str:
@@ -103,7 +114,7 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     if champion["name"] is None:
         return "There is no champion yet: `strop run` decides."
     if champion["run"] != results["run"]:
-        return f"The champion is {champion['name']}, of another run."
+        return f"The champion is {champion['name']}, of another run{_outside_value(results)}."
     if champion["ranking"] == "first_stage" or not found:
         return "No round was promoted: the first stage alone stays champion."
     row = found[0]
@@ -112,6 +123,15 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     if row["difference"] > 0 and row["p_value"] < 0.05:
         return f"The champion, {champion['name']}, beats the first stage significantly: {size}."
     return f"The champion, {champion['name']}, does NOT beat the first stage significantly: {size}."
+
+
+def _outside_value(results: dict[str, Any]) -> str:
+    """The value of another run's champion on this split, where it was measured."""
+    for row in results.get("outside", ()):
+        if row["role"] == "champion" and row["ranking"] == "fused":
+            change = f"{row['difference']:+.3f} to the first stage"
+            return f": {row['metric']} {row['value']:.3f}, {change}"
+    return ""
 
 
 def relative(path: str) -> str:

@@ -8,6 +8,7 @@ from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.calibrate import calibrate_last, measure_on_test
+from strop.flows.outside import outside_of_run
 from strop.flows.reported import run_inputs
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
 from strop.pipeline.config import Config
@@ -44,7 +45,7 @@ def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True)
             calibration |= measure_on_test(session, calibration, metrics)
         found = _examined(session, split, metrics)
         sources = run_inputs(session, split, metrics, rounds, found)
-        sources = replace(sources, calibration=calibration)
+        sources = replace(sources, calibration=calibration, outside=outside_of_run(session, split))
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report

@@ -1,16 +1,21 @@
-"""Which metrics are compared: those of rounds of any runs, on a split that all of them have."""
+"""Which metrics are compared: those of rounds of any runs, and of rankings from outside."""
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from strop.artifacts.errors import NotFound
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.outside import measure_outside
 from strop.flows.session import ASSESS, PREPARE, Refs, round_part
+from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
-from strop.tasks.beside import put_beside
+from strop.tasks.beside import draw_beside, put_beside
 from strop.tasks.decide import verdict
+
+__all__ = ["compare_rounds", "draw_beside", "metrics_by_split"]
 
 SPLITS = ("test", "dev")
 """In the order in which a split is taken when none is asked for."""
@@ -19,32 +24,49 @@ Side = tuple[Run, int]
 
 
 def compare_rounds(
-    store: Store, names: Sequence[str], *, split: str | None, metric: str | None
+    store: Store,
+    names: Sequence[str],
+    *,
+    split: str | None,
+    metric: str | None,
+    rerankers: Sequence[str] = (),
+    run_files: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
     """Rows of the named rounds, ``run`` or ``run:2``, each against the first.
 
-    Raises `NotFound` for what the store lacks, and `InputError` for runs of different data sets or
+    Outside rerankers and run files come after them, on the first run's candidates. Raises
+    `NotFound` for what the store lacks, and `InputError` for runs of different data sets or
     without a split in common.
     """
     sides = [_read(store, name) for name in names]
     titles = [f"{run.name}:{number}" for run, number in sides]
-    if len(set(titles)) < max(len(titles), 2):
-        raise InputError(f"compare {' '.join(titles)}: name at least two rounds, each once")
+    outside = [*rerankers, *map(str, run_files)]
+    _require_several(titles + outside)
     _require_one_data_set(sides)
     found = {
         title: metrics_by_split(run, number)
         for title, (run, number) in zip(titles, sides, strict=True)
     }
     chosen = _split(found, split)
+    metrics = {title: refs[chosen] for title, refs in found.items()}
     config = sides[0][0].config
+    if outside:
+        own = Config.recorded(config)
+        measured = measure_outside(own, rerankers, run_files, chosen, store.root)
+        metrics |= dict(zip(outside, measured, strict=True))
     return put_beside(
         store,
-        {title: refs[chosen] for title, refs in found.items()},
+        metrics,
         split=chosen,
         metric=metric,
         seed=config["seed"],
         samples=config["evaluation"]["bootstrap_samples"],
     )
+
+
+def _require_several(titles: Sequence[str]) -> None:
+    if len(set(titles)) < max(len(titles), 2):
+        raise InputError(f"compare {' '.join(titles)}: name at least two, each once")
 
 
 def metrics_by_split(run: Run, number: int) -> Refs:

@@ -60,7 +60,7 @@ def branch(
 ) -> Config:
     """The config of one arm; raises `InputError` for fewer pairs than rounds can share."""
     name = f"{config.name}.{arm}.seed-{seed}"
-    changes = {"name": name, "seed": seed, "decision.champion": name}
+    changes = {"name": name, "seed": seed, "decision.champion": name, "decision.guard_sets": []}
     changed = with_values(config, {**values, **changes})
     if pairs is None:
         return changed

@@ -13,6 +13,8 @@ from strop.flows.first_stage import (
     open_first_stage,
     production_candidates,
 )
+from strop.flows.guard_sets import guard_candidates, import_guard_sets
+from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
 from strop.pipeline.data.splits import SplitRule
@@ -39,7 +41,11 @@ def prepare(config: Config, store: Path) -> None:
         check_slices(session.store, dataset, config)
         check_calibration(place, config, dataset)
         verdicts = _verdicts(place, config, dataset)
-        session.claim(dataset, verdicts.get("verdicts"))
+        guard_sets = import_guard_sets(place, config)
+        # What is wrong with these is told before the run has a record that could not be mended.
+        if name := config.evaluation.off_the_shelf:
+            find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
+        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
         session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
@@ -57,6 +63,7 @@ def prepare(config: Config, store: Path) -> None:
             tokens=tokens,
             **pools,
             **verdicts,
+            **guard_candidates(place, config, guard_sets),
             **_teacher(session, dataset),
         )
         _measure_untuned(session)

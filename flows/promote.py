@@ -9,16 +9,19 @@ from prefect import flow
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted
+from strop.flows.guard_sets import hold_guard_sets
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
-from strop.tasks.decide import promote, verdict
+from strop.tasks.decide import ask_for_approval, promote, verdict
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.rerank import rerank
 from strop.tasks.stage import call
 from strop.tasks.tokenize import tokenize
+
+WON = ("promoted", "awaiting")
 
 
 @flow(name="promote", flow_run_name="promote {config.name}", validate_parameters=False)
@@ -84,10 +87,16 @@ def _decide(session: Session, champion: dict[str, Any], challenger: int) -> str:
         champion_ranking=champion["ranking"],
         split="gate",
     )
-    session.record(PROMOTE, metrics_gate=metrics, decision=decision)
+    session.record(PROMOTE, metrics_gate=metrics)
+    if verdict(session.store, decision)[0] in WON and session.config.decision.guard_sets:
+        candidate = _crowned(name, made["reranker"], weight)
+        decision = hold_guard_sets(session, decision, candidate, champion)
+    session.record(PROMOTE, decision=decision)
     outcome, reason = verdict(session.store, decision)
     if outcome == "promoted":
         session.crown(_new_champion(session, challenger, decision))
+    if outcome == "awaiting":
+        ask_for_approval(session.place(PROMOTE), decision)
     return reason
 
 

@@ -14,8 +14,7 @@ def config_of_run(store: Store, run: str) -> Config:
 
     Its data set is named by its artifact, whatever folder it was imported from.
     """
-    values = Run(store, run).config
-    return Config.model_validate({**values, "dataset": _dataset(values)})
+    return Config.recorded(Run(store, run).config)
 
 
 def with_defaults(recorded: dict[str, Any]) -> dict[str, Any]:
@@ -24,11 +23,7 @@ def with_defaults(recorded: dict[str, Any]) -> dict[str, Any]:
     One that today's strop does not read stays as it is.
     """
     try:
-        config = Config.model_validate({**recorded, "dataset": _dataset(recorded)})
+        config = Config.recorded(recorded)
     except ValidationError:
         return recorded
     return {**config.identity(), "dataset": recorded["dataset"]}
-
-
-def _dataset(recorded: dict[str, Any]) -> str:
-    return str(recorded["dataset"]).removeprefix("dataset ")

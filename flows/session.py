@@ -1,7 +1,7 @@
 """A run that this process works on: its store, its lease and its record."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,20 @@ class Session:
         """Whether a part of the run has recorded this role."""
         return role in self.run.parts().get(part, {})
 
-    def claim(self, dataset: ArtifactRef, verdicts: ArtifactRef | None = None) -> None:
+    def claim(
+        self,
+        dataset: ArtifactRef,
+        verdicts: ArtifactRef | None = None,
+        guard_sets: Sequence[ArtifactRef] = (),
+    ) -> None:
         """Start the run over this data set, or check that it is the same config and data."""
         values = self.config.identity()
         if verdicts:
             values["mining"]["verdicts"] = verdicts.id
+        for values_of_set, ref in zip(
+            values["decision"].get("guard_sets", ()), guard_sets, strict=True
+        ):
+            values_of_set["dataset"] = ref.id
         self.run.claim({**values, "dataset": f"dataset {dataset.id}"}, read=with_defaults)
 
     def opponent(self) -> dict[str, Any] | None:

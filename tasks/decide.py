@@ -3,7 +3,7 @@
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
@@ -97,21 +97,14 @@ def _decide(
         attempt.write_table("decision", decision.decision_table([made]))
         return {"verdict": made.verdict, "reason": made.reason}
 
-    made = carry_out(place, recipe, compute)
-    if approval:
-        _ask(place, recipe)
-    return made
+    return carry_out(place, recipe, compute)
 
 
-def _ask(place: Place, recipe: Recipe) -> None:
+def ask_for_approval(place: Place, decision: ArtifactRef) -> None:
     """Show in Prefect's UI what a person has to decide on, and with which command."""
-    store = place.open()
-    manifest = store.lookup(recipe)
-    if TaskRunContext.get() is None or manifest is None:
+    if FlowRunContext.get() is None:
         return
-    (row,) = store.table(manifest.ref, "decision").to_pylist()
-    if row["verdict"] != "awaiting":
-        return
+    row = place.open().table(decision, "decision").to_pylist()[0]
     interval = f"[{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
     text = (
         f"**{row['challenger']} of {place.run} awaits approval.**\n\n"
@@ -121,7 +114,7 @@ def _ask(place: Place, recipe: Recipe) -> None:
         f"| change [95 %] | {row['difference']:+.3f} {interval} |\n"
         f"| p | {row['p_value']:.4f} |\n| queries | {row['n']:,} |\n\n"
         f"Promote it with `strop promote {place.run}` or the deployment `promote` with run "
-        f"`{place.run}`; the decision is artifact `{manifest.id}`."
+        f"`{place.run}`; the decision is artifact `{decision.id}`."
     )
     create_markdown_artifact(text, key=artifact_key(place.run, "approval"))
 

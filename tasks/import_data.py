@@ -13,7 +13,7 @@ from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter
 from strop.pipeline.config import Config
 from strop.pipeline.data.beir import beir_files
-from strop.pipeline.data.beir_import import import_beir
+from strop.pipeline.data.beir_import import import_beir, import_split
 from strop.pipeline.data.documentation import (
     DocumentationSizes,
     documentation_dataset,
@@ -41,6 +41,22 @@ def import_beir_folder(place: Place, folder: Path, rule: SplitRule) -> Any:
         # Data without fields keep the digest that they had before strop read any.
         if imported.query_fields.num_rows:
             attempt.write_table("query_fields", imported.query_fields)
+        attempt.write_table("qrels", imported.qrels)
+        return {"source": folder.name, **imported.summary}
+
+    return carry_out(place, recipe, compute)
+
+
+@stage_task("import split")
+def import_beir_split(place: Place, folder: Path, split: str) -> Any:
+    """Import a BEIR folder's corpus and the queries of one split, as they are."""
+    digests = {name: _sha256(path) for name, path in beir_files(folder, (split,)).items()}
+    recipe = Recipe("dataset", "import split", 1, {"files": digests}, {})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
+            imported = import_split(folder, split, write_corpus=writer.write)
+        attempt.write_table("queries", imported.queries)
         attempt.write_table("qrels", imported.qrels)
         return {"source": folder.name, **imported.summary}
 

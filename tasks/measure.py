@@ -15,9 +15,17 @@ RANKINGS = ("first_stage", "reranker", "fused")
 
 @stage_task("evaluate")
 def evaluate(
-    place: Place, dataset: ArtifactRef, ranking: ArtifactRef, config: Config, split: str
+    place: Place,
+    dataset: ArtifactRef,
+    ranking: ArtifactRef,
+    config: Config,
+    split: str,
+    kinds: tuple[str, ...] = RANKINGS,
 ) -> Any:
-    """Every metric of the first stage, the reranker alone and both fused, by query."""
+    """Every metric of the first stage, the reranker alone and both fused, by query.
+
+    Of a ranking that has not all of these orders, ``kinds`` are those that it has.
+    """
     settings = config.evaluation
     parameters = {
         "split": split,
@@ -25,6 +33,7 @@ def evaluate(
         "depth": settings.depth,
         "samples": settings.bootstrap_samples,
         "seed": config.seed,
+        **({"kinds": list(kinds)} if kinds != RANKINGS else {}),
     }
     inputs = {"dataset": dataset, "ranking": ranking}
     recipe = Recipe("metrics", "evaluate", 1, parameters, inputs)
@@ -40,7 +49,7 @@ def evaluate(
             metrics.per_query_metrics(
                 table, judgements, kind=kind, depth=settings.depth, metrics=settings.metrics
             )
-            for kind in RANKINGS
+            for kind in kinds
         ]
         per_query = pa.concat_tables(parts).unify_dictionaries()
         summary = metrics.summarise(per_query, seed=config.seed, samples=settings.bootstrap_samples)

@@ -42,9 +42,10 @@ class ReportInputs:
     """What a report is made from: metrics of one split and the refs of each round, by number.
 
     ``champion`` is the (round, ranking) of the champion's row, None for one of another run;
-    ``decisions`` are in the order in which they were made. The report of one round has its number
-    in ``round``. ``work`` are all artifacts of each round, and ``started`` is when the run began:
-    facts to show, on which no id depends.
+    ``decisions`` are in the order in which they were made; ``outside`` are metrics by role and name
+    of rerankers that are none of the run's. The report of one round has its number in ``round``.
+    ``work`` are all artifacts of each round, and ``started`` is when the run began: facts to show,
+    on which no id depends.
     """
 
     split: str
@@ -61,6 +62,7 @@ class ReportInputs:
     work: dict[int, list[ArtifactRef]] = field(default_factory=dict)
     started: str = ""
     calibration: Refs = field(default_factory=dict)
+    outside: dict[tuple[str, str], ArtifactRef] = field(default_factory=dict)
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
@@ -69,6 +71,7 @@ class ReportInputs:
         refs |= {role: ref for role, ref in found.items() if ref}
         refs |= {f"metrics {number}": ref for number, ref in self.metrics.items()}
         refs |= {f"decision {place}": ref for place, ref in enumerate(self.decisions)}
+        refs |= {f"metrics of {name}, {role}": ref for (role, name), ref in self.outside.items()}
         for number, made in self.rounds.items():
             refs |= {f"{role} {number}": ref for role, ref in made.items()}
         return refs
@@ -92,6 +95,8 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
 
         data = _gather(place.open(), config, sources)
         attempt.write_table("results", data.results)
+        if data.outside is not None:
+            attempt.write_table("outside", data.outside)
         (attempt.folder / "report.html").write_text(render_html(data), encoding="utf-8")
         (attempt.folder / "report.md").write_text(render_markdown(data), encoding="utf-8")
         told = "round" if sources.round else "champion"
@@ -119,19 +124,28 @@ def _publish(place: Place, recipe: Recipe, key: str) -> None:
 
 def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
     from strop.pipeline.evaluation.metrics import metric_label, parse_metric
-    from strop.pipeline.evaluation.results import results_table
+    from strop.pipeline.evaluation.results import Outsider, results_tables
     from strop.pipeline.reporting.report import ReportData
 
     measured = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
     metric = metric_label(parse_metric(config.evaluation.metrics[0]))
-    results = results_table(
-        measured, split=sources.split, seed=config.seed, samples=config.evaluation.bootstrap_samples
+    outsiders = [
+        Outsider(name, role, store.table(ref, "per_query"))
+        for (role, name), ref in sources.outside.items()
+    ]
+    results, outside = results_tables(
+        measured,
+        outsiders,
+        split=sources.split,
+        seed=config.seed,
+        samples=config.evaluation.bootstrap_samples,
     )
     decisions = [store.table(ref, "decision") for ref in sources.decisions]
     ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
     return ReportData(
         title=f"{config.name}, round {sources.round}" if sources.round else config.name,
         results=results,
+        outside=outside if outsiders else None,
         decisions=pa.concat_tables(decisions).unify_dictionaries(),
         champion=sources.champion,
         champion_name=sources.champion_name,

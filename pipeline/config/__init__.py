@@ -1,5 +1,5 @@
 from strop.pipeline.config.changes import with_values
-from strop.pipeline.config.evaluation import Decision, Evaluation
+from strop.pipeline.config.evaluation import Decision, Evaluation, GuardSet
 from strop.pipeline.config.first_stage import Bm25, FirstStage
 from strop.pipeline.config.losses import Loss
 from strop.pipeline.config.mining import Curriculum, Guard, Mining, Pool, Quotas
@@ -22,6 +22,7 @@ __all__ = [
     "Execution",
     "FirstStage",
     "Guard",
+    "GuardSet",
     "Lora",
     "Loss",
     "Mining",

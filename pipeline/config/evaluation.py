@@ -1,8 +1,8 @@
 """What is measured after each round, and what follows from it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from strop.pipeline.config.section import Name, Section
 
@@ -24,6 +24,10 @@ class Evaluation(Section):
     query length, positives, first-stage rank and difficulty; null takes every field of few
     values."""
 
+    off_the_shelf: str | None = None
+    """Folder or Hugging Face name of a reranker as others trained it, to be reported beside the
+    rounds; null measures none. Its own code never runs."""
+
     @property
     def cuts(self) -> tuple[int, ...]:
         """The depths that are told, rising: those below ``depth``, and ``depth`` itself."""
@@ -44,6 +48,20 @@ class Evaluation(Section):
     """Resamples behind every confidence interval and p-value."""
 
 
+class GuardSet(Section):
+    """Queries that a promotion must not break: of another domain, or too important to lose."""
+
+    name: Name
+    """What reasons and tables call it."""
+    dataset: str = Field(min_length=1)
+    """A folder in BEIR layout, or the id of an imported dataset artifact."""
+    split: Literal["train", "dev", "gate", "test"] = "test"
+    """The split whose queries are measured; of a folder, no other is read."""
+    tolerance: float = Field(default=0.02, ge=0, le=1)
+    """Loss of the first metric against the champion that is tolerated: what a promotion must rule
+    out is a larger one."""
+
+
 class Decision(Section):
     """When a round is accepted and a challenger promoted."""
 
@@ -57,3 +75,13 @@ class Decision(Section):
     """Whether a person promotes: a challenger that won awaits `strop promote`, and the run ends."""
     min_gate_queries: int = Field(default=50, ge=1)
     """Fewer gate queries than this promote nothing."""
+    guard_sets: tuple[GuardSet, ...] = ()
+    """Queries that a promotion must not break, besides gaining on the gate."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [guard.name for guard in self.guard_sets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"decision.guard_sets has two sets named {name!r}, expected one")
+        return self

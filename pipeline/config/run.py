@@ -16,6 +16,14 @@ from strop.pipeline.config.training import Training
 EXECUTION: JsonDict = {"strop": "execution"}
 """Marks a field that says where or how wide a stage runs, and so never changes its result."""
 
+LATER = (
+    ("mining", "verdicts"),
+    ("evaluation", "calibration"),
+    ("evaluation", "off_the_shelf"),
+    ("decision", "guard_sets"),
+)
+"""Values that are in no identity while they are not set: configs had runs before them."""
+
 
 class Execution(Section):
     """Where a run happens; nothing here changes a result."""
@@ -95,6 +103,12 @@ class Config(Section):
             )
         return self
 
+    @classmethod
+    def recorded(cls, values: dict[str, Any]) -> Self:
+        """The config of a run's record, which names the data set by its artifact."""
+        dataset = str(values["dataset"]).removeprefix("dataset ")
+        return cls.model_validate({**values, "dataset": dataset})
+
     @property
     def champion(self) -> str:
         """The name of the champion's ref."""
@@ -103,8 +117,7 @@ class Config(Section):
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
         values = self.model_dump(mode="json", exclude={"execution"})
-        if self.mining.verdicts is None:  # a run without them has the ids that it always had
-            del values["mining"]["verdicts"]
-        if self.evaluation.calibration == "none":  # nor does a run that calibrates nothing
-            del values["evaluation"]["calibration"]
+        for section, name in LATER:  # a run without them has the ids that it always had
+            if values[section][name] in (None, [], "none"):
+                del values[section][name]
         return values

@@ -38,14 +38,17 @@ class Query:
     fields: dict[str, str]
 
 
-def beir_files(folder: Path) -> dict[str, Path]:
-    """The files of a BEIR folder by their relative name; raises `InputError` when some lack."""
+def beir_files(folder: Path, splits: tuple[str, ...] = SPLITS) -> dict[str, Path]:
+    """The files of a BEIR folder by their relative name; raises `InputError` when some lack.
+
+    Of ``splits`` those are taken that there are.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a data set in BEIR layout")
     files = {name: folder / name for name in ("corpus.jsonl", "queries.jsonl")}
     files |= {
         f"qrels/{split}.tsv": folder / "qrels" / f"{split}.tsv"
-        for split in SPLITS
+        for split in splits
         if (folder / "qrels" / f"{split}.tsv").exists()
     }
     for name, path in files.items():
@@ -55,7 +58,9 @@ def beir_files(folder: Path) -> dict[str, Path]:
                 f"qrels/{{{','.join(SPLITS)}}}.tsv ({name} was not found)"
             )
     if not any(name.startswith("qrels/") for name in files):
-        raise InputError(f"{folder / 'qrels'}: no qrels; expected train.tsv, dev.tsv or test.tsv")
+        names = [f"{split}.tsv" for split in splits if split != "gate" or len(splits) == 1]
+        expected = " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        raise InputError(f"{folder / 'qrels'}: no qrels; expected {expected}")
     return files
 
 

@@ -39,7 +39,45 @@ def import_beir(
 
     Queries without judgements are left out and counted.
     """
-    files = beir_files(folder)
+    found = _read(folder, beir_files(folder), write_corpus)
+    groups = {query: found.queries[query].group_id for query in found.splits}
+    splits = cut_missing_splits(found.splits, groups, rule)
+    _require_splits(folder, splits)
+    return found.imported(splits)
+
+
+def import_split(
+    folder: Path, split: str, *, write_corpus: Callable[[pa.Table], object]
+) -> Imported:
+    """Read and check one split of a BEIR folder as it is: nothing to train on is asked for."""
+    found = _read(folder, beir_files(folder, (split,)), write_corpus)
+    return found.imported(found.splits)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the files of a folder hold."""
+
+    num_passages: int
+    queries: dict[str, Query]
+    judgements: list[Judgement]
+    splits: dict[str, str]
+
+    def imported(self, splits: dict[str, str]) -> Imported:
+        unjudged = len(self.queries) - len(splits)
+        return Imported(
+            _query_table(splits, self.queries),
+            field_table(
+                {id_: query.fields for id_, query in self.queries.items() if id_ in splits}
+            ),
+            _qrels_table(self.judgements, splits),
+            _summary(splits, self.num_passages, len(self.judgements), unjudged),
+        )
+
+
+def _read(
+    folder: Path, files: dict[str, Path], write_corpus: Callable[[pa.Table], object]
+) -> _Found:
     defects = Defects()
     passages = read_corpus(files["corpus.jsonl"], defects, write_corpus)
     queries = read_queries(files["queries.jsonl"], defects)
@@ -51,15 +89,7 @@ def import_beir(
             judgements += read_qrels(path, path.stem, defects, queries=queries, passages=passages)
     splits = split_by_query(judgements, defects, folder=folder / "qrels")
     defects.raise_if_any()
-    groups = {query: queries[query].group_id for query in splits}
-    splits = cut_missing_splits(splits, groups, rule)
-    _require_splits(folder, splits)
-    return Imported(
-        _query_table(splits, queries),
-        field_table({query: queries[query].fields for query in queries if query in splits}),
-        _qrels_table(judgements, splits),
-        _summary(splits, len(passages), len(judgements), len(queries) - len(splits)),
-    )
+    return _Found(len(passages), queries, judgements, splits)
 
 
 def _require_splits(folder: Path, splits: dict[str, str]) -> None:

@@ -8,22 +8,38 @@ import pyarrow as pa
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.ranking import RANK_COLUMNS
 from strop.pipeline.evaluation.results import MetricValues, compare, metric_values
-from strop.pipeline.evaluation.significance import holm
+from strop.pipeline.evaluation.significance import bootstrap_interval, cluster_codes, holm
+from strop.pipeline.seeds import generator
+
+RUN = "run"
+"""The kind of ranking that a run from outside has."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A name and its ``metrics.per_query`` table."""
+    """A name and its ``metrics.per_query`` table.
+
+    A run from outside has no rankings but the one of its file, which the table calls
+    ``reranker``.
+    """
 
     name: str
     per_query: pa.Table
 
+    @property
+    def is_run(self) -> bool:
+        """Whether this is a run from outside."""
+        kinds = set(self.per_query["ranking"].cast(pa.string()).unique().to_pylist())
+        return kinds == {"reranker"}
+
 
 @dataclass(frozen=True)
 class Beside:
-    """One ranking's mean, and its change against the first one's ranking of the same kind.
+    """One ranking's mean with its interval, and its change against the first one's ranking.
 
-    The first one has no change; ``adjusted_p_value`` holds for all changes of the table together.
+    That is the first one's of the same kind; for a run from outside, whose ``ranking`` is `RUN`,
+    it is the fused one, since both are what would be shown to people. The first one has no change;
+    ``adjusted_p_value`` holds for all changes of the table together.
     """
 
     name: str
@@ -32,6 +48,8 @@ class Beside:
     metric: str
     n: int
     value: float
+    value_low: float
+    value_high: float
     difference: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
@@ -48,23 +66,66 @@ def beside(
     `InputError` when they have no metric, or not the same queries, in common.
     """
     chosen = _metric(sides, metric)
+    draws = Draws(split, chosen, seed, samples)
+    systems = [side for side in sides if not side.is_run]
     rows = []
     for ranking in RANK_COLUMNS:
-        values = [
-            metric_values(side.per_query, split=split, ranking=ranking, metric=chosen)
-            for side in sides
-        ]
-        found = [
-            Beside(side.name, ranking, split, chosen, len(mine.values), float(mine.values.mean()))
-            for side, mine in zip(sides, values, strict=True)
-        ]
-        found[1:] = [
-            _against(row, mine, values[0], seed=seed, samples=samples)
-            for row, mine in zip(found[1:], values[1:], strict=True)
-        ]
+        found = draws.rows(systems, ranking)
         if ranking != "first_stage" or any(row.difference for row in found):
             rows += found
+    runs = [side for side in sides if side.is_run]
+    first = draws.values(sides[0], "fused") if runs else None
+    for side in runs:
+        values = draws.values(side, "reranker")
+        rows.append(draws.row(side.name, RUN, values, first))
     return _adjusted(rows)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What all rows of a table are drawn from."""
+
+    split: str
+    metric: str
+    seed: int
+    samples: int
+
+    def values(self, side: Measured, ranking: str) -> MetricValues:
+        """The metric of one side's ranking, by query."""
+        return metric_values(side.per_query, split=self.split, ranking=ranking, metric=self.metric)
+
+    def rows(self, sides: Sequence[Measured], ranking: str) -> list[Beside]:
+        """One kind of ranking of every side, against the first one's."""
+        values = [self.values(side, ranking) for side in sides]
+        return [
+            self.row(side.name, ranking, mine, values[0] if number else None)
+            for number, (side, mine) in enumerate(zip(sides, values, strict=True))
+        ]
+
+    def row(
+        self, name: str, ranking: str, mine: MetricValues, first: MetricValues | None
+    ) -> Beside:
+        """The row of these values, with their change against the first one's, if there is one."""
+        found = compare(mine, first, seed=self.seed, samples=self.samples) if first else None
+        low, high = bootstrap_interval(
+            mine.values,
+            cluster_codes(mine.group_ids),
+            rng=generator(self.seed, "bootstrap"),
+            samples=self.samples,
+        )
+        row = Beside(
+            name, ranking, self.split, self.metric, len(mine.values),
+            float(mine.values.mean()), low, high,
+        )  # fmt: skip
+        if found is None:
+            return row
+        return replace(
+            row,
+            difference=found.difference,
+            ci_low=found.ci_low,
+            ci_high=found.ci_high,
+            p_value=found.p_value,
+        )
 
 
 def _metric(sides: Sequence[Measured], asked: str | None) -> str:
@@ -75,19 +136,6 @@ def _metric(sides: Sequence[Measured], asked: str | None) -> str:
         wanted = f"metric {asked!r}: was not measured for all" if asked else "no metric in common"
         raise InputError(f"{wanted}; all have {', '.join(common) or 'none'}")
     return str(chosen)
-
-
-def _against(
-    row: Beside, mine: MetricValues, first: MetricValues, *, seed: int, samples: int
-) -> Beside:
-    found = compare(mine, first, seed=seed, samples=samples)
-    return replace(
-        row,
-        difference=found.difference,
-        ci_low=found.ci_low,
-        ci_high=found.ci_high,
-        p_value=found.p_value,
-    )
 
 
 def _adjusted(rows: list[Beside]) -> list[Beside]:

@@ -54,7 +54,8 @@ class Decision:
     """A ``decision`` row: the verdict, the numbers that decided and a sentence that says so.
 
     ``p_value`` is the one-sided one that decided: of a loss for an acceptance, of a gain for a
-    promotion.
+    promotion. A guard set's row (`strop.pipeline.evaluation.guard_sets`) has the bound that decided
+    as ``ci_low``.
     """
 
     subject: str

@@ -1,14 +1,15 @@
 """Comparisons between evaluated rankings, and the table of results over the rounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import POWER, RESULTS
+from strop.artifacts.schemas import OUTSIDE, POWER, RESULTS
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.metrics import summarise
 from strop.pipeline.evaluation.ranking import RANK_COLUMNS, FloatArray
@@ -45,19 +46,34 @@ def compare(
     challenger: MetricValues, opponent: MetricValues, *, seed: int, samples: int = 10_000
 ) -> Comparison:
     """The paired comparison of two rankings that were evaluated on the same queries."""
+    return paired_comparison(
+        challenger.values,
+        values_beside(challenger, opponent),
+        cluster_codes(challenger.group_ids),
+        seed=seed,
+        samples=samples,
+    )
+
+
+def values_beside(challenger: MetricValues, opponent: MetricValues) -> FloatArray:
+    """The opponent's values in the challenger's order of queries, of which both have the same."""
     position = pc.index_in(challenger.query_ids, value_set=opponent.query_ids)
     if position.null_count or len(challenger.values) != len(opponent.values):
         raise InputError(
             f"the rankings were evaluated on different queries ({len(challenger.values):,} and"
             f" {len(opponent.values):,}); evaluate both on the same split of the same data set"
         )
-    return paired_comparison(
-        challenger.values,
-        opponent.values[np.asarray(position)],
-        cluster_codes(challenger.group_ids),
-        seed=seed,
-        samples=samples,
-    )
+    values: FloatArray = opponent.values[np.asarray(position)]
+    return values
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """A reranker that is none of the run's: its name, what it is to the run, and its metrics."""
+
+    name: str
+    role: str
+    per_query: pa.Table
 
 
 def results_table(
@@ -69,18 +85,52 @@ def results_table(
     as round 0, and has no difference from itself; its rows in later rounds are left out. The
     adjusted p-values of a metric hold for all its comparisons together.
     """
-    rows: list[dict[str, Any]] = []
-    for round_, per_query in sorted(per_query_by_round.items()):
-        chosen = per_query.filter(pc.equal(per_query["split"].cast(pa.string()), split))
-        summary = summarise(chosen, seed=seed, samples=samples).to_pylist()
-        for row in sorted(summary, key=lambda row: list(RANK_COLUMNS).index(row["ranking"])):
-            if row["ranking"] != "first_stage":
-                row |= _change(row, per_query_by_round, round_, seed=seed, samples=samples)
-            elif round_ != 0:
-                continue
-            rows.append({"round": round_, **row})
-    _adjust(rows)
-    return pa.Table.from_pylist(rows, schema=RESULTS)
+    return results_tables(per_query_by_round, (), split=split, seed=seed, samples=samples)[0]
+
+
+def results_tables(
+    per_query_by_round: Mapping[int, pa.Table],
+    outsiders: Sequence[Outsider],
+    *,
+    split: str,
+    seed: int,
+    samples: int = 10_000,
+) -> tuple[pa.Table, pa.Table]:
+    """The `results_table` of a run, and ``OUTSIDE`` rows of the rerankers beside it.
+
+    The adjusted p-values of a metric hold for the comparisons of both tables together.
+    """
+    first_stage = per_query_by_round[0]
+    measure = partial(_rows, first_stage, split=split, seed=seed, samples=samples)
+    ours = [
+        {"round": round_, **row}
+        for round_, per_query in sorted(per_query_by_round.items())
+        for row in measure(per_query)
+        if row["ranking"] != "first_stage" or round_ == 0
+    ]
+    others = [
+        {"name": other.name, "role": other.role, **row}
+        for other in outsiders
+        for row in measure(other.per_query)
+        if row["ranking"] != "first_stage"
+    ]
+    _adjust(ours + others)
+    return (
+        pa.Table.from_pylist(ours, schema=RESULTS),
+        pa.Table.from_pylist(others, schema=OUTSIDE),
+    )
+
+
+def _rows(
+    first_stage: pa.Table, per_query: pa.Table, *, split: str, seed: int, samples: int
+) -> list[dict[str, Any]]:
+    """The metrics of every ranking, all but the first stage's with their change against that."""
+    chosen = per_query.filter(pc.equal(per_query["split"].cast(pa.string()), split))
+    rows = summarise(chosen, seed=seed, samples=samples).to_pylist()
+    for row in rows:
+        if row["ranking"] != "first_stage":
+            row |= _change(row, per_query, first_stage, seed=seed, samples=samples)
+    return sorted(rows, key=lambda row: list(RANK_COLUMNS).index(row["ranking"]))
 
 
 def _adjust(rows: list[dict[str, Any]]) -> None:
@@ -94,17 +144,16 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
 
 def _change(
     row: Mapping[str, str],
-    per_query_by_round: Mapping[int, pa.Table],
-    round_: int,
+    per_query: pa.Table,
+    first_stage: pa.Table,
     *,
     seed: int,
     samples: int,
 ) -> dict[str, float]:
     split, metric = row["split"], row["metric"]
-    tables = per_query_by_round[round_], per_query_by_round[0]
-    challenger = metric_values(tables[0], split=split, ranking=row["ranking"], metric=metric)
-    first_stage = metric_values(tables[1], split=split, ranking="first_stage", metric=metric)
-    comparison = compare(challenger, first_stage, seed=seed, samples=samples)
+    mine = metric_values(per_query, split=split, ranking=row["ranking"], metric=metric)
+    before = metric_values(first_stage, split=split, ranking="first_stage", metric=metric)
+    comparison = compare(mine, before, seed=seed, samples=samples)
     return {
         "difference": comparison.difference,
         "difference_ci_low": comparison.ci_low,

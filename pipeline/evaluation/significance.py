@@ -97,6 +97,20 @@ def bootstrap_interval(
     level: float = 0.95,
 ) -> tuple[float, float]:
     """The percentile bootstrap interval of the mean, resampling whole clusters."""
+    means = bootstrap_means(values, clusters, rng=rng, samples=samples)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_means(
+    values: NDArray[np.floating],
+    clusters: NDArray[np.integer],
+    *,
+    rng: np.random.Generator,
+    samples: int,
+) -> FloatArray:
+    """The mean in each of some resamples of whole clusters."""
     sums, sizes = _cluster_sums(values, clusters)
     num_clusters = len(sums)
     means = []
@@ -106,9 +120,7 @@ def bootstrap_interval(
         times = np.bincount(flat.ravel(), minlength=rows * num_clusters).astype(np.float64)
         times = times.reshape(rows, num_clusters)
         means.append((times @ sums) / (times @ sizes))
-    tail = (1 - level) / 2
-    low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
-    return float(low), float(high)
+    return np.concatenate(means)
 
 
 def smallest_detectable_difference(

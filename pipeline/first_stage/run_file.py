@@ -188,8 +188,7 @@ def run_candidates(
 
     Raises `InputError` for the first query or passage that the data set lacks.
     """
-    query_rows = _rows(run["query_id"], queries["query_id"], "query", lines)
-    _rows(run["passage_id"], passage_ids, "passage", lines)
+    query_rows = require_known_ids(run, queries, passage_ids, lines=lines)
     ranks = run["rank"].to_numpy()
     kept = np.flatnonzero(ranks <= depth)
     order = kept[np.lexsort((ranks[kept], query_rows[kept]))]
@@ -201,6 +200,18 @@ def run_candidates(
         scores=run["score"].to_numpy()[order],
         source="run",
     )
+
+
+def require_known_ids(
+    run: pa.Table, queries: pa.Table, passage_ids: Any, *, lines: Lines
+) -> IntArray:
+    """The row of each query among the queries.
+
+    Raises `InputError` for the first query or passage that the data set lacks.
+    """
+    query_rows = _rows(run["query_id"], queries["query_id"], "query", lines)
+    _rows(run["passage_id"], passage_ids, "passage", lines)
+    return query_rows
 
 
 def _rows(ids: pa.ChunkedArray, known: Any, noun: str, lines: Lines) -> IntArray:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,23 +60,33 @@ SETTINGS = {
 }
 
 
-def rounds_plot(results: pa.Table, *, metric: str) -> str:
+def rounds_plot(results: pa.Table, *, metric: str, outside: pa.Table | None = None) -> str:
     """The metric by round with 95 % intervals, for the first stage, the reranker and the fusion.
 
-    ``results`` are `RESULTS` rows of one split.
+    ``results`` are `RESULTS` rows of one split, ``outside`` `OUTSIDE` rows, which stand apart at
+    the right.
     """
-    rows = results.filter(pc.equal(results["metric"].cast(pa.string()), metric)).to_pylist()
+    rows = _of_metric(results, metric)
     rounds = sorted({row["round"] for row in rows})
+    beside = _of_metric(outside, metric) if outside is not None else []
+    names = list(dict.fromkeys(row["name"] for row in beside))
+    places = {name: rounds[-1] + 1 + number for number, name in enumerate(names)}
+    edges = (rounds[0] - 0.3, rounds[-1] + len(names) + 0.3)
 
     def draw(axes: Axes) -> None:
         for offset, ranking in ((-0.05, "reranker"), (0.05, "fused")):
             chosen = [row for row in rows if row["ranking"] == ranking]
             _series(axes, chosen, ranking=ranking, offset=offset)
+            for row in beside:
+                if row["ranking"] == ranking:
+                    placed = {**row, "round": places[row["name"]]}
+                    _series(axes, [placed], ranking=ranking, offset=offset, named=False)
         for row in rows:
             if row["ranking"] == "first_stage":
-                _level(axes, row, width=(rounds[0] - 0.3, rounds[-1] + 0.3))
-        axes.set_xticks(rounds, ["untuned base" if r == 0 else f"round {r}" for r in rounds])
-        axes.set_xlim(rounds[0] - 0.3, rounds[-1] + 0.3)
+                _level(axes, row, width=edges)
+        titles = ["untuned base" if r == 0 else f"round {r}" for r in rounds]
+        axes.set_xticks([*rounds, *places.values()], [*titles, *map(_wrapped, names)])
+        axes.set_xlim(*edges)
         axes.set_ylabel(metric)
         _legend_above(axes)
 
@@ -192,8 +203,25 @@ def reliability_plot(tables: Mapping[str, pa.Table], *, calibrated: bool) -> str
     return _svg(draw, name="reliability", label="Share of positives by probability", height=3.7)
 
 
+def _of_metric(table: pa.Table, metric: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.filter(
+        pc.equal(table["metric"].cast(pa.string()), metric)
+    ).to_pylist()
+    return rows
+
+
+def _wrapped(name: str) -> str:
+    """A long name on several lines, cut at any letter since models' names have no blanks."""
+    return "\n".join(textwrap.wrap(name, 16, max_lines=3, placeholder="…"))
+
+
 def _series(
-    axes: Axes, rows: Sequence[Mapping[str, float]], *, ranking: str, offset: float
+    axes: Axes,
+    rows: Sequence[Mapping[str, float]],
+    *,
+    ranking: str,
+    offset: float,
+    named: bool = True,
 ) -> None:
     if not rows:
         return
@@ -210,7 +238,7 @@ def _series(
         linewidth=2,
         elinewidth=1.4,
         capsize=3,
-        label=RANKING_TITLES[ranking],
+        label=RANKING_TITLES[ranking] if named else None,
     )
 
 
@@ -254,10 +282,10 @@ def _svg(draw: Callable[[Axes], None], *, name: str, label: str, height: float) 
         # Two equal runs draw equal bytes: the hash salt fixes the ids, and no date is written.
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    return _embeddable(buffer.getvalue(), name=name, label=label)
+    return embeddable(buffer.getvalue(), name=name, label=label)
 
 
-def _embeddable(svg: str, *, name: str, label: str) -> str:
+def embeddable(svg: str, *, name: str, label: str) -> str:
     """One ``<svg>`` element with ids of its own, colours as CSS variables and the page's font."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -24,6 +24,7 @@ from strop.pipeline.reporting.calibration import CalibrationFacts, calibration_b
 from strop.pipeline.reporting.curriculum import RoundWork, curriculum_blocks
 from strop.pipeline.reporting.examples import Examples, example_blocks
 from strop.pipeline.reporting.negatives import Negatives, negative_blocks
+from strop.pipeline.reporting.outside import champion_title, champion_value, outside_cells
 from strop.pipeline.reporting.plots import (
     RANKING_TITLES,
     histogram_plot,
@@ -64,6 +65,7 @@ class ReportData:
     ``results`` are `RESULTS` rows of one split, ``decisions`` a `DECISION` table in order.
     ``champion`` is the (round, ranking) of the champion's rows in ``results``: ``(0,
     "first_stage")`` if no round was promoted, None for a champion from outside this run.
+    ``outside`` are `OUTSIDE` rows of rerankers that are none of the run's.
     ``lineage`` holds artifact ids by what they are, ``notes`` sentences such as shortfalls.
     ``outcome`` replaces the sentence on the champion, in the report of one round.
     """
@@ -85,6 +87,7 @@ class ReportData:
     metric: str = "nDCG@10"
     outcome: str = ""
     calibration: CalibrationFacts = field(default_factory=CalibrationFacts)
+    outside: pa.Table | None = None
 
 
 def render_html(data: ReportData) -> str:
@@ -132,7 +135,8 @@ def verdict(data: ReportData) -> str:
     """Which ranking is the champion, by how much, and on what evidence, in words."""
     if data.champion is None:
         name = data.champion_name or "an earlier run's reranker"
-        return f"The champion is still {name}: no round of this run was promoted."
+        value = champion_value(data.outside, metric=data.metric)
+        return f"The champion is still {name}{value}: no round of this run was promoted."
     round_, ranking = data.champion
     rows = [
         row
@@ -178,11 +182,22 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
     for row in data.results.to_pylist():
         cells.setdefault((row["round"], row["ranking"]), {})[row["metric"]] = row
     metrics = list(dict.fromkeys(data.results["metric"].to_pylist()))
+    others = outside_cells(data.outside)
     columns = ["ranking", *metrics, f"{data.metric} change [95\u00a0%]", "p", "p, Holm"]
     grid = Grid(
         columns,
-        [_result_row(key, row, metrics, data.metric) for key, row in cells.items()],
-        strong=frozenset(i for i, key in enumerate(cells) if key == data.champion),
+        [
+            *(
+                _result_row(row_title(*key), row, metrics, data.metric)
+                for key, row in cells.items()
+            ),
+            *(_result_row(title, row, metrics, data.metric) for title, row in others.items()),
+        ],
+        strong=frozenset(
+            i
+            for i, key in enumerate([*cells, *others])
+            if key == data.champion or key == champion_title(data.outside)
+        ),
     )
     num_queries = data.results["n"][0].as_py()
     note = (
@@ -195,21 +210,21 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
         note += f" Recall ceiling of the candidates: {data.recall_ceiling:.1%} of the positives."
     blocks: list[Block] = [Heading(f"Results on {split}"), grid, Paragraph(note, "note")]
     if pictures:
-        svg = rounds_plot(data.results, metric=data.metric)
+        svg = rounds_plot(data.results, metric=data.metric, outside=data.outside)
         blocks.append(Picture(svg, f"{data.metric} on {split} by round, with 95\u00a0% intervals."))
     return blocks
 
 
 def _result_row(
-    key: tuple[int, str], row: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], main: str
+    title: str, row: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], main: str
 ) -> list[str]:
     values = [f"{row[name]['value']:.3f}" if name in row else "" for name in metrics]
     change = row.get(main, {})
     if change.get("difference") is None:
-        return [row_title(*key), *values, "", "", ""]
+        return [title, *values, "", "", ""]
     interval = f"[{change['difference_ci_low']:+.3f}, {change['difference_ci_high']:+.3f}]"
     p_texts = [_p(change[name])[2:].removeprefix("= ") for name in ("p_value", "adjusted_p_value")]
-    return [row_title(*key), *values, f"{change['difference']:+.3f} {interval}", *p_texts]
+    return [title, *values, f"{change['difference']:+.3f} {interval}", *p_texts]
 
 
 def _decisions(data: ReportData) -> list[Block]:

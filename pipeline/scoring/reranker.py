@@ -51,12 +51,12 @@ def initialise(
         tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"reranker base {name!r}: cannot be loaded ({reason})") from error
-    check_vocabulary(tokenizer, f"reranker base {name!r}")
+        raise InputError(f"reranker {name!r}: cannot be loaded ({reason})") from error
+    check_vocabulary(tokenizer, f"reranker {name!r}")
     if info["mismatched_keys"] and not replace_head:
         raise InputError(
-            f"reranker.base = {name!r}: has a trained head with {_num_logits(info)} logits, "
-            "expected one; reranker.replace_head = true draws a fresh one"
+            f"reranker {name!r}: has a trained head with {_num_logits(info)} logits, expected "
+            "one; of reranker.base, reranker.replace_head = true draws a fresh one"
         )
     fresh = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
     return LoadedReranker(model.eval(), tokenizer), fresh

@@ -1,4 +1,8 @@
-from strop.cli.compare import grid
+import pytest
+
+from strop.artifacts.store import Store
+from strop.cli.compare import _draw, compare, grid
+from strop.pipeline.errors import InputError
 
 
 def row(name, value, difference=None):
@@ -20,3 +24,28 @@ def test_the_first_round_has_no_change_and_the_others_have_theirs():
     assert columns[""] == ["a:1, fused", "b:2, fused"]
     assert columns["Δ to a:1"] == ["", "+0.050 [-0.050, +0.150]"]
     assert (columns["p"][1], columns["p, Holm"][1]) == ("< 0.001", "0.001")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.pdf", r"a\.pdf: ends in '\.pdf', expected one of \.svg, \.png, \.html"),
+        ("plot", r"plot: ends in '', expected one of"),
+        ("absent/a.svg", r"there is no folder .*absent, expected a file"),
+        ("folder.svg", r"folder\.svg: is a folder"),
+    ],
+)
+def test_a_figure_that_cannot_be_is_refused_before_anything_is_read(tmp_path, name, message):
+    Store(tmp_path / "store")
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(InputError, match=f"--plot .*{message}"):
+        compare(["no run"], store=tmp_path / "store", plot=tmp_path / name)
+
+
+def test_a_figure_that_fails_leaves_the_old_one(tmp_path):
+    path = tmp_path / "old.svg"
+    path.write_text("old")
+    with pytest.raises(KeyError):
+        _draw([{"ranking": "fused"}], path)
+    assert [item.name for item in tmp_path.iterdir()] == ["old.svg"]
+    assert path.read_text() == "old"

@@ -99,6 +99,14 @@ def test_wrong_keys_inside_lists_are_named_by_their_place_and_line(tmp_path):
             "2: training.frozen_layers = 2 and training.lora exclude each other",
         ),
         (
+            "decision:\n  guard_sets:\n    - {name: a, dataset: x}\n    - {name: a, dataset: y}\n",
+            "2: decision.guard_sets has two sets named 'a', expected one",
+        ),
+        (
+            "decision:\n  guard_sets:\n    - {name: a, dataset: x, split: tset}\n",
+            "3: decision.guard_sets[0].split = 'tset': input should be 'train', 'dev', 'gate' or",
+        ),
+        (
             "training:\n  patience: 3\n",
             "2: training.patience needs training.evaluate_every",
         ),

@@ -38,3 +38,27 @@ def test_the_champion_is_marked_in_its_row_alone():
     cells = list(zip(*(list(column.cells) for column in grid.columns), strict=True))
     assert [line[0] for line in cells] == ["first stage", "round 1, fused"]
     assert [line[-1] for line in cells] == ["", "champion"]
+
+
+def test_rerankers_from_outside_stand_below_the_rounds_with_what_they_are():
+    def other(name, role, ranking, value):
+        found = row(0, ranking, value, value - 0.5, 0.001)
+        return {"name": name, "role": role, **{k: v for k, v in found.items() if k != "round"}}
+
+    outside = [
+        other("minilm", "off the shelf", "reranker", 0.51),
+        other("minilm", "off the shelf", "fused", 0.54),
+        other("round 2 of other", "champion", "fused", 0.55),
+    ]
+    given = results(run="other", name="round 2 of other") | {"outside": outside}
+    cells = list(zip(*(list(column.cells) for column in results_grid(given).columns), strict=True))
+    assert [(line[0], line[-1]) for line in cells[2:]] == [
+        ("minilm, alone", ""),
+        ("minilm, fused", "off the shelf"),
+        ("round 2 of other, fused", "champion"),
+    ]
+    assert cells[1][-1] == ""
+    assert verdict_sentence(given) == (
+        "The champion is round 2 of other, of another run: nDCG@10 0.550, +0.050 to the first"
+        " stage."
+    )

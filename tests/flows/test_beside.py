@@ -95,7 +95,7 @@ def test_another_version_of_the_data_set_is_refused(store):
         (["a", "nope"], "run nope: not in the store"),
         (["a", "a:7"], "run a: has no round 7; finished are 1, 2"),
         (["a", "a:two"], "'a:two': expected RUN or RUN:ROUND"),
-        (["a"], "at least two rounds"),
+        (["a"], "compare a:1: name at least two, each once"),
         (["a", "a:1"], "each once"),
     ],
 )

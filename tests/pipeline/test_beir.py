@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
-from strop.pipeline.data.beir_import import Imported, import_beir
+from strop.pipeline.data.beir_import import Imported, import_beir, import_split
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.validation import InvalidData
 from strop.pipeline.errors import InputError
@@ -297,3 +297,18 @@ def test_without_train_queries_nothing_can_be_trained(beir: Beir) -> None:
     (beir.folder / "qrels" / "train.tsv").unlink()
     with pytest.raises(InvalidData, match=r"no judged train queries; training needs train\.tsv"):
         beir.load()
+
+
+def test_one_split_is_read_as_it_is_without_anything_to_train_on(beir: Beir) -> None:
+    beir.append("qrels/train.tsv", "q9\tp9\tmany")
+    batches: list[pa.Table] = []
+    imported = import_split(beir.folder, "dev", write_corpus=batches.append)
+    assert imported.queries["query_id"].to_pylist() == ["q2", "q3"]
+    assert set(imported.qrels["split"].to_pylist()) == {"dev"}
+    assert pa.concat_tables(batches).num_rows == 4
+    assert imported.summary["train_queries"] == 0
+    with pytest.raises(InputError, match=r"qrels: no qrels; expected gate\.tsv"):
+        import_split(beir.folder, "gate", write_corpus=batches.append)
+    beir.write("qrels/test.tsv", "query-id\tcorpus-id\tscore")
+    with pytest.raises(InvalidData, match=r"test\.tsv: no judgement has a grade above 0"):
+        import_split(beir.folder, "test", write_corpus=batches.append)

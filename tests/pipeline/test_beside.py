@@ -20,6 +20,10 @@ def side(tables, name, gain, *, first_stage=BASE, count=40, metric="nDCG@10"):
     return Measured(name, pa.concat_tables(rows))
 
 
+def run_side(tables, name, gain):
+    return Measured(name, tables.metric_rows(BASE + gain, ranking="reranker", split="test"))
+
+
 def put(*sides, metric=None):
     return beside(sides, split="test", metric=metric, seed=1, samples=500)
 
@@ -55,3 +59,20 @@ def test_runs_without_a_metric_or_queries_in_common_are_refused(tables):
 def test_values_that_are_not_numbers_are_refused(tables):
     with pytest.raises(InputError, match="not a finite number; evaluate the rankings again"):
         put(side(tables, "a", 0.0), side(tables, "b", np.nan))
+
+
+def test_a_run_from_outside_has_one_row_against_the_fused_ranking(tables):
+    rows = put(side(tables, "a", 0.02), run_side(tables, "my.run", 0.1))
+    assert [(row.name, row.ranking) for row in rows] == [
+        ("a", "reranker"), ("a", "fused"), ("my.run", "run"),
+    ]  # fmt: skip
+    assert rows[2].difference == pytest.approx(0.08)
+    assert rows[2].value == pytest.approx(0.6)
+    assert rows[2].value_low < 0.59 < 0.61 < rows[2].value_high
+    assert rows[2].adjusted_p_value == rows[2].p_value
+
+
+def test_several_runs_are_all_held_against_the_first_side(tables):
+    runs = [run_side(tables, name, gain) for name, gain in (("x", 0.1), ("y", 0.2))]
+    rows = put(side(tables, "a", 0.0), *runs)
+    assert [row.difference for row in rows[2:]] == pytest.approx([0.1, 0.2])

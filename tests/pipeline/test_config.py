@@ -116,14 +116,18 @@ def _leaves(values: dict[str, Any]) -> set[str]:
 def test_identity_is_every_field_that_is_not_execution() -> None:
     marks = _fields(Config())
     assert marks["execution.threads"]
-    config = Config.model_validate(
-        {"mining": {"verdicts": "0123456789abcdef"}, "evaluation": {"calibration": "platt"}}
-    )
+    later = {
+        "mining": {"verdicts": "0123456789abcdef"},
+        "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
+    }
+    later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}]}
+    config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
     assert _leaves(config.identity()) == identity
-    # Runs without verdicts or calibration keep the ids that they had before there were any.
-    unset = {"mining.verdicts", "evaluation.calibration"}
-    assert _leaves(Config().identity()) == identity - unset
+    # Runs without these keep the ids that they had before there were any.
+    without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
+    without |= {"evaluation.calibration"}
+    assert _leaves(Config().identity()) == identity - without
 
 
 def test_execution_does_not_change_identity_and_a_seed_does() -> None:

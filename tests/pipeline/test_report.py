@@ -18,7 +18,7 @@ from strop.artifacts.schemas import (
 )
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.decision import Contender, decision_table, promote
-from strop.pipeline.evaluation.results import results_table
+from strop.pipeline.evaluation.results import Outsider, results_table, results_tables
 from strop.pipeline.reporting.blocks import Code, plain
 from strop.pipeline.reporting.breakdown import Breakdown
 from strop.pipeline.reporting.calibration import CalibrationFacts
@@ -305,3 +305,31 @@ def test_calibration_is_told_by_round_and_before_and_after(data):
 def test_a_calibration_that_does_not_help_is_called_so(data):
     full = replace(data, calibration=calibration_facts(0.4))
     assert "It does not help: on test the ECE is 0.400 after 0.300." in render_markdown(full)
+
+
+def test_rerankers_from_outside_are_in_the_table_the_plot_and_the_verdict(data, tables):
+    base = np.linspace(0.2, 0.8, 60)
+    rows = pa.concat_tables(
+        [
+            tables.metric_rows(base, ranking="first_stage", split="test"),
+            tables.metric_rows(base + 0.01, ranking="reranker", split="test"),
+            tables.metric_rows(base + 0.123, split="test"),
+        ]
+    )
+    outsiders = [
+        Outsider("minilm-<b>", "off the shelf", rows),
+        Outsider("round 2 of other", "champion", rows),
+    ]
+    _, outside = results_tables({0: rows}, outsiders, split="test", seed=1, samples=200)
+    full = replace(data, outside=outside, champion=None, champion_name="round 2 of other")
+    assert verdict(full) == (
+        "The champion is still round 2 of other (nDCG@10 on test 0.623): no round of this run was"
+        " promoted."
+    )
+    lines = render_markdown(full).splitlines()
+    assert any(line.startswith("| minilm-&lt;b> (off the shelf), alone | 0.510 ") for line in lines)
+    strong = [line for line in lines if line.startswith("| **")]
+    assert [line.split("|")[1] for line in strong] == [" **round 2 of other (champion), fused** "]
+    svg = rounds_plot(data.results, metric="nDCG@10", outside=outside)
+    assert "minilm-&lt;b&gt;" in svg
+    assert rounds_plot(data.results, metric="nDCG@10").count("round 2 of") == 0

@@ -49,8 +49,8 @@ def test_a_head_of_three_labels_is_replaced_only_when_asked_and_the_body_kept(
     with pytest.raises(InputError) as caught:
         begin(folder)
     assert str(caught.value) == (
-        "reranker.base = 'base': has a trained head with 3 logits, expected one; "
-        "reranker.replace_head = true draws a fresh one"
+        "reranker 'base': has a trained head with 3 logits, expected one; "
+        "of reranker.base, reranker.replace_head = true draws a fresh one"
     )
     loaded, fresh = begin(folder, replace_head=True)
     assert fresh
@@ -94,26 +94,26 @@ def copy(reranker_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+    with pytest.raises(InputError, match=r"reranker 'base': cannot be loaded \("):
         begin(tmp_path)
 
 
 def test_an_unknown_architecture_is_refused(copy: Path) -> None:
     values = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**values, "model_type": "no-such-model"}))
-    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+    with pytest.raises(InputError, match=r"reranker 'base': cannot be loaded \("):
         begin(copy)
 
 
 def test_damaged_weights_are_refused(copy: Path) -> None:
     weights = (copy / "model.safetensors").read_bytes()
     (copy / "model.safetensors").write_bytes(weights[:1000])
-    with pytest.raises(InputError, match=r"reranker base 'base': cannot be loaded \("):
+    with pytest.raises(InputError, match=r"reranker 'base': cannot be loaded \("):
         begin(copy)
 
 
 def test_a_base_without_a_tokenizer_is_refused(copy: Path) -> None:
     (copy / "tokenizer.json").unlink()
     (copy / "tokenizer_config.json").unlink()
-    with pytest.raises(InputError, match="reranker base 'base': its tokenizer has no words"):
+    with pytest.raises(InputError, match="reranker 'base': its tokenizer has no words"):
         begin(copy)

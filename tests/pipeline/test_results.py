@@ -2,9 +2,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from strop.artifacts.schemas import RESULTS
+from strop.artifacts.schemas import OUTSIDE, RESULTS
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.results import metric_values, power_table, results_table
+from strop.pipeline.evaluation.results import (
+    Outsider,
+    metric_values,
+    power_table,
+    results_table,
+    results_tables,
+)
 
 
 def round_rows(tables, gain: float, *, split: str = "test") -> pa.Table:
@@ -76,3 +82,21 @@ def test_two_values_of_a_query_are_refused(tables):
         metric_values(
             pa.concat_tables([rows, rows]), split="dev", ranking="fused", metric="nDCG@10"
         )
+
+
+def test_rerankers_from_outside_are_held_against_the_same_first_stage(tables):
+    rounds = {0: round_rows(tables, 0.0), 1: round_rows(tables, 0.05)}
+    others = [Outsider("minilm", "off the shelf", round_rows(tables, 0.1))]
+    results, outside = results_tables(rounds, others, split="test", seed=1, samples=500)
+    assert outside.schema == OUTSIDE
+    rows = outside.to_pylist()
+    assert [(row["name"], row["role"], row["ranking"]) for row in rows] == [
+        ("minilm", "off the shelf", "reranker"),
+        ("minilm", "off the shelf", "fused"),
+    ]
+    assert [row["difference"] for row in rows] == pytest.approx([-0.1, 0.1])
+    # Six comparisons of the two tables together, of which the fused one has the smallest p-value.
+    assert rows[1]["adjusted_p_value"] == pytest.approx(6 * rows[1]["p_value"])
+    alone = results_table(rounds, split="test", seed=1, samples=500)
+    same = [name for name in RESULTS.names if name != "adjusted_p_value"]
+    assert results.select(same).equals(alone.select(same))
