@@ -19,7 +19,7 @@ CONFIG = {
     "rounds": 2,
     "first_stage": {"depth": 20},
     "reranker": {"max_tokens": 32, "max_query_tokens": 12, "batch_tokens": 512},
-    "mining": {"pool_size": 8, "window_size": 12, "group_size": 4},
+    "mining": {"miner": "last_round", "pool_size": 8, "window_size": 12, "group_size": 4},
     "training": {"groups_per_step": 4, "learning_rate": 0.002},
     "evaluation": {"depth": 8, "depths": [4, 50], "bootstrap_samples": 500},
     "decision": {"min_gate_queries": 5},

@@ -38,7 +38,8 @@ def plan(
     count: int, *, rounds: int = 3, seed: int = 1, start: str = "last_round", **mining: Any
 ) -> QueryPlan:
     judged = qrels(*[(f"q{i:03}", "p", 1) for i in range(count + 3)])
-    values = {"rounds": rounds, "seed": seed, "training": {"start": start}, "mining": mining}
+    values = {"rounds": rounds, "seed": seed, "training": {"start": start}}
+    values["mining"] = {"miner": "last_round", **mining}
     return plan_queries(queries(count), judged, Config.model_validate(values))
 
 
