@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from strop.cli.display import Display
+from strop.cli.output import INTERRUPTED, end_with_error
 from strop.cli.quiet import quiet_terminal
 from strop.cli.server import Server, client_environment, ensure_server
 
@@ -23,9 +24,16 @@ def prefect_server(console: Console) -> Iterator[Server]:
 
 
 def shown(console: Console, work: Callable[[], Any]) -> Any:
-    """Do work whose stages are shown on the console; returns what it returns."""
-    from strop.flows.watched import watched
+    """Do work whose stages are shown on the console; returns what it returns.
+
+    Work that is cancelled in Prefect's UI ends as Ctrl-C ends it.
+    """
+    from strop.flows.watched import RunCancelled, end_cancelled, watched
 
     display = Display(console)
-    with watched(display), display:
-        return work()
+    try:
+        with watched(display), display:
+            return work()
+    except RunCancelled as cancelled:
+        end_cancelled(cancelled.flow_run_id)
+        end_with_error(str(cancelled), code=INTERRUPTED)

@@ -110,8 +110,9 @@ def client_environment(server: Server) -> dict[str, str]:
         "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     }
     if server.managed:
-        # With prefect's 5, a flow whose server was ended fails after 190 s; with 3, after 40 s.
-        wanted["PREFECT_CLIENT_MAX_RETRIES"] = "3"
+        # A server may be away for a minute. With prefect's 5, a flow whose server was ended fails
+        # after 190 s; with 3, after 40 s, and a server that starts anew is missed.
+        wanted["PREFECT_CLIENT_MAX_RETRIES"] = "4"
         wanted["PREFECT_HOME"] = str(state_path() / HOME_FOLDER)
         wanted["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"
         wanted["PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"] = "false"

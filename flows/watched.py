@@ -3,7 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 
+from strop.tasks.cancelling import RunCancelled, end_cancelled
 from strop.tasks.watching import Watcher, unwatch, watch, watchers
+
+__all__ = ["RunCancelled", "announce", "end_cancelled", "watched"]
 
 
 @contextlib.contextmanager

@@ -1,17 +1,21 @@
 """What Prefect's UI shows of a stage: its artifact's summary, and the progress of long work."""
 
+import contextlib
 import time
 from typing import Any
 
+import httpx
 from prefect.artifacts import (
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 from prefect.context import TaskRunContext
+from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import Manifest
+from strop.tasks.cancelling import stop_if_cancelled
 from strop.tasks.watching import watchers
 
 QUIET_SECONDS = 3.0
@@ -83,13 +87,16 @@ class StageProgress:
         self._done += count
         for watcher in watchers():
             watcher.advanced(self._label, count)
+        stop_if_cancelled()
         if time.monotonic() - self._told >= QUIET_SECONDS and TaskRunContext.get() is not None:
             self._told = time.monotonic()
             self._tell_prefect()
 
     def _tell_prefect(self) -> None:
+        """Move the bar in the UI; a server that does not answer now must not stop the work."""
         share = round(100.0 * self._done / max(self._total, 1), 1)
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(share, description=self._label)
-        else:
-            update_progress_artifact(self._artifact, progress=share)
+        with contextlib.suppress(httpx.HTTPError, PrefectException):
+            if self._artifact is None:
+                self._artifact = create_progress_artifact(share, description=self._label)
+            else:
+                update_progress_artifact(self._artifact, progress=share)

@@ -16,6 +16,7 @@ from prefect.states import Completed
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.progress import Progress
+from strop.tasks.cancelling import stop_if_cancelled
 from strop.tasks.publishing import StageProgress, publish
 from strop.tasks.watching import watchers
 
@@ -71,6 +72,7 @@ def carry_out(place: Place, recipe: Recipe, compute: Compute) -> ArtifactRef | S
 
     ``compute`` writes the attempt's files and returns the summary that people want to see.
     """
+    stop_if_cancelled()
     store = place.open()
     label = f"{recipe.stage} · {place.part}"
     for watcher in watchers():

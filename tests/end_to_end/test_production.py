@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import urllib.request
 from dataclasses import asdict
 
@@ -127,3 +128,31 @@ def test_a_schedule_that_cannot_be_is_refused_in_one_line(project, option, value
     assert done.returncode == 2
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def flow_runs(api, name):
+    body = {"flow_runs": {"name": {"like_": name}}}
+    return {run["name"]: run for run in post(f"{api}/flow_runs/filter", body)}
+
+
+def test_a_run_of_the_terminal_stops_when_it_is_cancelled_in_the_ui(project):
+    config = project.config("long.yaml", name="long", training={"epochs": 100})
+    process = project.start("run", config)
+    api = None
+    for line in process.stdout:
+        if line.startswith("Prefect UI: "):
+            api = line.split()[-1] + "/api"
+        if line.startswith("✓ list suspects · round 1"):
+            break
+    root = flow_runs(api, "improve long")["improve long"]
+    post(f"{api}/flow_runs/{root['id']}/set_state", {"state": {"type": "CANCELLING"}})
+    asked = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 15, "ten seconds, on a machine that is not busy"
+    assert process.returncode == 130
+    assert errors.strip() == "error: cancelled by hand; the same command resumes"
+    states = {name: run["state_type"] for name, run in flow_runs(api, "long").items()}
+    assert states["improve long"] == states["long round 1"] == "CANCELLED"
+    assert states["prepare long"] == "COMPLETED"
+    kinds = [manifest["kind"] for manifest in project.manifests().values()]
+    assert kinds.count("reranker") == 1, "the untuned one; nothing half-trained"
