@@ -154,12 +154,19 @@ def round_(
     config: ConfigArgument,
     number: Annotated[int, typer.Option("--round", min=1, help="Which round to run.")],
     store: StoreOption = STORE,
+    branch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Repeat it beside the run, as RUN.NAME.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value on the branch."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Run one round by hand; the rounds before it must exist."""
-    from strop.cli.runs import run_round
+    from strop.cli.runs import OnBranch, run_round
 
-    run_round(config, number, store, json=json)
+    run_round(config, number, store, OnBranch(branch, settings or ()), json=json)
 
 
 @app.command()

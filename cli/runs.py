@@ -1,5 +1,7 @@
 """`strop run`, `strop round` and `strop assess`: a config file, a flow, a table."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ from strop.cli.config_file import load_config
 from strop.cli.output import console, print_json
 from strop.cli.results import relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
+from strop.cli.settings import changed, read_setting
 from strop.pipeline.config import Config, with_preset
+from strop.pipeline.errors import InputError
 
 
 def run_improve(path: Path, store: Path, *, preset: str | None, json: bool) -> None:
@@ -38,19 +42,41 @@ def run_nightly(path: Path, store: Path, *, read_test: bool, json: bool) -> None
         out.print(outcome)
 
 
-def run_round(path: Path, number: int, store: Path, *, json: bool) -> None:
+@dataclass(frozen=True)
+class OnBranch:
+    """The branch that a round is repeated on, and the values that it changes there."""
+
+    name: str | None
+    settings: Sequence[str]
+
+    def changes(self) -> dict[str, Any]:
+        """The values by key path; raises `InputError`."""
+        if self.settings and not self.name:
+            raise InputError("--set: changes of a round need --branch NAME, which keeps the run")
+        return dict(read_setting(text, "--set") for text in self.settings)
+
+
+def run_round(path: Path, number: int, store: Path, branch: OnBranch, *, json: bool) -> None:
     """Run one round and say whether it was accepted."""
     config, opened = load_config(path), Store(store)
+    changes = branch.changes()
+    changed(config, changes, "--set")
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.round import manual_round
 
-        accepted = shown(out, lambda: manual_round(config, number, opened.root))
+        accepted = shown(
+            out, lambda: manual_round(config, number, opened.root, branch.name, changes)
+        )
+    name = f"{config.name}.{branch.name}" if branch.name else config.name
     if json:
-        print_json({"run": config.name, "round": number, "accepted": accepted})
+        print_json({"run": name, "round": number, "accepted": accepted})
         return
     out.print(f"round {number}: {'accepted' if accepted else 'rejected'}")
-    out.print(f"next: strop round {path} --round {number + 1}, or strop assess {path}")
+    if branch.name:
+        out.print(f"next: strop compare {config.name}:{number} {name}:{number}")
+    else:
+        out.print(f"next: strop round {path} --round {number + 1}, or strop assess {path}")
 
 
 def run_assess(path: Path, store: Path, *, json: bool) -> None:

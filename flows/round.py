@@ -1,17 +1,21 @@
 """One round: scores(r-1) ─► selection ─► negatives ─► reranker(r) ─► metrics ─► decision."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
+from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted, previous
+from strop.flows.branch import branched
 from strop.flows.feedback import group_size
 from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
 from strop.flows.reported import report_round
 from strop.flows.session import PREPARE, Session, hold, round_part
 from strop.flows.training import train_round
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import accept, verdict
 from strop.tasks.measure import diagnose, evaluate
@@ -32,13 +36,27 @@ def one_round(config: Config, number: int, store: Path) -> bool:
 
 
 @flow(name="manual round", flow_run_name="{config.name} round {number} by hand")
-def manual_round(config: Config, number: int, store: Path = Path(".strop")) -> bool:
-    """One round by hand: all earlier rounds of the run must exist; returns whether accepted."""
+def manual_round(
+    config: Config,
+    number: Annotated[int, Field(ge=1)],
+    store: Path = Path(".strop"),
+    branch: Name | None = None,
+    changes: dict[str, Any] | None = None,
+) -> bool:
+    """One round by hand: all earlier rounds of the run must exist; returns whether accepted.
+
+    On a branch the round is repeated beside the run, with `changes` of values by key path such as
+    `training.temperature`; the run itself stays as it is.
+    """
     if number > config.rounds:
         raise InputError(
             f"--round {number}: the config has rounds = {config.rounds}; the learning rate's "
             "course and the curriculum end there"
         )
+    if changes and not branch:
+        raise InputError("changes of a round need a branch, which keeps the run as it is")
+    if branch:
+        config = branched(Store(store), config, branch, number, changes or {})
     with hold(config, store) as session:
         for earlier in range(1, number):
             session.part(round_part(earlier))

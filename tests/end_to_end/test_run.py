@@ -239,3 +239,34 @@ def test_the_next_round_takes_verdicts_as_labels_and_the_report_counts_them(fini
     report = run.store.file(parts["assess"]["report"], "report.md").read_text(encoding="utf-8")
     assert "rows changed by verdicts" in report
     assert f"| {changed} |" in report
+
+
+def test_a_round_repeated_on_a_branch_leaves_the_run_as_it_is(finished, tmp_path):
+    shutil.copy(finished[0].folder / "strop.yaml", tmp_path)
+    shutil.copytree(finished[0].store, tmp_path / ".strop")
+    project = Project(tmp_path, finished[0].environment)
+    run = Run(Store(project.store), "tiny")
+    before = run.parts()
+    options = ("--round", 2, "--branch", "hot", "--set", "training.temperature=0.5")
+    done = project.json("round", "strop.yaml", *options)
+    assert done["run"] == "tiny.hot"
+    assert run.parts() == before
+    branch = Run(Store(project.store), "tiny.hot").parts()
+    assert branch["round-001"] == before["round-001"]
+    assert branch["round-002"]["selection"] != before["round-002"]["selection"]
+    scores = [made["round-002"]["scores_1"] for made in (before, branch)]
+    assert scores[0] == scores[1], "what the change does not touch is shared"
+    compared = project.json("compare", "tiny:2", "tiny.hot:2", "--split", "dev")
+    assert {row["name"] for row in compared} == {"tiny:2", "tiny.hot:2"}
+
+    again = ("--round", 2, "--branch", "hot", "--set", "training.temperature=2")
+    refused = project.strop("round", "strop.yaml", *again)
+    assert refused.returncode == 2
+    assert "training.temperature" in refused.stderr
+    for option in ("reranker.max_tokens=16", "training.warmth=1"):
+        refused = project.strop(
+            "round", "strop.yaml", "--round", 2, "--branch", "b", "--set", option
+        )
+        assert refused.returncode == 2
+        assert option.partition("=")[0] in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1

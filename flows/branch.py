@@ -1,0 +1,58 @@
+"""Branches: a round repeated with other values, beside the run that it shares its past with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from strop.artifacts.errors import NotFound
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.flows.recorded import with_defaults
+from strop.flows.session import PREPARE, part_title, round_part
+from strop.pipeline.config import Config, with_values
+from strop.pipeline.errors import InputError
+
+OWN = ("mining", "training", "evaluation")
+"""Sections whose values a round may change; the others made what all rounds share."""
+
+
+def branched(
+    store: Store, config: Config, branch: str, number: int, changes: Mapping[str, Any]
+) -> Config:
+    """The config of a run's branch, which begins as a copy of the record up to a round.
+
+    A branch that is there goes on with the config that it has. Raises `InputError` for a key that
+    no round may change, `NotFound` for a run without the rounds before, `StoreError` for other
+    values than the branch was started with.
+    """
+    for key in changes:
+        if key.partition(".")[0] not in OWN:
+            raise InputError(
+                f"{key}: made what all rounds share, expected a key of {', '.join(OWN)}; start "
+                "another run with it"
+            )
+    name = f"{config.name}.{branch}"
+    run = Run(store, name)
+    begun = run.config_or_none()
+    parent = Run(store, config.name)
+    base = Config.recorded(begun or parent.config)
+    changed = with_values(
+        base, {**changes, "name": name, "decision.champion": config.champion}
+    ).model_copy(update={"execution": config.execution})
+    if begun is None:
+        _copy(parent, run, changed, number)
+    return changed
+
+
+def _copy(parent: Run, run: Run, config: Config, number: int) -> None:
+    """Record the branch with the parent's preparation and the rounds before ``number``."""
+    parts, wanted = parent.parts(), [PREPARE, *map(round_part, range(1, number))]
+    for part in wanted:
+        ended = "metrics_dev" if part == PREPARE else "decision"
+        if ended not in parts.get(part, {}):
+            raise NotFound(
+                f"run {parent.name}: {part_title(part)} does not exist yet; run it first"
+            )
+    with run.lease() as lease:
+        run.claim({**config.identity(), "dataset": parent.config["dataset"]}, read=with_defaults)
+        for part in wanted:
+            run.record(lease, part, parts[part])
