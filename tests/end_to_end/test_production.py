@@ -11,6 +11,7 @@ import pytest
 from strop.artifacts import refs
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
+from tests.end_to_end.conftest import free_port
 
 NIGHTLY = {"rounds": 1, "name": "night"}
 
@@ -156,3 +157,20 @@ def test_a_run_of_the_terminal_stops_when_it_is_cancelled_in_the_ui(project):
     assert states["prepare long"] == "COMPLETED"
     kinds = [manifest["kind"] for manifest in project.manifests().values()]
     assert kinds.count("reranker") == 1, "the untuned one; nothing half-trained"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_a_minute_stops_nothing(project, tmp_path):
+    own = {"STROP_STATE": str(tmp_path / "state"), "STROP_SERVER_PORT": str(free_port())}
+    config = project.config("away.yaml", name="away", training={"epochs": 30})
+    process = project.start("run", config, **own)
+    for line in process.stdout:
+        if line.startswith("✓ list suspects · round 1"):
+            break
+    assert project.strop("ui", "--stop", **own).stdout == "stopped\n"
+    time.sleep(55)
+    assert project.strop("ui", "--url", **own).returncode == 0
+    out, errors = process.communicate(timeout=200)
+    project.strop("ui", "--stop", **own)
+    assert process.returncode == 0, errors
+    assert "away: " in out
