@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prefect import flow
+from prefect.logging import get_run_logger
 
 from strop.flows.assess import assess
 from strop.flows.prepare import prepare
@@ -10,6 +11,8 @@ from strop.flows.promote import promote_last
 from strop.flows.round import one_round
 from strop.flows.session import hold
 from strop.pipeline.config import Config
+
+OUTCOMES = {True: "accepted", False: "rejected; the next one starts from the last accepted"}
 
 
 @flow(name="improve", flow_run_name="improve {config.name}")
@@ -19,11 +22,14 @@ def improve(config: Config, store: Path = Path(".strop"), read_test: bool = True
     A round that is rejected is not mined with: the next one starts from the last accepted. The test
     split is read at the very end, or not at all without `read_test`.
     """
+    log = get_run_logger()
     with hold(config, store) as session:
         prepare(config, store)
         for number in range(1, config.rounds + 1):
-            one_round(config, number, store)
+            accepted = one_round(config, number, store)
+            log.info("round %d of %d %s", number, config.rounds, OUTCOMES[accepted])
         reason = promote_last(config, store)
+        log.info(reason)
         assess(config, store, read_test)
         session.run.finish(session.lease, reason)
         return reason

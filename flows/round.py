@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
+from prefect.logging import get_run_logger
 from pydantic import Field
 
 from strop.artifacts.store import Store
@@ -116,4 +117,6 @@ def _judge(session: Session, number: int) -> bool:
     session.record(
         part, ranking_dev=ranking, metrics_dev=metrics, diagnosis=diagnosis, decision=decision
     )
-    return verdict(session.store, decision)[0] == "accepted"
+    outcome, reason = verdict(session.store, decision)
+    get_run_logger().info(reason)
+    return outcome == "accepted"
