@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from strop.cli.output import Loudness, loudness
 
 PLAIN_SECONDS = 15.0
 """Without a terminal, long work says how far it is this often."""
@@ -62,7 +65,8 @@ class Display:
     def __init__(self, console: Console) -> None:
         """Show on this console; live when it is a terminal."""
         self._console = console
-        self._live = console.is_terminal
+        self._quiet = loudness() == Loudness.QUIET
+        self._live = console.is_terminal and not self._quiet
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -95,7 +99,7 @@ class Display:
     def heading(self, text: str) -> None:
         """What the stages to come belong to."""
         self._clear()
-        self._console.print(f"[bold]{text}[/]", highlight=False)
+        self._say(f"[bold]{text}[/]")
 
     def started(self, stage: str) -> None:
         """A stage looks for its artifact."""
@@ -118,7 +122,7 @@ class Display:
         now = time.monotonic()
         if not self._live and now - self._said >= PLAIN_SECONDS:
             self._said = now
-            self._console.print(self._plain(stage, now - self._started), highlight=False)
+            self._say(self._plain(stage, now - self._started))
 
     def finished(
         self, stage: str, *, reused: bool, seconds: float, summary: dict[str, Any]
@@ -128,7 +132,11 @@ class Display:
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
         line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
-        self._console.print(line + f"[dim]{_headline(stage, summary)}[/]", highlight=False)
+        self._say(line + f"[dim]{escape(_headline(stage, summary))}[/]")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._console.print(line, highlight=False)
 
     def _clear(self) -> None:
         if self._task is not None:
@@ -146,7 +154,8 @@ class Display:
 
 def _headline(stage: str, summary: dict[str, Any]) -> str:
     name = stage.split(" · ")[0]
-    keys = HEADLINES.get(name, tuple(summary))
+    everything = loudness() == Loudness.VERBOSE
+    keys = tuple(summary) if everything else HEADLINES.get(name, tuple(summary))
     return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)
 
 

@@ -13,9 +13,11 @@ from strop.cli.output import (
     FAILED,
     INTERRUPTED,
     REFUSED,
+    Loudness,
     console,
     end_with_error,
     full_disk,
+    set_loudness,
 )
 from strop.cli.signals import stoppable
 
@@ -56,8 +58,15 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only tell how it ended.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell all figures of every stage.")
+    ] = False,
 ) -> None:
-    pass
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose exclude each other")
+    if quiet or verbose:
+        set_loudness(Loudness.QUIET if quiet else Loudness.VERBOSE)
 
 
 @app.command()

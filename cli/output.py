@@ -2,12 +2,34 @@
 
 import json
 import sys
+from enum import IntEnum
 from typing import Any, NoReturn
 
 from rich.console import Console
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 PIPED_WIDTH = 132
+
+
+class Loudness(IntEnum):
+    """How much a command tells while it works: nothing, a line a stage, or all of its figures."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+_loudness = [Loudness.NORMAL]
+
+
+def set_loudness(wanted: Loudness) -> None:
+    """Tell so much from now on, in this process."""
+    _loudness[0] = wanted
+
+
+def loudness() -> Loudness:
+    """How much to tell."""
+    return _loudness[0]
 
 
 def console(*, stderr: bool = False) -> Console:

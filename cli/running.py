@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from strop.cli.display import Display
-from strop.cli.output import INTERRUPTED, end_with_error
+from strop.cli.output import INTERRUPTED, Loudness, end_with_error, loudness
 from strop.cli.quiet import quiet_terminal
 from strop.cli.server import Server, client_environment, ensure_server
 
@@ -17,9 +17,14 @@ from strop.cli.server import Server, client_environment, ensure_server
 def prefect_server(console: Console) -> Iterator[Server]:
     """A Prefect server that answers, with this process set up to use it quietly."""
     quiet_terminal()
-    server = ensure_server(lambda text: console.print(f"[dim]{text}[/]"))
+
+    def say(text: str) -> None:
+        if loudness() > Loudness.QUIET:
+            console.print(f"[dim]{text}[/]")
+
+    server = ensure_server(say)
     os.environ.update(client_environment(server))
-    console.print(f"[dim]Prefect UI: {server.ui_url}[/]")
+    say(f"Prefect UI: {server.ui_url}")
     yield server
 
 

@@ -1,0 +1,41 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from strop.cli.display import Display
+from strop.cli.output import Loudness, set_loudness
+
+SUMMARY = {"pairs": 1200, "steps": 10, "loss_first": 2.0, "loss_last": 1.0, "score_spread": 0.5}
+
+
+@pytest.fixture
+def told(request):
+    """What a display says of one stage at a loudness, piped."""
+    set_loudness(request.param)
+    out = io.StringIO()
+    with Display(Console(file=out, width=200)) as display:
+        display.heading("static, seed 1")
+        display.started("train · round 1")
+        display.finished("train · round 1", reused=False, seconds=3, summary=SUMMARY)
+    yield out.getvalue()
+    set_loudness(Loudness.NORMAL)
+
+
+@pytest.mark.parametrize("told", [Loudness.NORMAL], indirect=True)
+def test_a_stage_is_a_line_with_its_headline_and_no_control_codes(told):
+    lines = told.splitlines()
+    assert lines[0] == "static, seed 1"
+    figures = "1,200 pairs, 10 steps, loss first 2.000, loss last 1.000"
+    assert " ".join(lines[1].split()) == f"✓ train · round 1 3.0 s {figures}"
+    assert "\x1b" not in told
+
+
+@pytest.mark.parametrize("told", [Loudness.QUIET], indirect=True)
+def test_quiet_says_nothing_of_stages(told):
+    assert told == ""
+
+
+@pytest.mark.parametrize("told", [Loudness.VERBOSE], indirect=True)
+def test_verbose_tells_all_figures(told):
+    assert "score spread 0.500" in told
