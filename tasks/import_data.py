@@ -1,6 +1,5 @@
 """The dataset artifact: a BEIR folder, the demo's documentation, or one that is in the store."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter
 from strop.pipeline.config import Config
-from strop.pipeline.data.beir import beir_files
-from strop.pipeline.data.beir_import import import_beir
 from strop.pipeline.data.documentation import (
     DocumentationSizes,
     documentation_dataset,
     documentation_sources,
 )
+from strop.pipeline.data.importing import Request, import_files, moves_queries
+from strop.pipeline.data.locations import location
 from strop.pipeline.data.query_fields import require_fields
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
@@ -28,23 +27,37 @@ from strop.tasks.stage import Place, carry_out, stage_task
 ID = re.compile(r"[0-9a-f]{6,16}")
 
 
-@stage_task("import beir")
-def import_beir_folder(place: Place, folder: Path, rule: SplitRule) -> Any:
-    """Import a BEIR folder; the id is over the content of its files and the split rule."""
-    digests = {name: _sha256(path) for name, path in beir_files(folder).items()}
-    recipe = Recipe("dataset", "import beir", 1, {"files": digests, **vars(rule)}, {})
+@stage_task("import data")
+def import_request(place: Place, request: Request) -> Any:
+    """Import data of a format; the id is over the content of its files and what was said of them.
+
+    A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
+    """
+    digests = {name: file.sha256() for name, file in request.files().items()}
+    said = {**request.rule.parameters(), **request.options.parameters()}
+    version = 2 if request.format == "beir" and moves_queries(request) else 1
+    stage = f"import {request.format}"
+    recipe = Recipe("dataset", stage, version, {"files": digests, **said}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        progress.start(0, "passages")
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
-            imported = import_beir(folder, rule, write_corpus=writer.write)
+            imported = import_files(request, write_corpus=writer.write, progress=progress)
         attempt.write_table("queries", imported.queries)
-        # Data without fields keep the digest that they had before strop read any.
+        # Optional tables: data without them keep the digest that they had before there were any.
         if imported.query_fields.num_rows:
             attempt.write_table("query_fields", imported.query_fields)
         attempt.write_table("qrels", imported.qrels)
-        return {"source": folder.name, **imported.summary}
+        if imported.candidates.num_rows:
+            attempt.write_table("pool", imported.candidates)
+        return {"source": request.path.name, **imported.summary}
 
     return carry_out(place, recipe, compute)
+
+
+def beir_request(folder: Path, rule: SplitRule) -> Request:
+    """A BEIR folder with nothing more said of it."""
+    return Request("beir", location(folder), rule=rule)
 
 
 @stage_task("import documentation")
@@ -100,8 +113,3 @@ def looks_like_id(dataset: str) -> bool:
 def _split_counts(queries: Any) -> list[dict[str, Any]]:
     counts: list[dict[str, Any]] = queries["split"].cast("string").value_counts().to_pylist()
     return counts
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
