@@ -62,7 +62,7 @@ class Collector:
     passages: Passages = field(init=False)
     judged_files: dict[str, str] = field(default_factory=dict)
     """Files of judgements, each with its split: one without a positive is an error."""
-    _pairs: dict[tuple[str, str], int] = field(default_factory=dict)
+    _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _scored: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,9 +98,9 @@ class Collector:
         self, place: Place, query_id: str, passage_id: str, grade: int, split: str
     ) -> None:
         """Add how relevant a passage is; with ``repeats`` the same grade may come again."""
-        earlier = self._pairs.get((query_id, passage_id))
+        earlier = self._pairs.get((query_id, passage_id, split))
         if earlier is None:
-            self._pairs[query_id, passage_id] = grade
+            self._pairs[query_id, passage_id, split] = grade
             found = Judgement(query_id, passage_id, grade, split, str(place))
             self.judgements.append(found)
         elif not (self.repeats and earlier == grade):

@@ -436,3 +436,38 @@ def test_splits_are_cut_with_another_test_share(tmp_path: Path) -> None:
     found, _ = load("beir", beir(tmp_path / "b"), test_share=0.2)
     assert [found.summary[f"{s}_queries"] for s in ("train", "dev", "gate", "test")] == [6, 1, 1, 2]
     assert SplitRule().parameters() == {"dev_share": 0.1, "gate_share": 0.5, "seed": 1}
+
+
+def test_by_source_queries_about_one_document_stay_together(tmp_path: Path) -> None:
+    folder = beir(tmp_path / "b")
+    records = [
+        {"_id": r["did"], "text": r["body"], "doc": f"book{n // 2}"} for n, r in enumerate(ROWS)
+    ]
+    lines(folder / "corpus.jsonl", records)
+    found, _ = load("beir", folder, "parent_id=doc", by="source", dev_share=0.4)
+    split_by_source: dict[str, set[str]] = {}
+    for row in found.queries.to_pylist():
+        split_by_source.setdefault(row["group_id"], set()).add(row["split"])
+    assert set(split_by_source) == {f"source book{n}" for n in range(5)}
+    assert all(len(splits) == 1 for splits in split_by_source.values())
+
+
+def test_by_time_the_field_comes_from_the_data(tmp_path: Path) -> None:
+    named = [name for name in NAMED if not name.startswith("split")]
+    path = write_rows(tmp_path / "rows.parquet")
+    found, _ = load("table", path, *named, by="time", time_field="asked", test_share=0.2)
+    split = dict(zip(*(found.queries[c].to_pylist() for c in ("query_id", "split")), strict=True))
+    assert {query for query, name in split.items() if name == "test"} == {"q8", "q9"}
+    assert {query for query, name in split.items() if name in ("dev", "gate")} == {"q6", "q7"}
+
+
+def test_queries_that_two_splits_have_are_counted(tmp_path: Path) -> None:
+    lines(tmp_path / "a.train.jsonl", triples())
+    lines(tmp_path / "test.jsonl", [*triples()[:2], {"query": "What are CLOUDS?", "pos": ["x"]}])
+    found, _ = load("flagembedding", tmp_path)
+    assert found.summary["judgements_of_queries_in_two_splits"] == 2
+    assert found.summary["queries_left_out_as_duplicates"] == 1
+    assert found.summary["test_queries"] == 3
+    assert (
+        "1 queries nearly repeat a query of dev, gate or test and are left out" in found.warnings[0]
+    )
