@@ -277,9 +277,11 @@ def serve(store: StoreOption = STORE) -> None:
 def _add_groups() -> None:
     from strop.cli.artifacts import artifacts_app
     from strop.cli.champion import champion_app
+    from strop.cli.exporting import export_app
 
     app.add_typer(champion_app, name="champion")
     app.add_typer(artifacts_app, name="artifacts")
+    app.add_typer(export_app, name="export")
 
 
 _add_groups()

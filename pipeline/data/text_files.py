@@ -27,7 +27,8 @@ UNKNOWN_COMPRESSION = {
     b"PAR1": "Parquet",
     b"\x80\x04": "a pickle",
 }
-DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, pa.ArrowException)
+DAMAGE = (EOFError, zlib.error, OSError, pa.ArrowException)
+"""What decompression raises; an `OSError` with a number is a disk's or a network's instead."""
 
 
 @dataclass
@@ -82,6 +83,8 @@ def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]
                 yield place, line
                 line = file.readline(LONGEST_LINE + 1)
         except DAMAGE as error:
+            if getattr(error, "errno", None) is not None:
+                raise
             place.number += 1
             reason = str(error).partition("\n")[0]
             defects.add(

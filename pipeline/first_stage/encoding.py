@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
 from strop.pipeline.config import BiEncoder
+from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.progress import SILENT, Progress
@@ -18,11 +19,6 @@ BLOCK = 256
 """Texts encoded between two reports of progress, of similar length."""
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
-
-
-def passage_text(title: str, text: str) -> str:
-    """What models read of a passage: its title, if any, and its text."""
-    return f"{title} {text}".strip()
 
 
 class Encoder:

@@ -51,3 +51,26 @@ def test_what_cannot_be_asked_is_refused_at_once(project):
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert not list(project.store.glob("objects/*"))
+
+
+def test_a_run_s_negatives_are_exported_with_the_same_bytes_each_time(finished, tmp_path):
+    project, _ = finished
+    rows = project.json("artifacts", "ls", "--kind", "negatives")
+    artifact = rows[-1]["id"]
+    for number in (1, 2):
+        out = tmp_path / f"{number}.jsonl"
+        done = project.strop(
+            "export", "negatives", artifact, "--format", "flagembedding", "--out", out
+        )
+        assert done.returncode == 0, done.stderr
+    first, second = ((tmp_path / f"{number}.jsonl").read_bytes() for number in (1, 2))
+    assert first == second
+    records = [json.loads(line) for line in first.splitlines()]
+    assert len(records) == rows[-1]["summary"]["queries"]
+    assert all(set(row) == {"query", "pos", "neg", "pos_scores", "neg_scores"} for row in records)
+    assert all(row["pos_scores"] and len(row["neg"]) == len(row["neg_scores"]) for row in records)
+    done = project.strop("export", "negatives", artifact, "--format", "trec-run", "--out", out)
+    assert (done.returncode, "is there already" in done.stderr) == (2, True)
+    other = project.json("artifacts", "ls", "--kind", "dataset")[0]["id"]
+    done = project.strop("export", "negatives", other, "--format", "trec-run")
+    assert (done.returncode, "expected a negatives artifact" in done.stderr) == (2, True)
