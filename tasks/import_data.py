@@ -9,7 +9,7 @@ import pyarrow as pa
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Attempt, Store
-from strop.artifacts.tables import TableWriter
+from strop.artifacts.tables import TableWriter, iterate_batches
 from strop.pipeline.config import Config
 from strop.pipeline.data.documentation import (
     DocumentationSizes,
@@ -20,6 +20,7 @@ from strop.pipeline.data.importing import Request, import_files, moves_queries
 from strop.pipeline.data.locations import location
 from strop.pipeline.data.query_fields import require_fields
 from strop.pipeline.data.splits import SplitRule
+from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -50,9 +51,25 @@ def import_request(place: Place, request: Request) -> Any:
         attempt.write_table("qrels", imported.qrels)
         if imported.candidates.num_rows:
             attempt.write_table("pool", imported.candidates)
-        return {"source": request.path.name, **imported.summary}
+        changes = _changes(place.open(), stage, request.path.name, attempt)
+        return {"source": request.path.name, **imported.summary, **changes}
 
     return carry_out(place, recipe, compute)
+
+
+def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[str, Any]:
+    """What changed since the newest import of the same source, and which that is.
+
+    The id is over the content alone, so the link to the earlier version is no input but a fact.
+    """
+    for earlier in reversed(store.artifacts("dataset")):
+        if (earlier.stage, earlier.summary.get("source")) == (stage, source):
+            columns = ["passage_id", "title", "text"]
+            paths = (store.file(earlier, "corpus.parquet"), attempt.folder / "corpus.parquet")
+            corpora = (iterate_batches(path, columns=columns) for path in paths)
+            found = corpus_changes(*corpora)
+            return {"previous": earlier.id, "passages_since": found} if found else {}
+    return {}
 
 
 def beir_request(folder: Path, rule: SplitRule) -> Request:

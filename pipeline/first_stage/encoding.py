@@ -67,11 +67,14 @@ class Encoder:
         return found
 
 
-def vector_table(ids: pa.ChunkedArray | pa.Array, matrix: Vectors) -> pa.Table:
+def vector_column(matrix: Vectors) -> pa.Array:
+    """Vectors as a column."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+
+
+def vector_table(ids: pa.ChunkedArray | pa.Array, column: pa.Array) -> pa.Table:
     """Ids and their vectors as rows of an embedding table."""
-    dimension = matrix.shape[1]
-    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), dimension)
-    return pa.table([ids, column], schema=vectors(dimension))
+    return pa.table([ids, column], schema=vectors(column.type.list_size))
 
 
 def vector_matrix(table: pa.Table) -> Vectors:
