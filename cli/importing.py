@@ -87,8 +87,10 @@ def _check(request: Any, *, json: bool) -> None:
         return
     out = console()
     _print_warnings(out, warnings)
-    text = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in summary.items())
-    verdict = f"{len(warnings)} kinds of warnings" if warnings else "no problems"
+    counts = {key: value for key, value in summary.items() if isinstance(value, int)}
+    text = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items())
+    plural = "" if len(warnings) == 1 else "s"
+    verdict = f"{len(warnings)} kind{plural} of warnings" if warnings else "no problems"
     out.print(f"{request.path}: {verdict}; {text}", soft_wrap=True)
 
 

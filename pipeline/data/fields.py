@@ -17,6 +17,8 @@ LARGEST = 3.4028234e38
 
 def is_unicode(text: str) -> bool:
     """Whether UTF-8 can hold it: JSON's escapes can spell half a surrogate pair."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -24,12 +26,17 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def is_blank(text: str) -> bool:
+    """Whether there is nothing in it but white space."""
+    return not text or text.isspace()
+
+
 def text_field(
     record: Record, key: str, place: Place, defects: Defects, *, may_be_empty: bool = False
 ) -> str | None:
     """The text under a key; None, and an error, where there is none."""
     value = record.get(key)
-    if isinstance(value, str) and (may_be_empty or value.strip()) and is_unicode(value):
+    if isinstance(value, str) and (may_be_empty or not is_blank(value)) and is_unicode(value):
         return value
     _wrong(record, key, place, defects, "a text")
     return None
@@ -45,10 +52,10 @@ def optional_text(record: Record, key: str, place: Place, defects: Defects) -> s
 def id_field(record: Record, key: str, place: Place, defects: Defects) -> str | None:
     """The id under a key, a text or a whole number; None, and an error, where there is none."""
     value = record.get(key)
+    if isinstance(value, str) and not is_blank(value) and is_id(value):
+        return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, str) and value.strip() and is_id(value):
-        return value
     _wrong(record, key, place, defects, "a text")
     return None
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import CORPUS
+from strop.pipeline.data.fields import is_blank
 from strop.pipeline.data.keys import Keys, KeyTable, first_places, keys
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
@@ -60,7 +61,7 @@ class Passages:
         self, place: Place, passage_id: str, text: str, title: str = "", parent: str | None = None
     ) -> None:
         """Add a passage; an empty one and an id that was used before are errors."""
-        if not (text.strip() or title.strip()):
+        if is_blank(text) and is_blank(title):
             self.defects.add(
                 "empty passage", f"{place}: passage {passage_id!r} has neither title nor text; "
                 "give it a text or remove the line"

@@ -110,10 +110,12 @@ def _not_text(start: bytes) -> str | None:
 
 def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[str, Any]]]:
     """The JSON objects of a file, one a line; other lines are errors."""
-    for place, line in text_lines(where, defects):
+    for place, line in raw_lines(where, defects):
         try:
             record = _parsed(line)
         except (ValueError, RecursionError) as error:
+            if line.isspace():
+                continue
             defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
             continue
         if isinstance(record, dict):

@@ -64,8 +64,11 @@ def read_corpus(path: Location, options: Options, into: Collector) -> None:
         title = fields.optional_text(record, "title", place, defects)
         if passage_id is None or text is None or title is None:
             continue
-        parent_id = _named(record, parent, place, into) if parent else None
-        add(place, passage_id, text, title, parent_id or None)
+        if parent:
+            parent_id = _named(record, parent, place, into)
+            add(place, passage_id, text, title, parent_id or None)
+        else:
+            add(place, passage_id, text, title)
     if not len(into.passages):
         defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
 
