@@ -25,6 +25,8 @@ class Wishes:
     split_by: str = "query"
     time_field: str = "time"
     seed: int = 1
+    tokenizer: str | None = None
+    max_tokens: int = 256
 
     def rule(self) -> dict[str, Any]:
         """How splits are cut; raises `InputError` for what is no share or no such way."""
@@ -46,10 +48,12 @@ def run_import(
     """Import a data set, or only check it."""
     from strop.flows.check_data import data_request
 
+    if wishes.tokenizer and not check:
+        raise InputError("--tokenizer: expected with --check; an import cuts nothing")
     request = data_request(data_format, path, columns=wishes.columns, rule=wishes.rule())
     try:
         if check:
-            _check(request, json=json)
+            _check(request, wishes, json=json)
         else:
             _import(request, store, json=json)
     except InputError as error:
@@ -75,13 +79,16 @@ def _import(request: Any, store: Path, *, json: bool) -> None:
     if json:
         print_json({"dataset": ref.id, **summary})
         return
+    if warned := summary.get("warnings"):
+        counts = ", ".join(f"{count:,} of {kind!r}" for kind, count in warned.items())
+        out.print(f"warnings: {counts}; --check shows where", soft_wrap=True, markup=False)
     out.print(f"dataset {ref.id}; in a config: dataset: {ref.id}")
 
 
-def _check(request: Any, *, json: bool) -> None:
+def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
     from strop.flows.check_data import check_data
 
-    summary, report, warnings = check_data(request)
+    summary, report, warnings = check_data(request, wishes.tokenizer, wishes.max_tokens)
     if json:
         print_json({"problems": report, **summary})
         return

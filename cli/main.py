@@ -121,12 +121,27 @@ def import_(
     ),
     time_field: Annotated[str, typer.Option(help="The queries' field to cut by time.")] = "time",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="With --check: warn of passages too long for it."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens that MODEL reads.")] = 256,
     json: JsonOption = False,
 ) -> None:
     """Check a data set and keep it in the store as a versioned artifact."""
     from strop.cli.importing import Wishes, run_import
 
-    wishes = Wishes(column or [], dev_share, gate_share, test_share, split_by, time_field, seed)
+    wishes = Wishes(
+        column or [],
+        dev_share,
+        gate_share,
+        test_share,
+        split_by,
+        time_field,
+        seed,
+        tokenizer,
+        max_tokens,
+    )
     run_import(data_format, path, store, wishes, check=check, json=json)
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 from strop.pipeline.data.importing import Request, import_files
+from strop.pipeline.data.truncation import Truncation
+from strop.pipeline.data.validation import Defects
 
 
 def data_request(
@@ -12,7 +14,18 @@ def data_request(
     return Request.checked(data_format, path, columns, rule)
 
 
-def check_data(request: Request) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
-    """Read and check data without keeping anything; their counts, defects, and warning lines."""
-    found = import_files(request, write_corpus=lambda table: None)
-    return found.summary, found.report, found.warnings
+def check_data(
+    request: Request, tokenizer: str | None = None, max_tokens: int = 256
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+    """Read and check data without keeping anything; their counts, defects, and warning lines.
+
+    With a model's name, warns of passages that have more than so many of its tokens.
+    """
+    if tokenizer is None:
+        found = import_files(request, write_corpus=lambda table: None)
+        return found.summary, found.report, found.warnings
+    lengths, defects = Truncation(tokenizer, max_tokens), Defects()
+    found = import_files(request, write_corpus=lengths.measure)
+    lengths.warn(defects, str(request.path))
+    warnings = [*found.warnings, *defects.warnings()]
+    return found.summary, [*found.report, *defects.report()], warnings

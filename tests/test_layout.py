@@ -28,6 +28,8 @@ MAY_IMPORT = {
 EXCEPTIONS = {
     ("flows/check_data.py", "strop.pipeline.data.importing.import_files"),  # a check, no stage
     ("flows/check_data.py", "strop.pipeline.data.importing.Request"),
+    ("flows/check_data.py", "strop.pipeline.data.truncation.Truncation"),
+    ("flows/check_data.py", "strop.pipeline.data.validation.Defects"),
     ("flows/import_data.py", "strop.pipeline.data.documentation.DocumentationSizes"),  # a parameter
     ("flows/import_data.py", "strop.pipeline.data.importing.Request"),  # a parameter
     ("flows/prepare.py", "strop.pipeline.data.splits.SplitRule"),

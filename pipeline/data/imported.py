@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import QRELS, QUERIES
@@ -116,6 +117,21 @@ def _warn(found: Collector, kept: Kept, source: str) -> None:
             "query in another split too", f"{source}: {kept.left_out:,} queries nearly repeat a "
             "query of dev, gate or test and are left out"
         )  # fmt: skip
+    _warn_of_positives(found)
+
+
+def _warn_of_positives(found: Collector) -> None:
+    """Warn of positives whose text is also another passage, which nobody may have judged."""
+    if not found.passages.duplicate_texts:
+        return
+    positives = [judgement for judgement in found.judgements if judgement.grade > 0]
+    shared = found.passages.share_text([judgement.passage_id for judgement in positives])
+    for place in np.flatnonzero(shared):
+        found.defects.warn(
+            "positive with a duplicate",
+            f"{positives[place].where}: positive {positives[place].passage_id!r} has the title and "
+            "text of another passage; judge both, or keep one",
+        )
 
 
 def _query_table(
@@ -163,5 +179,6 @@ def _summary(
         "judgements": len(judgements),
         "queries_without_judgement": len(found.queries) - len(splits) - kept.left_out,
         **{name: count for name, count in rare.items() if count},
+        **({"warnings": warned} if (warned := found.defects.warned()) else {}),
         **({"prompts": sorted(found.prompts)[:5]} if found.prompts else {}),
     }

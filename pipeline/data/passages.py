@@ -46,6 +46,7 @@ class Passages:
     parents: dict[str, str] = field(default_factory=dict)
     """Source documents of the passages that have one, where ``keep_parents`` asks for them."""
     keep_parents: bool = False
+    _shared: list[int] = field(default_factory=list)
     _rows: list[Row] = field(default_factory=list)
     _places: list[tuple[Place, int]] = field(default_factory=list)
     _characters: int = 0
@@ -84,6 +85,11 @@ class Passages:
         """Which ids are in the corpus, one truth value each."""
         self._flush()
         return self._ids.find(keys(passage_ids))[0]
+
+    def share_text(self, passage_ids: list[str]) -> Any:
+        """Which of these passages have their title and text under another id too, one each."""
+        self._flush()
+        return np.isin(self._ids.find(keys(passage_ids))[1], np.array(self._shared, np.int64))
 
     def finish(self) -> None:
         """Write what waits."""
@@ -132,6 +138,7 @@ class Passages:
         known = self._texts.find(found)[0] | (first_places(found) != np.arange(len(found)))
         for row in new[known]:
             self.duplicate_texts += 1
+            self._shared.append(int(text_keys[row]))
             self.defects.warn(
                 "duplicate text", f"{_at(places[row])}: passage {rows[row][0]!r} has the title "
                 "and text of an earlier one under another id"

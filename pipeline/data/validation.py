@@ -56,6 +56,12 @@ class Defects:
     def _lines(self, severity: str) -> list[str]:
         return [kind.line() for kind in self._kinds.values() if kind.severity == severity]
 
+    def warned(self) -> dict[str, int]:
+        """How many warnings there are of each kind."""
+        return {
+            name: kind.count for name, kind in self._kinds.items() if kind.severity == "warning"
+        }
+
     def report(self) -> list[dict[str, Any]]:
         """Every kind with severity, count and examples, for scripts."""
         return [{"kind": name, **vars(kind)} for name, kind in self._kinds.items()]

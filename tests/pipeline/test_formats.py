@@ -416,7 +416,10 @@ def test_passages_with_the_same_text_under_two_ids_are_a_warning(tmp_path: Path)
         file.write('{"_id": "copy", "text": "apples are things"}\n')
     found, _ = load("beir", folder)
     assert found.summary["duplicate_passages"] == 1
-    (line,) = found.warnings
+    line, positive = found.warnings
+    expected = {"duplicate text": 1, "positive with a duplicate": 1}
+    assert found.summary["warnings"] == expected
+    assert "train.tsv line 1: positive 'dapples' has the title and text of another" in positive
     assert "corpus.jsonl line 11: passage 'copy' has the title and text of an earlier one" in line
 
 
@@ -471,3 +474,16 @@ def test_queries_that_two_splits_have_are_counted(tmp_path: Path) -> None:
     assert (
         "1 queries nearly repeat a query of dev, gate or test and are left out" in found.warnings[0]
     )
+
+
+def test_near_duplicates_are_cut_into_one_split_and_counted(tmp_path: Path) -> None:
+    twins = [{"query": f"What are {topic.upper()}?", "pos": [f"{topic} 2"]} for topic in TOPICS]
+    path = lines(tmp_path / "train.jsonl", [*triples(), *twins])
+    for seed in range(3):
+        found, _ = load("flagembedding", path, seed=seed)
+        assert found.summary["near_duplicate_queries"] == 20
+        splits: dict[str, set[str]] = {}
+        for row in found.queries.to_pylist():
+            splits.setdefault(row["text"].lower().rstrip("?"), set()).add(row["split"])
+        assert len(splits) == 10
+        assert all(len(both) == 1 for both in splits.values())
