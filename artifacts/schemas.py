@@ -254,6 +254,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
         "queries": QUERIES,
         "query_fields": QUERY_FIELDS,
         "qrels": QRELS,
+        "pool": RUN,
     },
     "model": {},
     "embeddings": {},

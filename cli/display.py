@@ -23,9 +23,13 @@ from strop.cli.output import Loudness, loudness
 PLAIN_SECONDS = 15.0
 """Without a terminal, long work says how far it is this often."""
 
+SPLITS = ("train", "dev", "gate", "test")
 HEADLINES = {
     "import documentation": ("passages", "train_queries", "test_queries"),
-    "import beir": ("passages", "train_queries", "dev_queries", "gate_queries", "test_queries"),
+    **{
+        f"import {name}": ("passages", *(f"{split}_queries" for split in SPLITS))
+        for name in ("beir", "flagembedding", "trec", "huggingface", "table")
+    },
     "import model": ("name",),
     "encode": ("passages", "queries", "width"),
     "retrieve": ("depth", "recall_ceiling"),
@@ -112,7 +116,7 @@ class Display:
         """The stage knows its size."""
         self._started, self._done, self._total, self._unit = time.monotonic(), 0, count, unit
         if self._task is not None:
-            self._progress.reset(self._task, total=count, unit=unit)
+            self._progress.reset(self._task, total=count or None, unit=unit)
 
     def advanced(self, stage: str, count: int) -> None:
         """The stage is further."""
@@ -145,6 +149,8 @@ class Display:
 
     def _plain(self, stage: str, seconds: float) -> str:
         rate = self._done / max(seconds, 1e-9)
+        if not self._total:
+            return f"  {stage}: {self._done:,} {self._unit}, {rate:,.0f} a second"
         left = (self._total - self._done) / max(rate, 1e-9)
         return (
             f"  {stage}: {self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second, "

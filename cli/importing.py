@@ -1,53 +1,106 @@
 """`strop import`: check a data set, and keep it in the store."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from strop.artifacts.store import Store
-from strop.cli.output import console, print_json
+from strop.cli.output import REFUSED, console, end_with_error, print_json
 from strop.cli.running import prefect_server, shown
 from strop.pipeline.errors import InputError
 
-FORMATS = ("beir",)
+SPLIT_BY = ("query", "source", "time")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says about the data."""
+
+    columns: list[str] = field(default_factory=list)
+    dev_share: float = 0.1
+    gate_share: float = 0.5
+    test_share: float = 0.0
+    split_by: str = "query"
+    time_field: str = "time"
+    seed: int = 1
+    tokenizer: str | None = None
+    max_tokens: int = 256
+
+    def rule(self) -> dict[str, Any]:
+        """How splits are cut; raises `InputError` for what is no share or no such way."""
+        for name in ("dev_share", "gate_share", "test_share"):
+            if not 0 <= getattr(self, name) < 1:
+                option = name.replace("_", "-")
+                raise InputError(
+                    f"--{option} {getattr(self, name)}: expected a share from 0 up to 1"
+                )
+        if self.split_by not in SPLIT_BY:
+            raise InputError(f"--split-by {self.split_by}: expected {', '.join(SPLIT_BY)}")
+        shares = {name: getattr(self, name) for name in ("dev_share", "gate_share", "test_share")}
+        return {**shares, "by": self.split_by, "time_field": self.time_field, "seed": self.seed}
 
 
 def run_import(
-    data_format: str,
-    path: Path,
-    store: Path,
-    *,
-    check: bool,
-    shares: tuple[float, float],
-    seed: int,
-    json: bool,
+    data_format: str, path: str, store: Path, wishes: Wishes, *, check: bool, json: bool
 ) -> None:
     """Import a data set, or only check it."""
-    if data_format not in FORMATS:
-        raise InputError(f"format {data_format!r}: unknown; expected {', '.join(FORMATS)}")
-    for name, share in zip(("--dev-share", "--gate-share"), shares, strict=True):
-        if not 0 <= share < 1:
-            raise InputError(f"{name} {share}: expected a share from 0 up to 1")
-    if check:
-        _check(path, shares, seed, json=json)
-        return
+    from strop.flows.check_data import data_request
+
+    if wishes.tokenizer and not check:
+        raise InputError("--tokenizer: expected with --check; an import cuts nothing")
+    request = data_request(data_format, path, columns=wishes.columns, rule=wishes.rule())
+    try:
+        if check:
+            _check(request, wishes, json=json)
+        else:
+            _import(request, store, json=json)
+    except InputError as error:
+        if not json:
+            raise
+        problems = getattr(error, "report", None) or [_problem(error)]
+        print_json({"problems": problems})
+        end_with_error(str(error), code=REFUSED)
+
+
+def _problem(error: InputError) -> dict[str, Any]:
+    return {"kind": "not readable", "severity": "error", "count": 1, "examples": [str(error)]}
+
+
+def _import(request: Any, store: Path, *, json: bool) -> None:
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.import_data import import_data
 
-        ref = shown(out, lambda: import_data(path, opened.root, *shares, seed))
+        ref = shown(out, lambda: import_data(request, opened.root))
     summary = opened.manifest(ref).summary
     if json:
         print_json({"dataset": ref.id, **summary})
         return
+    if warned := summary.get("warnings"):
+        counts = ", ".join(f"{count:,} of {kind!r}" for kind, count in warned.items())
+        out.print(f"warnings: {counts}; --check shows where", soft_wrap=True, markup=False)
     out.print(f"dataset {ref.id}; in a config: dataset: {ref.id}")
 
 
-def _check(path: Path, shares: tuple[float, float], seed: int, *, json: bool) -> None:
-    from strop.flows.import_data import check_data
+def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
+    from strop.flows.check_data import check_data
 
-    summary = check_data(path, *shares, seed)
+    summary, report, warnings = check_data(request, wishes.tokenizer, wishes.max_tokens)
     if json:
-        print_json({"problems": [], **summary})
+        print_json({"problems": report, **summary})
         return
-    text = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in summary.items())
-    console().print(f"{path}: no problems; {text}")
+    out = console()
+    _print_warnings(out, warnings)
+    counts = {key: value for key, value in summary.items() if isinstance(value, int)}
+    text = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items())
+    plural = "" if len(warnings) == 1 else "s"
+    verdict = f"{len(warnings)} kind{plural} of warnings" if warnings else "no problems"
+    out.print(f"{request.path}: {verdict}; {text}", soft_wrap=True)
+
+
+def _print_warnings(out: Console, warnings: list[str]) -> None:
+    for line in warnings:
+        out.print(f"warning: {line}", soft_wrap=True, markup=False)

@@ -103,21 +103,49 @@ def init(
 
 @app.command(name="import")
 def import_(
-    data_format: Annotated[str, typer.Argument(metavar="FORMAT", help="Format: beir.")],
-    path: Annotated[Path, typer.Argument(help="Folder of the data.")],
+    data_format: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="beir, flagembedding, trec, huggingface, or table (see docs)."
+        ),
+    ],
+    path: Annotated[str, typer.Argument(help="Folder or file of the data, or its URI.")],
     store: StoreOption = STORE,
     check: Annotated[bool, typer.Option("--check", help="Only check; write nothing.")] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="Which column is query, passage, grade, …"),
+    ] = None,
     dev_share: Annotated[float, typer.Option(help="Train queries kept as dev if none.")] = 0.1,
     gate_share: Annotated[float, typer.Option(help="Dev queries kept as gate if none.")] = 0.5,
+    test_share: Annotated[float, typer.Option(help="Train queries kept as test if none.")] = 0.0,
+    split_by: Annotated[str, typer.Option(help="Cut by query, source (document) or time.")] = (
+        "query"
+    ),
+    time_field: Annotated[str, typer.Option(help="The queries' field to cut by time.")] = "time",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="With --check: warn of passages too long for it."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens that MODEL reads.")] = 256,
     json: JsonOption = False,
 ) -> None:
     """Check a data set and keep it in the store as a versioned artifact."""
-    from strop.cli.importing import run_import
+    from strop.cli.importing import Wishes, run_import
 
-    run_import(
-        data_format, path, store, check=check, shares=(dev_share, gate_share), seed=seed, json=json
+    wishes = Wishes(
+        column or [],
+        dev_share,
+        gate_share,
+        test_share,
+        split_by,
+        time_field,
+        seed,
+        tokenizer,
+        max_tokens,
     )
+    run_import(data_format, path, store, wishes, check=check, json=json)
 
 
 @app.command()
@@ -255,12 +283,14 @@ def _add_groups() -> None:
     from strop.cli.artifacts import artifacts_app
     from strop.cli.champion import champion_app
     from strop.cli.compare import compare
+    from strop.cli.exporting import export_app
     from strop.cli.production import add_commands
 
     app.command()(compare)
     add_commands(app)
     app.add_typer(champion_app, name="champion")
     app.add_typer(artifacts_app, name="artifacts")
+    app.add_typer(export_app, name="export")
 
 
 _add_groups()

@@ -11,14 +11,14 @@ from strop.tasks.build_index import build_index
 from strop.tasks.encode import encode
 from strop.tasks.fuse import fuse
 from strop.tasks.import_model import import_model
-from strop.tasks.import_run_file import import_run_file, read_run_file
+from strop.tasks.import_run_file import import_run_file, read_given_pool, read_run_file
 from strop.tasks.index_words import index_words
 from strop.tasks.retrieve import DENSE, retrieve
 from strop.tasks.retrieve_words import retrieve_words
 from strop.tasks.stage import Place, call
 
-BM25, FUSED = "bm25", "fused"
-BUILT_IN = (DENSE, BM25, FUSED)
+BM25, FUSED, GIVEN = "bm25", "fused", "given"
+BUILT_IN = (DENSE, BM25, FUSED, GIVEN)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def open_first_stage(config: Config, place: Place, dataset: ArtifactRef) -> Firs
         if source == FUSED or _is_encoder(config, source):
             _model(first_stage, DENSE if source == FUSED else source)
     for pool in pools:
-        if _is_run_file(config, pool.source):
+        if pool.source == GIVEN or _is_run_file(config, pool.source):
             _pool_candidates(first_stage, pool)
     return first_stage
 
@@ -98,6 +98,8 @@ def candidates(first_stage: FirstStage, source: str, depth: int) -> ArtifactRef:
         make = _by_words
     elif source == FUSED:
         make = _fused
+    elif source == GIVEN:
+        make = _given
     elif _is_encoder(first_stage.config, source):
         make = _by_vectors
     else:
@@ -141,6 +143,12 @@ def _fused(first_stage: FirstStage, source: str, depth: int) -> ArtifactRef:
         constant=config.fusion_constant,
         depth=depth,
     )
+    return found
+
+
+def _given(first_stage: FirstStage, source: str, depth: int) -> ArtifactRef:
+    place, dataset = first_stage.place, first_stage.dataset
+    found: ArtifactRef = call(read_given_pool, place, dataset, depth)
     return found
 
 

@@ -21,7 +21,13 @@ from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
-from strop.tasks.import_data import check_slices, find_dataset, import_beir_folder, looks_like_id
+from strop.tasks.import_data import (
+    beir_request,
+    check_slices,
+    find_dataset,
+    import_request,
+    looks_like_id,
+)
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
@@ -74,7 +80,7 @@ def import_dataset(place: Place, config: Config) -> Any:
     if looks_like_id(config.dataset):
         return call(find_dataset, place, config.dataset)
     rule = SplitRule(config.dev_share, config.gate_share, config.seed)
-    return call(import_beir_folder, place, Path(config.dataset).expanduser(), rule)
+    return call(import_request, place, beir_request(Path(config.dataset), rule))
 
 
 def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:

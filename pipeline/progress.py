@@ -7,7 +7,7 @@ class Progress(Protocol):
     """Receives counts from a running stage."""
 
     def start(self, total: int, unit: str) -> None:
-        """Say how many units are to come; a second call replaces the first."""
+        """Say how many units are to come, 0 if unknown; a second call replaces the first."""
 
     def advance(self, count: int) -> None:
         """Say that so many more units are done."""

@@ -1,6 +1,5 @@
 """The dataset artifact: a BEIR folder, the demo's documentation, or one that is in the store."""
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,24 @@ import pyarrow as pa
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Attempt, Store
-from strop.artifacts.tables import TableWriter
+from strop.artifacts.tables import TableWriter, iterate_batches
 from strop.pipeline.config import Config
-from strop.pipeline.data.beir import beir_files
-from strop.pipeline.data.beir_import import import_beir, import_split
 from strop.pipeline.data.documentation import (
     DocumentationSizes,
     documentation_dataset,
     documentation_sources,
 )
+from strop.pipeline.data.importing import (
+    Request,
+    import_files,
+    import_split,
+    moves_queries,
+    split_files,
+)
+from strop.pipeline.data.locations import location
 from strop.pipeline.data.query_fields import require_fields
 from strop.pipeline.data.splits import SplitRule
+from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -28,34 +34,65 @@ from strop.tasks.stage import Place, carry_out, stage_task
 ID = re.compile(r"[0-9a-f]{6,16}")
 
 
-@stage_task("import beir")
-def import_beir_folder(place: Place, folder: Path, rule: SplitRule) -> Any:
-    """Import a BEIR folder; the id is over the content of its files and the split rule."""
-    digests = {name: _sha256(path) for name, path in beir_files(folder).items()}
-    recipe = Recipe("dataset", "import beir", 1, {"files": digests, **vars(rule)}, {})
+@stage_task("import data")
+def import_request(place: Place, request: Request) -> Any:
+    """Import data of a format; the id is over the content of its files and what was said of them.
+
+    A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
+    """
+    digests = {name: file.sha256() for name, file in request.files().items()}
+    said = {**request.rule.parameters(), **request.options.parameters()}
+    version = 2 if request.format == "beir" and moves_queries(request) else 1
+    stage = f"import {request.format}"
+    recipe = Recipe("dataset", stage, version, {"files": digests, **said}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        progress.start(0, "passages")
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
-            imported = import_beir(folder, rule, write_corpus=writer.write)
+            imported = import_files(request, write_corpus=writer.write, progress=progress)
         attempt.write_table("queries", imported.queries)
-        # Data without fields keep the digest that they had before strop read any.
+        # Optional tables: data without them keep the digest that they had before there were any.
         if imported.query_fields.num_rows:
             attempt.write_table("query_fields", imported.query_fields)
         attempt.write_table("qrels", imported.qrels)
-        return {"source": folder.name, **imported.summary}
+        if imported.candidates.num_rows:
+            attempt.write_table("pool", imported.candidates)
+        changes = _changes(place.open(), stage, request.path.name, attempt)
+        return {"source": request.path.name, **imported.summary, **changes}
 
     return carry_out(place, recipe, compute)
+
+
+def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[str, Any]:
+    """What changed since the newest import of the same source, and which that is.
+
+    The id is over the content alone, so the link to the earlier version is no input but a fact.
+    """
+    for earlier in reversed(store.artifacts("dataset")):
+        if (earlier.stage, earlier.summary.get("source")) == (stage, source):
+            columns = ["passage_id", "title", "text"]
+            paths = (store.file(earlier, "corpus.parquet"), attempt.folder / "corpus.parquet")
+            corpora = (iterate_batches(path, columns=columns) for path in paths)
+            found = corpus_changes(*corpora)
+            return {"previous": earlier.id, "passages_since": found} if found else {}
+    return {}
+
+
+def beir_request(folder: Path, rule: SplitRule) -> Request:
+    """A BEIR folder with nothing more said of it."""
+    return Request("beir", location(folder), rule=rule)
 
 
 @stage_task("import split")
 def import_beir_split(place: Place, folder: Path, split: str) -> Any:
     """Import a BEIR folder's corpus and the queries of one split, as they are."""
-    digests = {name: _sha256(path) for name, path in beir_files(folder, (split,)).items()}
+    files = split_files(location(folder), split)
+    digests = {name: file.sha256() for name, file in files.items()}
     recipe = Recipe("dataset", "import split", 1, {"files": digests}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
-            imported = import_split(folder, split, write_corpus=writer.write)
+            imported = import_split(location(folder), split, write_corpus=writer.write)
         attempt.write_table("queries", imported.queries)
         attempt.write_table("qrels", imported.qrels)
         return {"source": folder.name, **imported.summary}
@@ -116,8 +153,3 @@ def looks_like_id(dataset: str) -> bool:
 def _split_counts(queries: Any) -> list[dict[str, Any]]:
     counts: list[dict[str, Any]] = queries["split"].cast("string").value_counts().to_pylist()
     return counts
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -88,7 +88,8 @@ class StageProgress:
         for watcher in watchers():
             watcher.advanced(self._label, count)
         stop_if_cancelled()
-        if time.monotonic() - self._told >= QUIET_SECONDS and TaskRunContext.get() is not None:
+        long = time.monotonic() - self._told >= QUIET_SECONDS
+        if self._total and long and TaskRunContext.get() is not None:
             self._told = time.monotonic()
             self._tell_prefect()
 

@@ -13,7 +13,8 @@ class Pool(Section):
     """More candidates to mine, besides the first stage's."""
 
     source: str
-    """`dense`, `bm25`, `fused`, a name of `first_stage.more_encoders`, or a run file's path."""
+    """`dense`, `bm25`, `fused`, `given` (the negatives that the data set came with), a name of
+    `first_stage.more_encoders`, or a run file's path."""
     min_rank: int = Field(default=1, ge=1)
     """First rank that is taken."""
     size: int = Field(default=20, ge=1, le=10_000)

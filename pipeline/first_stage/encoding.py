@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
 from strop.pipeline.config import BiEncoder
+from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.progress import SILENT, Progress
@@ -18,11 +19,6 @@ BLOCK = 256
 """Texts encoded between two reports of progress, of similar length."""
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
-
-
-def passage_text(title: str, text: str) -> str:
-    """What models read of a passage: its title, if any, and its text."""
-    return f"{title} {text}".strip()
 
 
 class Encoder:
@@ -71,11 +67,14 @@ class Encoder:
         return found
 
 
-def vector_table(ids: pa.ChunkedArray | pa.Array, matrix: Vectors) -> pa.Table:
+def vector_column(matrix: Vectors) -> pa.Array:
+    """Vectors as a column."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
+
+
+def vector_table(ids: pa.ChunkedArray | pa.Array, column: pa.Array) -> pa.Table:
     """Ids and their vectors as rows of an embedding table."""
-    dimension = matrix.shape[1]
-    column = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), dimension)
-    return pa.table([ids, column], schema=vectors(dimension))
+    return pa.table([ids, column], schema=vectors(column.type.list_size))
 
 
 def vector_matrix(table: pa.Table) -> Vectors:

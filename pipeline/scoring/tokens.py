@@ -13,6 +13,11 @@ from strop.pipeline.ragged import Ragged
 
 def tokenize(tokenizer: Any, ids: pa.ChunkedArray, texts: Sequence[str], limit: int) -> pa.Table:
     """Rows of the tokens table; at most ``limit`` tokens of each text."""
+    return pa.table([ids, token_column(tokenizer, texts, limit)], schema=TOKENS)
+
+
+def token_column(tokenizer: Any, texts: Sequence[str], limit: int) -> pa.Array:
+    """The token ids of each text, at most ``limit``."""
     encoded = tokenizer(
         list(texts),
         add_special_tokens=False,
@@ -21,8 +26,7 @@ def tokenize(tokenizer: Any, ids: pa.ChunkedArray, texts: Sequence[str], limit: 
         return_attention_mask=False,
         return_token_type_ids=False,
     )
-    lists = pa.array(encoded["input_ids"], pa.list_(pa.int32()))
-    return pa.table([ids, lists], schema=TOKENS)
+    return pa.array(encoded["input_ids"], pa.list_(pa.int32()))
 
 
 def count_at_limit(table: pa.Table, limit: int) -> int:

@@ -17,7 +17,7 @@ def config(*sources: str, encoders: tuple[str, ...] = ()) -> Config:
 def test_retrievers_encoders_and_files_are_sources(tmp_path: Path) -> None:
     run = tmp_path / "my.run"
     run.write_text("q1 Q0 p1 1 1.0 x\n")
-    check_sources(config("dense", "bm25", "fused", "small", str(run), encoders=("small",)))
+    check_sources(config("dense", "bm25", "fused", "given", "small", str(run), encoders=("small",)))
 
 
 def test_a_source_from_nowhere_is_refused_with_its_place_and_those_known(tmp_path: Path) -> None:

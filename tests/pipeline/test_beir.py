@@ -5,12 +5,18 @@ import pyarrow as pa
 import pytest
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
-from strop.pipeline.data.beir_import import Imported, import_beir, import_split
+from strop.pipeline.data.imported import Imported
+from strop.pipeline.data.importing import Request, import_files, import_split
+from strop.pipeline.data.locations import location
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.validation import InvalidData
 from strop.pipeline.errors import InputError
 
 RULE = SplitRule(dev_share=0.5, gate_share=0.5, seed=1)
+
+
+def request(folder: Path) -> Request:
+    return Request("beir", location(folder), rule=RULE)
 
 
 class Beir:
@@ -35,7 +41,7 @@ class Beir:
 
     def load(self) -> tuple[Imported, pa.Table]:
         batches: list[pa.Table] = []
-        imported = import_beir(self.folder, RULE, write_corpus=batches.append)
+        imported = import_files(request(self.folder), write_corpus=batches.append)
         return imported, pa.concat_tables(batches)
 
     def defects(self) -> list[str]:
@@ -115,8 +121,10 @@ def test_ids_may_be_whole_numbers_and_titles_null(beir: Beir) -> None:
 
 
 def test_group_ids_come_from_the_metadata(beir: Beir) -> None:
-    records = [{"_id": f"q{i}", "text": "t", "metadata": {"group_id": i // 2}} for i in range(3)]
-    beir.write("queries.jsonl", *map(json.dumps, [*records, {"_id": "q3", "text": "t"}]))
+    records = [
+        {"_id": f"q{i}", "text": f"t{i}", "metadata": {"group_id": i // 2}} for i in range(3)
+    ]
+    beir.write("queries.jsonl", *map(json.dumps, [*records, {"_id": "q3", "text": "t3"}]))
     # All of dev's queries are q2 (group "1") and q3 (its own group).
     assert beir.load()[0].queries["group_id"].to_pylist() == ["0", "0", "1", "q3"]
 
@@ -136,7 +144,7 @@ def test_no_qrels_and_no_folder_are_named(beir: Beir) -> None:
     with pytest.raises(InputError, match=r"qrels: no qrels; expected train\.tsv"):
         beir.load()
     with pytest.raises(InputError, match="nowhere: no such folder; expected a data set in BEIR"):
-        import_beir(Path("nowhere"), RULE, write_corpus=lambda table: None)
+        import_files(request(Path("nowhere")), write_corpus=lambda table: None)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +217,7 @@ BAD_LINES = [
     (
         "qrels/train.tsv",
         "q77\tp0\t1",
-        "train.tsv line 4: query 'q77' is not in queries.jsonl (4 queries); remove the line or "
+        "train.tsv line 4: query 'q77' is not among the 4 queries; remove the line or "
         "add the query",
     ),
     (
@@ -225,12 +233,12 @@ BAD_LINES = [
     (
         "qrels/train.tsv",
         "q0\tp1\t0.5",
-        "train.tsv line 4: score '0.5', expected a whole number",
+        "train.tsv line 4: field 'score' is '0.5', expected a whole number",
     ),
     (
         "qrels/train.tsv",
         "q0\tp1\t99999999999",
-        "train.tsv line 4: score '99999999999', expected a whole number",
+        "train.tsv line 4: field 'score' is '99999999999', expected a whole number",
     ),
     (
         "qrels/train.tsv",
@@ -240,7 +248,7 @@ BAD_LINES = [
     (
         "qrels/dev.tsv",
         "q0\tp3\t1",
-        "dev.tsv line 4: query 'q0' is also in train.tsv; a query belongs to one split, remove "
+        "dev.tsv line 4: query 'q0' is also in train; a query belongs to one split, remove "
         "it from one",
     ),
 ]
@@ -259,7 +267,7 @@ def test_a_bad_line_is_named_with_file_line_and_way_out(
 def test_bytes_that_are_no_utf8_are_a_defect_not_a_crash(beir: Beir) -> None:
     (beir.folder / "qrels" / "train.tsv").write_bytes(b"q0\tp0\t1\nq\xff\tp1\t1\n")
     (found,) = beir.defects()
-    assert "train.tsv line 2: query 'q\ufffd' is not in queries.jsonl" in found
+    assert "train.tsv line 2: b'q\\xff\\tp1\\t1', expected UTF-8 text" in found
 
 
 def test_like_defects_are_counted_and_the_first_is_shown(beir: Beir) -> None:
@@ -283,7 +291,7 @@ def test_all_kinds_of_defects_are_told_at_once(beir: Beir) -> None:
         "not JSON",
         "query id 'q1' was used before",
         "passage 'p77' is not in the corpus",
-        "query 'q77' is not in queries.jsonl",
+        "query 'q77' is not among",
         "tab-separated fields",
         "expected a whole number",
         "judged twice",
@@ -295,20 +303,22 @@ def test_all_kinds_of_defects_are_told_at_once(beir: Beir) -> None:
 
 def test_without_train_queries_nothing_can_be_trained(beir: Beir) -> None:
     (beir.folder / "qrels" / "train.tsv").unlink()
-    with pytest.raises(InvalidData, match=r"no judged train queries; training needs train\.tsv"):
+    with pytest.raises(
+        InvalidData, match="no judged train queries; training needs queries of a train"
+    ):
         beir.load()
 
 
 def test_one_split_is_read_as_it_is_without_anything_to_train_on(beir: Beir) -> None:
     beir.append("qrels/train.tsv", "q9\tp9\tmany")
     batches: list[pa.Table] = []
-    imported = import_split(beir.folder, "dev", write_corpus=batches.append)
+    imported = import_split(location(beir.folder), "dev", write_corpus=batches.append)
     assert imported.queries["query_id"].to_pylist() == ["q2", "q3"]
     assert set(imported.qrels["split"].to_pylist()) == {"dev"}
     assert pa.concat_tables(batches).num_rows == 4
     assert imported.summary["train_queries"] == 0
     with pytest.raises(InputError, match=r"qrels: no qrels; expected gate\.tsv"):
-        import_split(beir.folder, "gate", write_corpus=batches.append)
+        import_split(location(beir.folder), "gate", write_corpus=batches.append)
     beir.write("qrels/test.tsv", "query-id\tcorpus-id\tscore")
     with pytest.raises(InvalidData, match=r"test\.tsv: no judgement has a grade above 0"):
-        import_split(beir.folder, "test", write_corpus=batches.append)
+        import_split(location(beir.folder), "test", write_corpus=batches.append)

@@ -11,6 +11,7 @@ from strop.pipeline.errors import InputError
 from strop.pipeline.first_stage.encoding import (
     Encoder,
     passage_text,
+    vector_column,
     vector_matrix,
     vector_table,
 )
@@ -102,7 +103,7 @@ def test_a_passage_is_read_with_its_title() -> None:
 
 def test_vectors_come_back_from_their_table() -> None:
     matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
-    table = vector_table(pa.array(["a", "b", "c", "d"]), matrix)
+    table = vector_table(pa.array(["a", "b", "c", "d"]), vector_column(matrix))
     np.testing.assert_array_equal(vector_matrix(table), matrix)
     np.testing.assert_array_equal(vector_matrix(table.slice(1, 2)), matrix[1:3])
     chunked = pa.concat_tables([table.slice(2, 2), table.slice(0, 1)])

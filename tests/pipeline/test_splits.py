@@ -1,20 +1,9 @@
-from pathlib import Path
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strop.pipeline.data.beir import Judgement
-from strop.pipeline.data.splits import SplitRule, cut_missing_splits, split_by_query
-from strop.pipeline.data.validation import Defects
+from strop.pipeline.data.splits import SplitRule, cut_missing_splits
 
 OWN_GROUPS = {f"q{i}": f"q{i}" for i in range(20)}
-
-
-def test_every_judged_query_has_the_split_of_its_file() -> None:
-    judgements = [Judgement("a", "p", 1, "train", 2), Judgement("b", "p", 0, "dev", 2)]
-    defects = Defects()
-    assert split_by_query(judgements, defects, folder=Path("qrels")) == {"a": "train", "b": "dev"}
-    assert defects.lines() == []
 
 
 def test_dev_is_cut_from_train_and_gate_from_dev() -> None:

@@ -14,7 +14,7 @@ from strop.pipeline.errors import InputError
 from strop.tasks.build_index import build_index
 from strop.tasks.encode import encode
 from strop.tasks.fuse import fuse
-from strop.tasks.import_data import import_beir_folder
+from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
 from strop.tasks.import_run_file import import_run_file, read_run_file
 from strop.tasks.index_words import index_words
@@ -43,7 +43,7 @@ def store(place: Place) -> Store:
 
 @pytest.fixture(scope="module")
 def dataset(place: Place, beir_folder: Path) -> ArtifactRef:
-    return done(import_beir_folder, place, beir_folder, RULE)
+    return done(import_request, place, beir_request(beir_folder, RULE))
 
 
 @pytest.fixture(scope="module")

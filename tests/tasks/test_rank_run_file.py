@@ -9,7 +9,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import Bm25
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
-from strop.tasks.import_data import import_beir_folder
+from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_run_file import import_run_file
 from strop.tasks.index_words import index_words
 from strop.tasks.rank_run_file import rank_run_file
@@ -27,7 +27,7 @@ def shared(
     tmp_path_factory: pytest.TempPathFactory, beir_folder: Path
 ) -> tuple[Place, ArtifactRef, ArtifactRef]:
     place = Place(tmp_path_factory.mktemp("runs") / "store", "tiny", "compare")
-    dataset = done(import_beir_folder, place, beir_folder, SplitRule())
+    dataset = done(import_request, place, beir_request(beir_folder, SplitRule()))
     index = done(index_words, place, dataset, Bm25())
     return place, dataset, done(retrieve_words, place, dataset, index, 5)
 

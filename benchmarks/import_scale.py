@@ -1,0 +1,129 @@
+"""Peak memory and rate of `strop import` as the corpus grows, beside parsing its JSON alone.
+
+Writes BEIR folders of made-up passages, imports each one in a process of its own, and prints a
+Markdown table. Every process reports its own peak resident memory.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from strop.artifacts.schemas import CORPUS
+from strop.artifacts.tables import TableWriter
+from strop.pipeline.data.importing import Request, import_files
+
+QUERIES = 1000
+VOCABULARY = 20_000
+
+
+def passages(count: int, seed: int) -> Iterator[str]:
+    """JSON lines of passages of 20 to 120 made-up words, frequent ones more often."""
+    random = np.random.default_rng(seed)
+    words = np.array([f"w{number:x}" for number in range(VOCABULARY)])
+    for start in range(0, count, 1000):
+        lengths = random.integers(20, 120, min(1000, count - start))
+        drawn = words[(VOCABULARY * random.random(lengths.sum()) ** 3).astype(int)].tolist()
+        ends = np.cumsum(lengths)
+        for number, (end, length) in enumerate(zip(ends, lengths, strict=True), start):
+            text = " ".join(drawn[end - length : end])
+            yield json.dumps({"_id": f"passage-{number}", "title": f"T {number}", "text": text})
+
+
+def write_data(folder: Path, count: int) -> None:
+    """A BEIR folder with so many passages."""
+    (folder / "qrels").mkdir(parents=True)
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in passages(count, seed=1))
+    with (folder / "queries.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(QUERIES):
+            file.write(json.dumps({"_id": f"q{number}", "text": f"made up query {number}"}) + "\n")
+    judged = (f"q{number}\tpassage-{number * 7}\t1\n" for number in range(QUERIES))
+    (folder / "qrels" / "train.tsv").write_text("".join(judged), encoding="utf-8")
+
+
+def run_import(folder: Path) -> None:
+    """Read, check and write a data set, as the import stage does."""
+    request = Request.checked("beir", str(folder), [], {})
+    with (
+        tempfile.TemporaryDirectory() as out,
+        TableWriter(Path(out) / "corpus.parquet", CORPUS) as writer,
+    ):
+        import_files(request, write_corpus=writer.write)
+
+
+def parse_json(folder: Path) -> None:
+    """Parse the corpus with Python's own parser, and drop what it gives."""
+    with (folder / "corpus.jsonl").open("rb") as file:
+        for line in file:
+            json.loads(line)
+
+
+WORK: dict[str, Callable[[Path], None]] = {"import": run_import, "json.loads alone": parse_json}
+
+
+def measure(name: str, folder: Path) -> tuple[float, float]:
+    """CPU seconds and peak megabytes of one piece of work in a process of its own."""
+    command = [sys.executable, __file__, "--work", name, "--folder", str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds, peak = json.loads(done.stdout)
+    return seconds, peak
+
+
+def report_self(name: str, folder: Path) -> None:
+    """Do the work in this process and print CPU seconds and peak megabytes."""
+    started = time.process_time()  # other work on the machine does not count
+    WORK[name](folder)
+    seconds = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    print(json.dumps([seconds, peak]))
+
+
+def main() -> None:
+    """Measure every size and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--work", choices=WORK)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    if given.work:
+        report_self(given.work, given.folder)
+        return
+    print("# Importing a corpus as it grows\n")
+    print(f"- Command: `python benchmarks/import_scale.py --passages {_words(given.passages)}`")
+    print(f"- Date: {date.today()}")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("strop", "pyarrow", "orjson"))
+    print(f"- Versions: Python {platform.python_version()}, {versions}, numpy {np.__version__}")
+    print(f"- Threads of Arrow: {pa.cpu_count()}\n")
+    print(
+        "| passages | MB of JSON | work | CPU seconds | passages a CPU second | peak memory, MB |"
+    )
+    print("|---:|---:|---|---:|---:|---:|")
+    for count in given.passages:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "data"
+            write_data(folder, count)
+            size = (folder / "corpus.jsonl").stat().st_size / 1e6
+            for work in WORK:
+                seconds, peak = measure(work, folder)
+                cells = f"{count:,} | {size:,.0f} | {work} | {seconds:.1f} | {count / seconds:,.0f}"
+                print(f"| {cells} | {peak:.0f} |", flush=True)
+
+
+def _words(values: list[int]) -> str:
+    return " ".join(map(str, values))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What every reader hands over: passages, queries, judgements and scored candidates, checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from strop.artifacts.schemas import RUN
+from strop.pipeline.data.passages import Passages, Write, text_id
+from strop.pipeline.data.text_files import Place
+from strop.pipeline.data.validation import Defects
+from strop.pipeline.progress import SILENT, Progress
+
+SPLITS = ("train", "dev", "gate", "test")
+KEPT_FIRST = ("test", "gate", "dev", "train")
+"""Where a query, or a near duplicate, is in several splits, the first of these keeps it."""
+CHECKED_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query: its text, what it is split with, its weight, and what else is known of it."""
+
+    text: str
+    group_id: str
+    fields: dict[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How relevant one passage is to one query, and where that was read."""
+
+    query_id: str
+    passage_id: str
+    grade: int
+    split: str
+    where: str = ""
+
+
+@dataclass
+class Collector:
+    """Takes what a reader finds, and checks what is the same for all formats.
+
+    Passages are written as they come; queries and judgements are kept. ``repeats`` says that the
+    format gives a query's or passage's text again with each of its rows.
+    """
+
+    defects: Defects
+    write_corpus: Write
+    repeats: bool = False
+    progress: Progress = SILENT
+    queries: dict[str, Query] = field(default_factory=dict)
+    judgements: list[Judgement] = field(default_factory=list)
+    splits: dict[str, str] = field(default_factory=dict)
+    merged_queries: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Judgements that were not taken, by reason."""
+    prompts: set[str] = field(default_factory=set)
+    """Instructions that the data say belong before queries; the config decides."""
+    passages: Passages = field(init=False)
+    judged_files: dict[str, str] = field(default_factory=dict)
+    """Files of judgements, each with its split: one without a positive is an error."""
+    _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _scored: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with an empty corpus."""
+        self.passages = Passages(self.defects, self.write_corpus, self.repeats, self.progress)
+
+    def query(self, place: Place, query_id: str, query: Query) -> None:
+        """Add a query; its id must be new, or with ``repeats`` have the same text again."""
+        known = self.queries.setdefault(query_id, query)
+        if known is query:
+            return
+        if not self.repeats:
+            self.defects.add(
+                "duplicate query", f"{place}: query id {query_id!r} was used before; ids must be "
+                "unique, rename or remove one"
+            )  # fmt: skip
+        elif known.text != query.text:
+            self.defects.add(
+                "duplicate query", f"{place}: query id {query_id!r} was used before with another "
+                "text; expected the same text again, rename one"
+            )  # fmt: skip
+        else:
+            self.merged_queries += 1
+
+    def query_text(self, place: Place, query: Query) -> str:
+        """Add a query without an id; returns the id that its text makes."""
+        query_id = text_id("q", query.text)
+        group = query.group_id or query_id
+        self.query(place, query_id, Query(query.text, group, query.fields, query.weight))
+        return query_id
+
+    def judgement(
+        self, place: Place, query_id: str, passage_id: str, grade: int, split: str
+    ) -> None:
+        """Add how relevant a passage is; with ``repeats`` the same grade may come again."""
+        earlier = self._pairs.get((query_id, passage_id, split))
+        if earlier is None:
+            self._pairs[query_id, passage_id, split] = grade
+            found = Judgement(query_id, passage_id, grade, split, str(place))
+            self.judgements.append(found)
+        elif not (self.repeats and earlier == grade):
+            other = f" with grade {earlier}" if earlier != grade else ""
+            self.defects.add(
+                "repeated judgement", f"{place}: query {query_id!r} and passage {passage_id!r} are "
+                f"judged twice{other}; remove one line"
+            )  # fmt: skip
+        self._split(place, query_id, split)
+
+    def _split(self, place: Place, query_id: str, split: str) -> None:
+        """Note a query's split. One that is in two is an error, unless its text comes repeatedly:
+        then it belongs to the split that is kept first, and the other's rows are left out."""
+        first = self.splits.setdefault(query_id, split)
+        if first == split:
+            return
+        if self.repeats:
+            self.splits[query_id] = min(first, split, key=KEPT_FIRST.index)
+            return
+        self.defects.add(
+            "query in two splits", f"{place}: query {query_id!r} is also in {first}; a query "
+            "belongs to one split, remove it from one"
+        )  # fmt: skip
+
+    def candidate(self, query_id: str, passage_id: str, score: float | None) -> None:
+        """Add a passage to a query's pool, with its teacher's score where there is one."""
+        if score is not None:
+            self._scored[query_id, passage_id] = score
+        else:
+            self._scored.setdefault((query_id, passage_id), float("nan"))
+
+    def check_judgements(self) -> None:
+        """Report judgements whose query or passage is nowhere; call when all is read."""
+        found = self.judgements
+        for start in range(0, len(found), CHECKED_AT_ONCE):
+            block = found[start : start + CHECKED_AT_ONCE]
+            known = self.passages.known([judgement.passage_id for judgement in block])
+            for judgement, in_corpus in zip(block, known, strict=True):
+                self._check(judgement, bool(in_corpus))
+        self.judgements = [one for one in found if one.split == self.splits[one.query_id]]
+        if len(self.judgements) < len(found):
+            self.left_out["judgements_of_queries_in_two_splits"] = len(found) - len(self.judgements)
+
+    def _check(self, judgement: Judgement, in_corpus: bool) -> None:
+        if judgement.query_id not in self.queries:
+            self.defects.add(
+                "unknown query",
+                f"{judgement.where}: query {judgement.query_id!r} is not among the "
+                f"{len(self.queries):,} queries; remove the line or add the query",
+            )
+        if not in_corpus:
+            self.defects.add(
+                "unknown passage",
+                f"{judgement.where}: passage {judgement.passage_id!r} is not in the corpus "
+                f"({len(self.passages):,} passages); remove the line or import the missing passage",
+            )
+
+    def run(self, query_ids: set[str]) -> pa.Table:
+        """The candidates of some queries as a run: ranks by score, equal scores as they came.
+
+        Where not all of a query's candidates have a score, its order is kept alone, and the score
+        is the negative rank.
+        """
+        pairs = [pair for pair in self._scored if pair[0] in query_ids]
+        scores = np.array([self._scored[pair] for pair in pairs], np.float32)
+        query_codes = {query: number for number, query in enumerate(self.queries)}
+        codes = np.array([query_codes[query] for query, _ in pairs], np.int64)
+        partly = np.isin(codes, codes[np.isnan(scores)])
+        scores[partly] = 0
+        order = np.lexsort((-scores, codes))
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        lengths = np.diff(starts, append=len(order))
+        ranks = np.arange(len(order)) - np.repeat(starts, lengths) + 1
+        columns: list[Any] = [
+            [pairs[row][0] for row in order],
+            [pairs[row][1] for row in order],
+            pa.array(ranks.astype(np.int32)),
+            pa.array(np.where(partly[order], -ranks, scores[order]).astype(np.float32)),
+        ]
+        return pa.table(columns, schema=RUN)

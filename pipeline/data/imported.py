@@ -1,0 +1,203 @@
+"""The tables of a dataset artifact, from what a reader collected."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from strop.artifacts.schemas import QRELS, QUERIES
+from strop.pipeline.data.collector import SPLITS, Collector, Judgement, Query
+from strop.pipeline.data.query_fields import field_table
+from strop.pipeline.data.splits import Kept, SplitRule, cut_missing_splits, keep_apart, times_of
+from strop.pipeline.data.validation import InvalidData
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Queries and qrels of an import whose corpus was written on the way, and its counts."""
+
+    queries: pa.Table
+    query_fields: pa.Table
+    qrels: pa.Table
+    candidates: pa.Table
+    """What the data offer as candidates beside the positives, as a run; often empty."""
+    summary: dict[str, Any]
+    report: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def imported(found: Collector, rule: SplitRule, *, source: str) -> Imported:
+    """Split and check what was collected; raises `InvalidData` with every kind of error.
+
+    Queries without judgements, and those that nearly repeat a query of another split, are left
+    out and counted.
+    """
+    check(found, source)
+    groups = query_groups(found, rule)
+    kept, splits = split(found, rule, groups)
+    _require_splits(splits, source)
+    _warn(found, kept, source)
+    return _tables(found, kept, splits, groups)
+
+
+def imported_as_is(found: Collector, *, source: str) -> Imported:
+    """The same with the splits that the data give, and without anything to train on."""
+    check(found, source)
+    kept = Kept(found.splits, {}, near_duplicates=0, left_out=0)
+    groups = {query: found.queries[query].group_id for query in found.splits}
+    return _tables(found, kept, found.splits, groups)
+
+
+def _tables(
+    found: Collector, kept: Kept, splits: dict[str, str], groups: Mapping[str, str]
+) -> Imported:
+    judgements = [judgement for judgement in found.judgements if judgement.query_id in splits]
+    fields = {query: found.queries[query].fields for query in found.queries if query in splits}
+    return Imported(
+        _query_table(splits, found.queries, groups),
+        field_table(fields),
+        _qrels_table(judgements, splits),
+        found.run(set(splits)),
+        _summary(found, kept, splits, judgements),
+        found.defects.report(),
+        found.defects.warnings(),
+    )
+
+
+def check(found: Collector, source: str) -> None:
+    """Raise `InvalidData` with every kind of error that was found."""
+    found.passages.finish()
+    if not len(found.passages) or not found.queries:
+        found.defects.raise_if_any()
+        raise InvalidData([f"{source}: no passages and queries; expected one record a line"])
+    found.check_judgements()
+    _require_positives(found, source)
+    found.defects.raise_if_any()
+
+
+def split(found: Collector, rule: SplitRule, groups: dict[str, str]) -> tuple[Kept, dict[str, str]]:
+    """The judged queries' splits, given or cut; near duplicates never cross them."""
+    texts = {query: found.queries[query].text for query in found.splits}
+    kept = keep_apart(found.splits, texts, groups)
+    times = None
+    if rule.by == "time":
+        fields = {query: found.queries[query].fields for query in kept.splits}
+        times = times_of(fields, rule.time_field)
+    cut = cut_missing_splits(kept.splits, groups, rule, linked=kept.linked, times=times)
+    return kept, cut
+
+
+def query_groups(found: Collector, rule: SplitRule) -> dict[str, str]:
+    """What every query is split with: its group, or the source of its first positive."""
+    groups = {query: found.queries[query].group_id for query in found.splits}
+    if rule.by != "source":
+        return groups
+    sources: dict[str, str] = {}
+    for judgement in found.judgements:
+        if judgement.grade > 0:
+            parent = found.passages.parents.get(judgement.passage_id, judgement.passage_id)
+            sources.setdefault(judgement.query_id, f"source {parent}")
+    return {
+        query: group if group != query else sources.get(query, group)
+        for query, group in groups.items()
+    }
+
+
+def _require_positives(found: Collector, source: str) -> None:
+    """Report splits of which no query can be measured, unless other errors explain it."""
+    if found.defects.lines():
+        return
+    positive = {judgement.split for judgement in found.judgements if judgement.grade > 0}
+    for name, where in found.judged_files.items():
+        if where not in positive:
+            found.defects.add(
+                "no positive", f"{name}: no judgement has a grade above 0, so that no query of "
+                f"{where} can be measured; add some or remove the file"
+            )  # fmt: skip
+    if not positive and not found.judged_files:
+        found.defects.add("no positive", f"{source}: no query has a positive, expected some")
+
+
+def _require_splits(splits: dict[str, str], source: str) -> None:
+    for name in ("train", "dev"):
+        if name not in splits.values():
+            raise InvalidData(
+                [f"{source}: no judged {name} queries; training needs queries of a train split, "
+                 "and of a dev split or enough train queries to cut it from"]
+            )  # fmt: skip
+
+
+def _warn(found: Collector, kept: Kept, source: str) -> None:
+    if kept.left_out:
+        found.defects.warn(
+            "query in another split too", f"{source}: {kept.left_out:,} queries nearly repeat a "
+            "query of dev, gate or test and are left out"
+        )  # fmt: skip
+    _warn_of_positives(found)
+
+
+def _warn_of_positives(found: Collector) -> None:
+    """Warn of positives whose text is also another passage, which nobody may have judged."""
+    if not found.passages.duplicate_texts:
+        return
+    positives = [judgement for judgement in found.judgements if judgement.grade > 0]
+    shared = found.passages.share_text([judgement.passage_id for judgement in positives])
+    for place in np.flatnonzero(shared):
+        found.defects.warn(
+            "positive with a duplicate",
+            f"{positives[place].where}: positive {positives[place].passage_id!r} has the title and "
+            "text of another passage; judge both, or keep one",
+        )
+
+
+def _query_table(
+    splits: Mapping[str, str], queries: Mapping[str, Query], groups: Mapping[str, str]
+) -> pa.Table:
+    ids = [query for query in queries if query in splits]
+    columns = {
+        "query_id": ids,
+        "text": [queries[query].text for query in ids],
+        "split": pa.array([splits[query] for query in ids]).dictionary_encode(),
+        "weight": pa.array([queries[query].weight for query in ids], pa.float32()),
+        "group_id": [groups[query] for query in ids],
+    }
+    return pa.table(columns, schema=QUERIES)
+
+
+def _qrels_table(judgements: list[Judgement], splits: Mapping[str, str]) -> pa.Table:
+    columns = {
+        "query_id": [judgement.query_id for judgement in judgements],
+        "passage_id": [judgement.passage_id for judgement in judgements],
+        "grade": pa.array([judgement.grade for judgement in judgements], pa.int32()),
+        "split": pa.array(
+            [splits[judgement.query_id] for judgement in judgements]
+        ).dictionary_encode(),
+    }
+    return pa.table(columns, schema=QRELS)
+
+
+def _summary(
+    found: Collector, kept: Kept, splits: Mapping[str, str], judgements: list[Judgement]
+) -> dict[str, Any]:
+    """The counts; those that are 0 in most data sets are left out."""
+    counts = Counter(splits.values())
+    rare = {
+        "merged_passages": found.passages.merged,
+        "merged_queries": found.merged_queries,
+        "duplicate_passages": found.passages.duplicate_texts,
+        "near_duplicate_queries": kept.near_duplicates,
+        "queries_left_out_as_duplicates": kept.left_out,
+        **found.left_out,
+    }
+    return {
+        "passages": len(found.passages),
+        **{f"{name}_queries": counts[name] for name in SPLITS},
+        "judgements": len(judgements),
+        "queries_without_judgement": len(found.queries) - len(splits) - kept.left_out,
+        **{name: count for name, count in rare.items() if count},
+        **({"warnings": warned} if (warned := found.defects.warned()) else {}),
+        **({"prompts": sorted(found.prompts)[:5]} if found.prompts else {}),
+    }

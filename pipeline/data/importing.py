@@ -1,0 +1,71 @@
+"""Import: a reader's findings, checked and split, as the tables of a dataset."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from strop.pipeline.data.collector import Collector
+from strop.pipeline.data.imported import Imported, imported, imported_as_is, query_groups, split
+from strop.pipeline.data.locations import Location, location
+from strop.pipeline.data.passages import Write
+from strop.pipeline.data.readers.beir import beir_files, read_beir, read_questions
+from strop.pipeline.data.readers.files import Files
+from strop.pipeline.data.readers.formats import format_named
+from strop.pipeline.data.readers.options import Options, read_columns
+from strop.pipeline.data.splits import SplitRule, cut_missing_splits
+from strop.pipeline.data.validation import Defects
+from strop.pipeline.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to import: a format's data at a place, and what a person says about them."""
+
+    format: str
+    path: Location
+    options: Options = field(default_factory=Options)
+    rule: SplitRule = field(default_factory=SplitRule)
+
+    @classmethod
+    def checked(cls, name: str, path: str, columns: list[str], rule: dict[str, Any]) -> "Request":
+        """A request in a person's words; raises `InputError` for an unknown format or column."""
+        format_named(name)
+        return cls(name, location(path), Options(read_columns(columns)), SplitRule(**rule))
+
+    def files(self) -> Files:
+        """The files to read; raises `InputError` when they are not there."""
+        return format_named(self.format).files(self.path, self.options)
+
+
+def import_files(request: Request, *, write_corpus: Write, progress: Progress = SILENT) -> Imported:
+    """Read and check data; raises `InputError` or, with every kind of error, `InvalidData`."""
+    chosen, rule = format_named(request.format), request.rule
+    files = request.files()
+    found = Collector(Defects(), write_corpus, chosen.repeats, progress)
+    found.passages.keep_parents = rule.by == "source"
+    chosen.read(files, request.options, found)
+    return imported(found, rule, source=str(request.path))
+
+
+def split_files(folder: Location, split: str) -> Files:
+    """The files that one split of a BEIR folder is read from."""
+    return beir_files(folder, Options(), (split,))
+
+
+def import_split(folder: Location, split: str, *, write_corpus: Write) -> Imported:
+    """Read and check one split of a BEIR folder as it is: nothing to train on is asked for."""
+    found = Collector(Defects(), write_corpus)
+    read_beir(split_files(folder, split), Options(), found)
+    return imported_as_is(found, source=str(folder))
+
+
+def moves_queries(request: Request) -> bool:
+    """Whether near duplicates change the splits of a BEIR folder, which once they did not.
+
+    Data that they do not change keep the id that they had before there was such a rule.
+    """
+    found, rule = Collector(Defects(), lambda table: None), request.rule
+    read_questions(request.files(), request.options, found)
+    found.splits = {query: part for query, part in found.splits.items() if query in found.queries}
+    groups = query_groups(found, rule)
+    plain = cut_missing_splits(found.splits, groups, rule) if rule.by != "time" else {}
+    return split(found, rule, groups)[1] != plain

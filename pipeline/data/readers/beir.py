@@ -1,0 +1,133 @@
+"""Reads a folder in BEIR layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv."""
+
+from strop.pipeline.data import fields
+from strop.pipeline.data.collector import SPLITS, Collector, Query
+from strop.pipeline.data.locations import Location
+from strop.pipeline.data.readers.files import Files, with_compression
+from strop.pipeline.data.readers.options import Options
+from strop.pipeline.data.text_files import Place, json_lines, utf8_lines
+from strop.pipeline.errors import InputError
+
+MEANINGS = ("weight", "group_id", "parent_id")
+
+
+def beir_files(folder: Location, options: Options, splits: tuple[str, ...] = SPLITS) -> Files:
+    """The files of a BEIR folder by their relative name; raises `InputError` when some lack.
+
+    Of ``splits`` those are taken that there are.
+    """
+    if not folder.is_folder():
+        raise InputError(f"{folder}: no such folder; expected a data set in BEIR layout")
+    for name in options.columns:
+        if name not in MEANINGS:
+            raise InputError(
+                f"--column {name}=…: BEIR says itself which field that is, expected one of "
+                f"{', '.join(MEANINGS)}"
+            )
+    files = {}
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        found = with_compression(folder / name)
+        if found is None:
+            raise InputError(
+                f"{folder / name}: missing; a BEIR folder has corpus.jsonl, queries.jsonl and "
+                f"qrels/{{{','.join(SPLITS)}}}.tsv ({name} was not found)"
+            )
+        files[name] = found
+    qrels = {
+        f"qrels/{split}.tsv": found
+        for split in splits
+        if (found := with_compression(folder / "qrels" / f"{split}.tsv"))
+    }
+    if not qrels:
+        names = [f"{split}.tsv" for split in splits if split != "gate" or len(splits) == 1]
+        expected = " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        raise InputError(f"{folder / 'qrels'}: no qrels; expected {expected}")
+    return files | qrels
+
+
+def read_beir(files: Files, options: Options, into: Collector) -> None:
+    """Read corpus, queries and qrels."""
+    read_corpus(files["corpus.jsonl"], options, into)
+    read_questions(files, options, into)
+
+
+def read_questions(files: Files, options: Options, into: Collector) -> None:
+    """Read queries and qrels alone."""
+    _read_queries(files["queries.jsonl"], options, into)
+    for name, path in files.items():
+        if name.startswith("qrels/"):
+            _read_qrels(path, name.removeprefix("qrels/").removesuffix(".tsv"), into)
+
+
+def read_corpus(path: Location, options: Options, into: Collector) -> None:
+    """Passages with id, text and title, and the parent document where a field is named for it."""
+    parent = options.column("parent_id")
+    defects, add = into.defects, into.passages.add
+    for place, record in json_lines(path, defects):
+        passage_id = fields.id_field(record, "_id", place, defects)
+        text = fields.text_field(record, "text", place, defects, may_be_empty=True)
+        title = fields.optional_text(record, "title", place, defects)
+        if passage_id is None or text is None or title is None:
+            continue
+        if parent:
+            parent_id = _named(record, parent, place, into)
+            add(place, passage_id, text, title, parent_id or None)
+        else:
+            add(place, passage_id, text, title)
+    if not len(into.passages):
+        defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
+
+
+def _read_queries(path: Location, options: Options, into: Collector) -> None:
+    """Queries; the group is ``metadata.group_id``, or the query's own id when not given.
+
+    Other texts, numbers and truth values of ``metadata`` are kept as the query's fields.
+    """
+    group_key = options.column("group_id") or "group_id"
+    for place, record in json_lines(path, into.defects):
+        query_id = fields.id_field(record, "_id", place, into.defects)
+        text = fields.text_field(record, "text", place, into.defects)
+        weight = _weight(record, options.column("weight"), place, into)
+        if query_id is None or text is None or weight is None:
+            continue
+        known = fields.single_values(record.get("metadata"))
+        group = known.pop(group_key, query_id)
+        into.query(place, query_id, Query(text, group, known, weight))
+    if not into.queries:
+        into.defects.add("empty queries", f"{path}: no queries; expected one JSON object a line")
+
+
+def _weight(record: fields.Record, name: str | None, place: Place, into: Collector) -> float | None:
+    """The query's weight in the field, or the metadata, that a person named; else 1."""
+    if name is None:
+        return 1.0
+    return fields.weight_field(_holder(record, name), name, place, into.defects)
+
+
+def _named(record: fields.Record, name: str, place: Place, into: Collector) -> str | None:
+    return fields.optional_id(_holder(record, name), name, place, into.defects)
+
+
+def _holder(record: fields.Record, name: str) -> fields.Record:
+    """The record itself, or its metadata where the field is there."""
+    metadata = record.get("metadata")
+    return metadata if isinstance(metadata, dict) and name in metadata else record
+
+
+def _read_qrels(path: Location, split: str, into: Collector) -> None:
+    """The judgements of one split: query id, passage id and grade, with tabs between."""
+    into.judged_files[str(path)] = split
+    for place, line in utf8_lines(path, into.defects):
+        values = line.split("\t")
+        if place.number == 1 and values[-1].strip() == "score":
+            continue
+        if len(values) != 3:
+            into.defects.add(
+                "bad qrels line",
+                f"{place}: {len(values)} tab-separated fields, expected query-id, corpus-id, score",
+            )
+            continue
+        query_id, passage_id, grade = values
+        number = fields.grade_field({"score": grade}, "score", place, into.defects)
+        if number is not None:
+            into.judgement(place, query_id, passage_id, number, split)

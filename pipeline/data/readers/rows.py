@@ -1,0 +1,124 @@
+"""Rows of tables as records: JSONL, CSV and TSV, Parquet and Arrow files."""
+
+import csv
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from strop.pipeline.data.locations import Location
+from strop.pipeline.data.readers.files import plain_name
+from strop.pipeline.data.text_files import LONGEST_LINE, Place, decoded, json_lines, raw_lines
+from strop.pipeline.data.validation import Defects
+
+Rows = Iterator[tuple[Place, dict[str, Any]]]
+BATCH_ROWS = 1024
+ARROW_FAULTS = (pa.ArrowException, OSError, ValueError)
+
+
+def is_table(name: str) -> bool:
+    """Whether a file's ending is that of a table."""
+    return _ending(name) in READERS
+
+
+def read_rows(where: Location, defects: Defects) -> Rows:
+    """The rows of a file by the names of its columns; what cannot be read is an error."""
+    return READERS[_ending(where.name)](where, defects)
+
+
+def _ending(name: str) -> str:
+    return plain_name(name.lower()).rpartition(".")[2]
+
+
+def _csv_rows(where: Location, defects: Defects) -> Rows:
+    return _separated(where, defects, ",")
+
+
+def _tsv_rows(where: Location, defects: Defects) -> Rows:
+    return _separated(where, defects, "\t")
+
+
+def _separated(where: Location, defects: Defects, separator: str) -> Rows:
+    """Rows under a header; a row that is longer or shorter than the header is an error."""
+    place = Place(str(where))
+    csv.field_size_limit(LONGEST_LINE)
+    reader = csv.reader(_texts(where, defects, place), delimiter=separator, strict=True)
+    header: list[str] = []
+    try:
+        for values in reader:
+            if not header:
+                header = values
+                if len(set(header)) < len(header):
+                    defects.add("bad header", f"{place}: {header}, expected distinct column names")
+                    return
+            elif len(values) == len(header):
+                yield place, dict(zip(header, values, strict=True))
+            elif values:
+                defects.add(
+                    "bad row", f"{place}: {len(values)} fields, expected {len(header)} as in the "
+                    "header; quote texts with separators in them"
+                )  # fmt: skip
+    except csv.Error as error:
+        defects.add("bad CSV", f"{place}: {error}, expected fields quoted as CSV does")
+
+
+def _texts(where: Location, defects: Defects, place: Place) -> Iterator[str]:
+    """The lines as text; moves the place along, as a field may reach over several lines."""
+    for at, line in raw_lines(where, defects):
+        place.number = at.number
+        if (text := decoded(line, at, defects)) is not None:
+            yield text
+
+
+def _parquet_rows(where: Location, defects: Defects) -> Rows:
+    place = Place(str(where), "row")
+    with where.open() as file:
+        try:
+            batches = pq.ParquetFile(file).iter_batches(BATCH_ROWS)
+            yield from _numbered(batches, place)
+        except ARROW_FAULTS as error:
+            _damaged("Parquet", place, error, defects)
+
+
+def _arrow_rows(where: Location, defects: Defects) -> Rows:
+    """Rows of an Arrow file, in the stream form that `datasets` saves or the other."""
+    place = Place(str(where), "row")
+    with where.open() as file:
+        is_file = file.read(6) == b"ARROW1"
+        file.seek(0)
+        try:
+            if is_file:
+                whole = pa.ipc.open_file(file)
+                batches = (whole.get_batch(n) for n in range(whole.num_record_batches))
+            else:
+                batches = iter(pa.ipc.open_stream(file))
+            yield from _numbered(batches, place)
+        except ARROW_FAULTS as error:
+            _damaged("Arrow", place, error, defects)
+
+
+def _numbered(batches: Iterator[pa.RecordBatch], place: Place) -> Rows:
+    for batch in batches:
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            for record in batch.slice(start, BATCH_ROWS).to_pylist():
+                place.number += 1
+                yield place, record
+
+
+def _damaged(kind: str, place: Place, error: Exception, defects: Defects) -> None:
+    place.number += 1 if place.number else 0
+    reason = str(error).partition("\n")[0]
+    defects.add("damaged file", f"{place}: no readable {kind} ({reason}), expected a whole file")
+
+
+READERS: dict[str, Callable[[Location, Defects], Rows]] = {
+    "jsonl": json_lines,
+    "ndjson": json_lines,
+    "json": json_lines,
+    "csv": _csv_rows,
+    "tsv": _tsv_rows,
+    "parquet": _parquet_rows,
+    "arrow": _arrow_rows,
+}
+"""How rows are read, by a file's ending."""

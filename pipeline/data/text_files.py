@@ -1,0 +1,149 @@
+"""Lines of text files, plain or compressed, each with its place for messages."""
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import orjson
+import pyarrow as pa
+
+from strop.pipeline.data.locations import Location
+from strop.pipeline.data.validation import Defects
+
+LONGEST_LINE = 64 << 20
+"""Bytes of one line; a file without line ends must not fill the memory."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+UNKNOWN_COMPRESSION = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "a zip archive",
+    b"PAR1": "Parquet",
+    b"\x80\x04": "a pickle",
+}
+DAMAGE = (EOFError, zlib.error, OSError, pa.ArrowException)
+"""What decompression raises; an `OSError` with a number is a disk's or a network's instead."""
+
+
+@dataclass
+class Place:
+    """Where a reader is: moved along with every line, and written into messages."""
+
+    file: str
+    unit: str = "line"
+    number: int = 0
+
+    def __str__(self) -> str:
+        """The file and the line."""
+        return f"{self.file} {self.unit} {self.number}" if self.number else self.file
+
+
+@contextmanager
+def open_text(where: Location) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed where its first bytes say gzip or zstd, without a BOM."""
+    with where.open() as raw:
+        start = raw.read(8)
+        raw.seek(0)
+        file: Any = raw
+        if start.startswith(GZIP):
+            file = io.BufferedReader(gzip.GzipFile(fileobj=raw))
+        elif start.startswith(ZSTD):
+            file = io.BufferedReader(pa.CompressedInputStream(raw, "zstd"))
+        yield file
+
+
+def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
+    """The lines of a file with their line ends.
+
+    What cannot be read (another encoding, a compressed file that ends early, a line without end)
+    is an error after which the file is left.
+    """
+    place = Place(str(where))
+    with open_text(where) as file:
+        try:
+            line = file.readline(LONGEST_LINE + 1)
+            if found := _not_text(line):
+                defects.add("not text", f"{where}: {found}, expected UTF-8 text, gzip or zstd")
+                return
+            line = line.removeprefix(BYTE_ORDER_MARK)
+            while line:
+                place.number += 1
+                if len(line) > LONGEST_LINE:
+                    defects.add(
+                        "long line", f"{place}: more than {LONGEST_LINE >> 20} MiB without a line "
+                        "end, expected one record a line"
+                    )  # fmt: skip
+                    return
+                yield place, line
+                line = file.readline(LONGEST_LINE + 1)
+        except DAMAGE as error:
+            if getattr(error, "errno", None) is not None:
+                raise
+            place.number += 1
+            reason = str(error).partition("\n")[0]
+            defects.add(
+                "damaged file", f"{place}: the compressed file is damaged here ({reason}), "
+                "expected a whole one; fetch it again"
+            )  # fmt: skip
+
+
+def text_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
+    """The lines of a file that have more than white space, without line ends."""
+    for place, line in raw_lines(where, defects):
+        if not line.isspace():
+            yield place, line.rstrip(b"\r\n")
+
+
+def _not_text(start: bytes) -> str | None:
+    """What a file is whose first line cannot be text; None where it can."""
+    for mark, name in (OTHER_ENCODINGS | UNKNOWN_COMPRESSION).items():
+        if start.startswith(mark):
+            return name
+    return "zero bytes" if start[:16].startswith(b"\0\0") or b"{\0" in start[:8] else None
+
+
+def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The JSON objects of a file, one a line; other lines are errors."""
+    for place, line in raw_lines(where, defects):
+        try:
+            record = _parsed(line)
+        except (ValueError, RecursionError) as error:
+            if line.isspace():
+                continue
+            defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
+            continue
+        if isinstance(record, dict):
+            yield place, record
+        else:
+            found = type(record).__name__
+            defects.add("bad JSON", f"{place}: {found}, expected a JSON object")
+
+
+def _parsed(line: bytes) -> Any:
+    """The value of a line: by the fast parser, or by Python's where that one is stricter."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line.decode("utf-8"))
+
+
+def utf8_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, str]]:
+    """The lines of a file as text, as `text_lines`; one that is no UTF-8 is an error."""
+    for place, line in text_lines(where, defects):
+        if (text := decoded(line, place, defects)) is not None:
+            yield place, text
+
+
+def decoded(line: bytes, place: Place, defects: Defects) -> str | None:
+    """A line as text; None, and an error, where it is no UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        defects.add("not UTF-8", f"{place}: {line[:80]!r}, expected UTF-8 text ({error.reason})")
+        return None

@@ -1,0 +1,92 @@
+"""What was computed of a text before: found again by the text's digest, whatever its id or row."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.ragged import Ints
+
+DIGEST = pa.binary(16)
+CHUNKS_KEPT = 2
+"""Chunks of the earlier table in memory: a corpus that grew keeps most of its order."""
+
+
+def text_digests(texts: Sequence[str]) -> pa.Array:
+    """128 bits a text."""
+    return pa.array(
+        [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts], DIGEST
+    )
+
+
+@dataclass
+class Earlier:
+    """A column of an earlier version, in chunks of ``chunk_rows`` that are read when needed.
+
+    ``digests`` are those of the texts that its rows were made from.
+    """
+
+    digests: pa.Array | pa.ChunkedArray
+    chunk_rows: int
+    read_chunk: Callable[[int], pa.Array]
+    _chunks: dict[int, pa.Array] = field(default_factory=dict)
+
+    def find(self, texts: Sequence[str]) -> Ints:
+        """The earlier row of each text; -1 where there is none."""
+        found: Any = pc.index_in(text_digests(texts), value_set=self.digests)
+        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+
+    def take(self, rows: Ints) -> pa.Array:
+        """The values of earlier rows, in the order asked for; at least one row."""
+        order = np.argsort(rows, kind="stable")
+        numbers = rows[order] // self.chunk_rows
+        parts = [
+            self._chunk(int(number)).take(
+                pa.array(rows[order][numbers == number] - number * self.chunk_rows)
+            )
+            for number in np.unique(numbers)
+        ]
+        return pa.concat_arrays(parts).take(pa.array(np.argsort(order, kind="stable")))
+
+    def _chunk(self, number: int) -> pa.Array:
+        if number not in self._chunks:
+            while len(self._chunks) >= CHUNKS_KEPT:
+                del self._chunks[next(iter(self._chunks))]
+            self._chunks[number] = self.read_chunk(number)
+        return self._chunks[number]
+
+
+@dataclass
+class Reuse:
+    """Values of texts: an earlier version's where there are any, made anew where not.
+
+    Counts what was made and what was reused.
+    """
+
+    earlier: Earlier | None
+    progress: Progress = SILENT
+    """Told of what is reused; what is made tells itself."""
+    made: int = 0
+    reused: int = 0
+
+    def values(self, texts: Sequence[str], make: Callable[[Sequence[str]], pa.Array]) -> pa.Array:
+        """One value a text, in order."""
+        rows = np.full(len(texts), -1) if self.earlier is None else self.earlier.find(texts)
+        known = rows >= 0
+        self.made += int((~known).sum())
+        self.reused += int(known.sum())
+        if self.earlier is None or not known.any():
+            return make(texts)
+        self.progress.advance(int(known.sum()))
+        old = self.earlier.take(rows[known])
+        if known.all():
+            return old
+        new = make([text for text, old_one in zip(texts, known, strict=True) if not old_one])
+        places = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])
+        both = pa.concat_arrays([old, new.cast(old.type)])
+        return both.take(pa.array(np.argsort(places, kind="stable")))
