@@ -212,8 +212,13 @@ class Store:
 
     def find(self, prefix: str) -> Manifest:
         """The one artifact whose id starts so; raises `NotFound` when none or several do."""
-        matches = [manifest for manifest in self.artifacts() if manifest.id.startswith(prefix)]
-        if not prefix or not matches:
+        paths = (self.root / "objects").glob("*/*/manifest.json") if prefix else ()
+        matches = [
+            Manifest.from_bytes(path.read_bytes(), source=str(path))
+            for path in sorted(paths)
+            if path.parent.name.startswith(prefix)
+        ]
+        if not matches:
             raise NotFound(
                 f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
             )

@@ -125,7 +125,7 @@ class Display:
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
         line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
-        self._console.print(line + f"[dim]{_headline(stage, summary)}[/]", highlight=False)
+        self._console.print(line + f"[dim]{headline(stage, summary)}[/]", highlight=False)
 
     def _clear(self) -> None:
         if self._task is not None:
@@ -141,7 +141,8 @@ class Display:
         )
 
 
-def _headline(stage: str, summary: dict[str, Any]) -> str:
+def headline(stage: str, summary: dict[str, Any]) -> str:
+    """The figures of a stage's summary that people want to see, in words."""
     name = stage.split(" · ")[0]
     keys = HEADLINES.get(name, tuple(summary))
     return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)

@@ -1,0 +1,98 @@
+"""`strop artifacts`: look at what is in the store, and keep it in order."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
+from strop.cli.output import REFUSED, end_with_error
+
+artifacts_app = typer.Typer(help="Look at the versioned artifacts.", no_args_is_help=True)
+
+ArtifactArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first digits.")]
+
+
+class LineageFormat(StrEnum):
+    """How a lineage is written."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+    SVG = "svg"
+
+
+@artifacts_app.command("ls")
+def list_(
+    store: StoreOption = STORE,
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only what this run made or used.")] = None,
+    number: Annotated[
+        int | None, typer.Option("--round", min=0, help="Only this round; 0 is what was prepared.")
+    ] = None,
+    newer: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only what is younger: 90s, 30m, 2h, 7d, 4w.")
+    ] = None,
+    older: Annotated[str | None, typer.Option(metavar="AGE", help="Only what is older.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List artifacts, oldest first, with run, round, size and headline figures."""
+    from strop.cli.artifacts.listing import Wish, list_artifacts
+
+    wish = Wish(kind, run, number, _age("--newer", newer), _age("--older", older))
+    list_artifacts(existing_store(store), wish, json=json)
+
+
+@artifacts_app.command()
+def show(
+    artifact: ArtifactArgument,
+    store: StoreOption = STORE,
+    rows: Annotated[int, typer.Option(min=0, help="First rows of each table to show.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Show one artifact: where it came from, its columns with their bounds, its first rows."""
+    from strop.cli.artifacts.showing import show_artifact
+
+    opened = existing_store(store)
+    show_artifact(opened, opened.find(artifact), rows=rows, json=json)
+
+
+@artifacts_app.command()
+def lineage(
+    artifact: ArtifactArgument,
+    store: StoreOption = STORE,
+    shape: Annotated[
+        LineageFormat, typer.Option("--format", help="Text, or a picture on standard output.")
+    ] = LineageFormat.TEXT,
+    json: JsonOption = False,
+) -> None:
+    """Show what an artifact was made from, and everything that was made from it."""
+    from strop.cli.artifacts.lineage import show_lineage
+
+    opened = existing_store(store)
+    show_lineage(opened, opened.find(artifact), shape.value, json=json)
+
+
+@artifacts_app.command()
+def verify(
+    artifact: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Id; all when not given.")
+    ] = None,
+    store: StoreOption = STORE,
+    json: JsonOption = False,
+) -> None:
+    """Check every file against its manifest; exit code 1 when something is damaged."""
+    from strop.cli.artifacts.verifying import verify_artifacts
+
+    opened = existing_store(store)
+    chosen = [opened.find(artifact)] if artifact else opened.artifacts()
+    verify_artifacts(opened, chosen, json=json)
+
+
+def _age(option: str, text: str | None) -> timedelta | None:
+    from strop.cli.artifacts.text import parse_age
+
+    try:
+        return None if text is None else parse_age(text, option=option)
+    except ValueError as error:
+        end_with_error(str(error), code=REFUSED)
