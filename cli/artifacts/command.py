@@ -89,6 +89,23 @@ def verify(
     verify_artifacts(opened, chosen, json=json)
 
 
+@artifacts_app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the store's views.")],
+    store: StoreOption = STORE,
+    rows: Annotated[int, typer.Option(min=1, help="Rows that the table shows.")] = 50,
+    json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Ask in SQL: a view a table, such as negatives or metrics_per_query, by run and round."""
+    from strop.cli.artifacts.querying import Shape, run_query
+
+    if json and as_csv:
+        end_with_error("--json --csv: choose one of them", code=REFUSED)
+    shape = Shape.JSON if json else Shape.CSV if as_csv else Shape.TABLE
+    run_query(existing_store(store), sql, shape=shape, rows=rows)
+
+
 def _age(option: str, text: str | None) -> timedelta | None:
     from strop.cli.artifacts.text import parse_age
 
