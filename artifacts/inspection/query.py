@@ -14,6 +14,7 @@ from strop.artifacts.errors import NotFound, StoreError
 from strop.artifacts.inspection.catalog import Catalog, Entry, read_catalog, refuse_damaged
 from strop.artifacts.inspection.database import FILE, connected, lock, name, parquet
 from strop.artifacts.inspection.membership import Key, Membership, memberships
+from strop.artifacts.manifest import Manifest
 from strop.artifacts.schemas import TABLES
 from strop.artifacts.store import Store
 
@@ -182,16 +183,23 @@ def _add_tables(
 
 def _files(store: Store, entries: Sequence[Entry], table: str) -> dict[Path, Entry]:
     """The files of a table, or the shards of it, by the artifact that has them."""
-    paths = {}
+    paths: dict[Path, Entry] = {}
     for entry in entries:
         try:
             manifest = store.manifest(entry.ref)
         except NotFound:  # deleted while we looked
             continue
-        for file, about in manifest.files.items():
-            if about.rows is not None and SHARD.sub("", file.removesuffix(".parquet")) == table:
-                paths[store.file(manifest, file)] = entry
+        paths |= dict.fromkeys(table_files(store, manifest, table), entry)
     return paths
+
+
+def table_files(store: Store, manifest: Manifest, table: str) -> list[Path]:
+    """The file of a table of an artifact, or its shards in order; none where it has no such."""
+    return [
+        store.file(manifest, file)
+        for file, about in sorted(manifest.files.items())
+        if about.rows is not None and SHARD.sub("", file.removesuffix(".parquet")) == table
+    ]
 
 
 def _provenance(schema: pa.Schema) -> pa.Schema:

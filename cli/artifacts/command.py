@@ -90,6 +90,22 @@ def verify(
 
 
 @artifacts_app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="Id, or its first digits.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another of the same kind.")],
+    store: StoreOption = STORE,
+    examples: Annotated[int, typer.Option(min=0, help="Examples of each sort of change.")] = 3,
+    json: JsonOption = False,
+) -> None:
+    """Show what differs between two artifacts: parameters, inputs, columns and rows."""
+    from strop.cli.artifacts.differing import show_diff
+
+    opened = existing_store(store)
+    pair = (opened.find(before), opened.find(after))
+    show_diff(opened, *pair, examples=examples, json=json)
+
+
+@artifacts_app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the store's views.")],
     store: StoreOption = STORE,
