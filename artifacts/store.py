@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from strop.artifacts import durable, tables
+from strop.artifacts import durable, pins, tables
 from strop.artifacts.canonical import file_digest
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
@@ -22,6 +22,8 @@ from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
 
 FORMAT = 1
 MARK = "store.json"
+MARKED, DOOMED = "marked", "manifest.doomed"
+"""What garbage collection leaves beside a manifest, and then renames the manifest to."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ class Store:
         return folder
 
     def lookup(self, recipe: Recipe) -> Manifest | None:
-        """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not."""
-        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not.
+
+        The id is pinned for this process, whether the artifact is there or will be made.
+        """
+        path = self._claim(recipe.kind, recipe.id)
         if not path.exists():
             return None
         manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
@@ -116,6 +121,22 @@ class Store:
             )
         self._check_sizes(manifest)
         return manifest
+
+    def _claim(self, kind: str, artifact_id: str) -> Path:
+        """Pin an id, take it back from a garbage collection, and say where its manifest lies."""
+        pins.pin(self.root, kind, artifact_id)
+        folder = self._object(kind, artifact_id)
+        path = folder / "manifest.json"
+        (folder / MARKED).unlink(missing_ok=True)
+        if not path.exists():
+            with suppress(FileNotFoundError):
+                (folder / DOOMED).rename(path)
+        return path
+
+    def use(self, ref: ArtifactRef) -> Manifest:
+        """The manifest of an artifact, pinned for this process; raises as `manifest` does."""
+        self._claim(ref.kind, ref.id)
+        return self.manifest(ref)
 
     def _check_sizes(self, manifest: Manifest) -> None:
         for name, entry in manifest.files.items():
@@ -134,11 +155,9 @@ class Store:
         if recipe.kind not in KINDS:
             raise StoreError(f"kind {recipe.kind!r}: unknown; the kinds are {', '.join(KINDS)}")
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self._claim(recipe.kind, recipe.id)
         folder = self._object(recipe.kind, recipe.id) / name
-        try:
-            folder.mkdir(parents=True)
-        except FileNotFoundError:  # another attempt failed just now and took the id's folder along
-            folder.mkdir(parents=True)
+        durable.make_folder(folder)
         try:
             yield Attempt(recipe, name, folder)
         except BaseException:
@@ -213,11 +232,7 @@ class Store:
     def find(self, prefix: str) -> Manifest:
         """The one artifact whose id starts so; raises `NotFound` when none or several do."""
         paths = (self.root / "objects").glob("*/*/manifest.json") if prefix else ()
-        matches = [
-            Manifest.from_bytes(path.read_bytes(), source=str(path))
-            for path in sorted(paths)
-            if path.parent.name.startswith(prefix)
-        ]
+        matches = _read_all(path for path in sorted(paths) if path.parent.name.startswith(prefix))
         if not matches:
             raise NotFound(
                 f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
@@ -230,10 +245,7 @@ class Store:
     def artifacts(self, kind: str | None = None) -> list[Manifest]:
         """Every artifact, oldest first."""
         pattern = f"{kind or '*'}/*/manifest.json"
-        found = [
-            Manifest.from_bytes(path.read_bytes(), source=str(path))
-            for path in (self.root / "objects").glob(pattern)
-        ]
+        found = _read_all((self.root / "objects").glob(pattern))
         return sorted(found, key=lambda manifest: (manifest.created, manifest.kind, manifest.id))
 
     def folder(self, item: ArtifactRef | Manifest) -> Path:
@@ -257,6 +269,14 @@ class Store:
     ) -> pa.Table:
         """A whole declared table of an artifact."""
         return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
+
+
+def _read_all(paths: Iterable[Path]) -> list[Manifest]:
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):  # deleted while we looked
+            found.append(Manifest.from_bytes(path.read_bytes(), source=str(path)))
+    return found
 
 
 def _seal(folder: Path) -> dict[str, FileEntry]:

@@ -72,13 +72,14 @@ def import_documentation(place: Place, sizes: DocumentationSizes, seed: int) -> 
 @stage_task("find dataset")
 def find_dataset(place: Place, artifact_id: str) -> ArtifactRef:
     """A dataset that was imported before, by its id."""
-    manifest = place.open().find(artifact_id)
+    store = place.open()
+    manifest = store.find(artifact_id)
     if manifest.kind != "dataset":
         raise InputError(
             f"dataset {artifact_id!r}: is a {manifest.kind} artifact, expected a dataset; "
             "see `strop artifacts ls --kind dataset`"
         )
-    return manifest.ref
+    return store.use(manifest.ref).ref
 
 
 def query_fields(store: Store, dataset: ArtifactRef) -> pa.Table | None:

@@ -122,6 +122,61 @@ def query(
     run_query(existing_store(store), sql, shape=shape, rows=rows)
 
 
+@artifacts_app.command()
+def gc(
+    store: StoreOption = STORE,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete; else only say what would go.")
+    ] = False,
+    keep_days: Annotated[float, typer.Option(min=0, help="Keep what is younger.")] = 7.0,
+    keep_last: Annotated[int, typer.Option(min=0, help="Keep the newest of each kind.")] = 0,
+    imports: Annotated[
+        bool, typer.Option("--imports", help="Data sets, models and verdicts too, if unused.")
+    ] = False,
+    drop_run: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Forget this run, so that only what others use stays."),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds between marking and deleting.")
+    ] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Delete what no run, champion, pin or running process speaks of, and dead leftovers."""
+    from strop.artifacts.upkeep.plan import Policy
+    from strop.cli.artifacts.collecting import collect_garbage
+
+    policy = Policy(keep_days, keep_last, imports, frozenset(drop_run or ()), grace)
+    collect_garbage(existing_store(store), policy, delete=delete, json=json)
+
+
+@artifacts_app.command()
+def pin(
+    artifact: ArtifactArgument,
+    store: StoreOption = STORE,
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Keep an artifact, with all that it was made from, whatever gc is told."""
+    from strop.artifacts import pins
+
+    opened = existing_store(store)
+    found = opened.use(opened.find(artifact).ref)
+    pins.keep(opened.root, found.kind, found.id, reason)
+    typer.echo(f"pinned {found.kind} {found.id}")
+
+
+@artifacts_app.command()
+def unpin(artifact: ArtifactArgument, store: StoreOption = STORE) -> None:
+    """Let gc delete an artifact again, if nothing else speaks of it."""
+    from strop.artifacts import pins
+
+    opened = existing_store(store)
+    found = opened.find(artifact)
+    if not pins.let_go(opened.root, found.kind, found.id):
+        end_with_error(f"{found.kind} {found.id}: is not pinned", code=REFUSED)
+    typer.echo(f"unpinned {found.kind} {found.id}")
+
+
 def _age(option: str, text: str | None) -> timedelta | None:
     from strop.cli.artifacts.text import parse_age
 
