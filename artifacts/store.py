@@ -6,7 +6,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from strop.artifacts import durable, pins, tables
-from strop.artifacts.canonical import file_digest
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
-from strop.artifacts.manifest import ArtifactRef, FileEntry, Manifest, Recipe, timestamp
+from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, timestamp
+from strop.artifacts.names import check_part, follows_link, leaves
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
+from strop.artifacts.sealing import seal
+from strop.artifacts.tombstones import absence, refuse_purged
 
 FORMAT = 1
 MARK = "store.json"
@@ -90,6 +92,8 @@ class Store:
             )
 
     def _object(self, kind: str, artifact_id: str) -> Path:
+        check_part(kind, "kind")
+        check_part(artifact_id, "id")
         return self.root / "objects" / kind / artifact_id
 
     def _work(self, recipe: Recipe) -> Path:
@@ -112,6 +116,7 @@ class Store:
         """
         path = self._claim(recipe.kind, recipe.id)
         if not path.exists():
+            refuse_purged(path.parent, f"{recipe.kind} {recipe.id}")
             return None
         manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
         if manifest.key != recipe.key:
@@ -124,8 +129,8 @@ class Store:
 
     def _claim(self, kind: str, artifact_id: str) -> Path:
         """Pin an id, take it back from a garbage collection, and say where its manifest lies."""
-        pins.pin(self.root, kind, artifact_id)
         folder = self._object(kind, artifact_id)
+        pins.pin(self.root, kind, artifact_id)
         path = folder / "manifest.json"
         (folder / MARKED).unlink(missing_ok=True)
         if not path.exists():
@@ -185,7 +190,7 @@ class Store:
     ) -> Manifest:
         """Make an attempt the artifact, durably; if another attempt was first, return that one."""
         recipe = attempt.recipe
-        files = _seal(attempt.folder)
+        files = seal(attempt.folder)
         if not files:
             raise StoreError(
                 f"{recipe.kind} {recipe.id}: stage {recipe.stage!r} wrote no files; all artifacts "
@@ -210,20 +215,33 @@ class Store:
             device=device_name(),
             prefect=prefect or {},
         )
-        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        return self._publish(attempt, manifest)
+
+    def adopt(self, attempt: Attempt, origin: Manifest) -> Manifest:
+        """Make an attempt, a copy of another store's artifact, the artifact here.
+
+        Its manifest is kept but for the attempt's name. Raises `Damaged` when the files differ.
+        """
+        if seal(attempt.folder) != origin.files:
+            raise Damaged(f"{origin.kind} {origin.id}: its copy is not what its manifest says")
+        return self._publish(attempt, replace(origin, attempt=attempt.name))
+
+    def _publish(self, attempt: Attempt, manifest: Manifest) -> Manifest:
+        """Create the manifest if there is none yet; returns the one that there is."""
+        path = self._object(manifest.kind, manifest.id) / "manifest.json"
         try:
             durable.create(path, manifest.to_bytes())
         except Conflict:
             shutil.rmtree(attempt.folder, ignore_errors=True)
             manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
-        shutil.rmtree(self._work(recipe), ignore_errors=True)
+        shutil.rmtree(self._work(attempt.recipe), ignore_errors=True)
         return manifest
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact; raises `NotFound`, or `Damaged` when its digest differs."""
         path = self._object(ref.kind, ref.id) / "manifest.json"
         if not path.exists():
-            raise NotFound(f"{ref.kind} {ref.id}: not in the store {self.root}")
+            raise NotFound(f"{ref.kind} {ref.id}: {absence(path.parent, self.root)}")
         manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
         if manifest.digest != ref.digest:
             raise Damaged(f"{ref.kind} {ref.id}: was made again with other content; run again")
@@ -252,17 +270,20 @@ class Store:
         """The folder that holds an artifact's files."""
         manifest = item if isinstance(item, Manifest) else self.manifest(item)
         folder = self._object(manifest.kind, manifest.id)
-        if manifest.attempt in ("", "..") or Path(manifest.attempt).name != manifest.attempt:
+        if leaves(manifest.attempt) or "/" in manifest.attempt:
             raise Damaged(f"{folder}: attempt {manifest.attempt!r} leaves the artifact's folder")
         return folder / manifest.attempt
 
     def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
-        """The path of one file of an artifact; refuses names that leave its folder."""
+        """The path of one file of an artifact; refuses names and links that leave its folder."""
         folder = self.folder(item)
-        path = folder / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
+        if leaves(name):
             raise Damaged(f"{folder}: file name {name!r} leaves the artifact's folder")
-        return path
+        if follows_link(folder / name, folder):
+            raise Damaged(
+                f"{folder}: {name!r} is behind a link, which leaves the artifact's folder"
+            )
+        return folder / name
 
     def table(
         self, item: ArtifactRef | Manifest, name: str, *, columns: list[str] | None = None
@@ -277,19 +298,6 @@ def _read_all(paths: Iterable[Path]) -> list[Manifest]:
         with suppress(FileNotFoundError):  # deleted while we looked
             found.append(Manifest.from_bytes(path.read_bytes(), source=str(path)))
     return found
-
-
-def _seal(folder: Path) -> dict[str, FileEntry]:
-    """Make every file of an attempt durable, and list them."""
-    entries = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        durable.sync_file(path)
-        rows = tables.count_rows(path) if path.suffix == ".parquet" else None
-        name = path.relative_to(folder).as_posix()
-        entries[name] = FileEntry(file_digest(path), path.stat().st_size, rows)
-    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir()), folder.parent]:
-        durable.sync_folder(path)
-    return entries
 
 
 def default_root() -> Path:

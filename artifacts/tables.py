@@ -138,6 +138,6 @@ def naming_damage(path: Path) -> Iterator[None]:
 
 
 def count_rows(path: Path) -> int:
-    """The number of rows that the Parquet footer states."""
-    with pq.ParquetFile(path) as file:
+    """The number of rows that the Parquet footer states; raises `Damaged` as `read_table`."""
+    with naming_damage(path), pq.ParquetFile(path) as file:
         return int(file.metadata.num_rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from strop.artifacts import pins
 from strop.artifacts.manifest import ID_LENGTH, Manifest
 from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.tombstones import TOMBSTONE
 from strop.artifacts.upkeep.roots import BROUGHT, Key, reachable, roots
 
 TEMPORARY_SECONDS = 3600.0
@@ -94,7 +95,7 @@ def _leftovers(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> 
     used = pins.pinned(store.root)
     for path in folders:
         key = (path.parent.parent.name, path.parent.name)
-        mine = path.name in ("manifest.json", DOOMED, MARKED)
+        mine = path.name in ("manifest.json", DOOMED, MARKED, TOMBSTONE)
         spoken_for = key in manifests and manifests[key].attempt == path.name
         if not (mine or spoken_for or key in used) and _idle(path) > policy.grace_seconds:
             yield path

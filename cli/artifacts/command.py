@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -79,14 +80,15 @@ def verify(
         str | None, typer.Argument(metavar="[ID]", help="Id; all when not given.")
     ] = None,
     store: StoreOption = STORE,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every table against its schema, make ids anew.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check every file against its manifest; exit code 1 when something is damaged."""
     from strop.cli.artifacts.verifying import verify_artifacts
 
-    opened = existing_store(store)
-    chosen = [opened.find(artifact)] if artifact else opened.artifacts()
-    verify_artifacts(opened, chosen, json=json)
+    verify_artifacts(existing_store(store), artifact, deep=deep, json=json)
 
 
 @artifacts_app.command()
@@ -175,6 +177,48 @@ def unpin(artifact: ArtifactArgument, store: StoreOption = STORE) -> None:
     if not pins.let_go(opened.root, found.kind, found.id):
         end_with_error(f"{found.kind} {found.id}: is not pinned", code=REFUSED)
     typer.echo(f"unpinned {found.kind} {found.id}")
+
+
+@artifacts_app.command()
+def export(
+    artifact: ArtifactArgument,
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not hold anything.")],
+    store: StoreOption = STORE,
+    json: JsonOption = False,
+) -> None:
+    """Copy an artifact with all it was made from into a folder, verified."""
+    from strop.cli.artifacts.transferring import export_artifact
+
+    opened = existing_store(store)
+    export_artifact(opened, opened.find(artifact), folder, json=json)
+
+
+@artifacts_app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder that `strop artifacts export` wrote.")],
+    store: StoreOption = STORE,
+    json: JsonOption = False,
+) -> None:
+    """Take in an exported artifact with its ancestors, after all of it was verified."""
+    from strop.artifacts.store import Store
+    from strop.cli.artifacts.transferring import import_artifact
+
+    import_artifact(Store(store), folder, json=json)
+
+
+@artifacts_app.command()
+def purge(
+    passage: Annotated[str, typer.Option(metavar="ID", help="The passage that has to go.")],
+    store: StoreOption = STORE,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Do it; else only say what it would take.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Erase a passage's text, and name what was trained on it."""
+    from strop.cli.artifacts.purging import purge_passage
+
+    purge_passage(existing_store(store), passage, delete=delete, json=json)
 
 
 def _age(option: str, text: str | None) -> timedelta | None:

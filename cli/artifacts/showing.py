@@ -10,6 +10,7 @@ from strop.artifacts.inspection.catalog import read_catalog
 from strop.artifacts.inspection.membership import memberships
 from strop.artifacts.inspection.statistics import Column, column_statistics, type_text
 from strop.artifacts.manifest import Manifest
+from strop.artifacts.notes import notes
 from strop.artifacts.store import Store
 from strop.artifacts.tables import iterate_batches
 from strop.cli.artifacts.text import cell_text, size_text, value_text
@@ -23,6 +24,7 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     statistics = {name: column_statistics(store.file(manifest, name)) for name in tables}
     if json:
         told: dict[str, Any] = asdict(manifest) | {"folder": str(store.folder(manifest))}
+        told["notes"] = notes(store, manifest.ref)
         told["runs"] = [vars(item) for item in found]
         told["columns"] = {name: [_plain(item) for item in statistics[name]] for name in tables}
         print_json(told)
@@ -34,6 +36,8 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     for item in found:
         role = f" as {item.role}" if item.role else ""
         out.print(f"run     {item.run}, {item.part}{role}")
+    for note in notes(store, manifest.ref):
+        out.print(f"note    {value_text(note)}", markup=False)
     _print_mapping(out, "summary", manifest.summary)
     _print_mapping(out, "parameters", manifest.parameters)
     _print_mapping(out, "execution", manifest.execution)
