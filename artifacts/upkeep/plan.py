@@ -52,7 +52,7 @@ def make_plan(store: Store, policy: Policy) -> Plan:
     manifests = by_key(store.artifacts())
     why = reasons(store, policy, manifests)
     stay = reachable(why, manifests)
-    kept = Counter(why.get(key, "made from by another") for key in stay)
+    kept = Counter(why.get(key, "what others were made from") for key in stay)
     return Plan(
         artifacts=[item for key, item in manifests.items() if key not in stay],
         leftovers=list(_leftovers(store, policy, manifests)),

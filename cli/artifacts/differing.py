@@ -63,7 +63,8 @@ def _table_lines(table: TableDiff) -> list[str]:
         counts = (f"{name} {count:,}" for name, count in table.changed_columns.items())
         lines.append(f"  changed: {', '.join(counts)}")
     for group in table.moved:
-        lines += _moved_lines(group)
+        if group.gained or group.lost:
+            lines += _moved_lines(group)
     for title, sign in SIGNS.items():
         show = _change_text if title == "changed" else _cell
         lines += [f"  {sign} {_row_text(row, table.key, show)}" for row in table.examples[title]]
