@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ import pyarrow as pa
 from strop.artifacts import durable, pins, tables
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
-from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, timestamp
+from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, read_manifests, timestamp
 from strop.artifacts.names import check_part, follows_link, leaves
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
 from strop.artifacts.sealing import seal
@@ -250,7 +250,9 @@ class Store:
     def find(self, prefix: str) -> Manifest:
         """The one artifact whose id starts so; raises `NotFound` when none or several do."""
         paths = (self.root / "objects").glob("*/*/manifest.json") if prefix else ()
-        matches = _read_all(path for path in sorted(paths) if path.parent.name.startswith(prefix))
+        matches = read_manifests(
+            path for path in sorted(paths) if path.parent.name.startswith(prefix)
+        )
         if not matches:
             raise NotFound(
                 f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
@@ -263,7 +265,7 @@ class Store:
     def artifacts(self, kind: str | None = None) -> list[Manifest]:
         """Every artifact, oldest first."""
         pattern = f"{kind or '*'}/*/manifest.json"
-        found = _read_all((self.root / "objects").glob(pattern))
+        found = read_manifests((self.root / "objects").glob(pattern))
         return sorted(found, key=lambda manifest: (manifest.created, manifest.kind, manifest.id))
 
     def folder(self, item: ArtifactRef | Manifest) -> Path:
@@ -290,14 +292,6 @@ class Store:
     ) -> pa.Table:
         """A whole declared table of an artifact."""
         return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
-
-
-def _read_all(paths: Iterable[Path]) -> list[Manifest]:
-    found = []
-    for path in paths:
-        with suppress(FileNotFoundError):  # deleted while we looked
-            found.append(Manifest.from_bytes(path.read_bytes(), source=str(path)))
-    return found
 
 
 def default_root() -> Path:

@@ -35,7 +35,10 @@ def test_what_nobody_recorded_belongs_to_the_round_that_it_was_made_for(store: S
     ranking = make("ranking", number=1)
     metrics = make("metrics", ranking=ranking)
     report = make("report", metrics=metrics)
-    record(store, "a", assess={"report": report, "metrics_test_2": metrics})
+    breakdown = make("breakdown", ranking=ranking)
+    record(
+        store, "a", assess={"breakdown": breakdown, "metrics_test_2": metrics, "report": report}
+    )
     assert found(store, ranking) == [Membership("a", "assess", 2, "")]
     assert found(store, report) == [Membership("a", "assess", None, "report")]
 

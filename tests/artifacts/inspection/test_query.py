@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 from strop.artifacts.errors import StoreError
-from strop.artifacts.inspection.database import FILE
+from strop.artifacts.inspection.database import FILE, connected
 from strop.artifacts.inspection.query import query, view_schemas
 from strop.artifacts.runs import Run
 from strop.artifacts.schemas import TABLES
@@ -159,11 +161,11 @@ def test_a_wrong_query_is_one_line(world: Store, sql: str, words: list[str]) -> 
     assert all(word in str(caught.value) for word in words)
 
 
-def test_python_variables_are_no_tables(world: Store) -> None:
-    rows = [1]
-    with pytest.raises(StoreError, match="rows does not exist"):
-        ask(world, "SELECT * FROM rows")
-    assert rows
+def test_python_variables_are_no_tables() -> None:
+    rows = pa.table({"a": [1]})
+    with connected() as connection, pytest.raises(duckdb.CatalogException, match="rows"):
+        connection.execute("SELECT * FROM rows")
+    assert rows.num_rows == 1
 
 
 def test_a_path_that_sql_takes_as_a_pattern_is_refused(tmp_path: Path) -> None:
