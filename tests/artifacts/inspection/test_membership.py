@@ -36,9 +36,7 @@ def test_what_nobody_recorded_belongs_to_the_round_that_it_was_made_for(store: S
     metrics = make("metrics", ranking=ranking)
     report = make("report", metrics=metrics)
     breakdown = make("breakdown", ranking=ranking)
-    record(
-        store, "a", assess={"breakdown": breakdown, "metrics_test_2": metrics, "report": report}
-    )
+    record(store, "a", assess={"breakdown": breakdown, "metrics_test_2": metrics, "report": report})
     assert found(store, ranking) == [Membership("a", "assess", 2, "")]
     assert found(store, report) == [Membership("a", "assess", None, "report")]
 
