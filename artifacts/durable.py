@@ -2,9 +2,19 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from strop.artifacts.errors import Conflict
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that must be new, though others may remove its empty parents meanwhile."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            folder.mkdir(parents=True)
+            return
+    folder.mkdir(parents=True)
 
 
 def sync_folder(folder: Path) -> None:

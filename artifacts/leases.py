@@ -37,11 +37,18 @@ class Holder:
 
     def alive(self, seen: float) -> bool:
         """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
-        return _fresh(seen) and (self.host != socket.gethostname() or self._process_lives())
+        return _fresh(seen) and (self.host != socket.gethostname() or self.lives())
 
-    def _process_lives(self) -> bool:
+    def lives(self) -> bool:
+        """Whether the holder's process, which is one of this host, is still there."""
         started = _process_started(self.pid)
         return started is not None and abs(started - self.started) < START_TOLERANCE_SECONDS
+
+
+def this_process() -> Holder:
+    """This process as a holder, with a token of its own."""
+    started = _process_started(os.getpid()) or 0.0
+    return Holder(socket.gethostname(), os.getpid(), started, secrets.token_hex(8))
 
 
 def _fresh(seen: float) -> bool:
@@ -87,8 +94,7 @@ class Lease:
         last = generations[-1] if generations else 0
         if last and not self._released(last):
             self._refuse_if_alive(last)
-        own = _process_started(os.getpid()) or 0.0
-        holder = Holder(socket.gethostname(), os.getpid(), own, secrets.token_hex(8))
+        holder = this_process()
         self._generation = last + 1
         try:
             durable.create(self._path(self._generation), json.dumps(vars(holder)).encode())

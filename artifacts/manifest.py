@@ -1,8 +1,11 @@
 """What is known of an artifact: where it came from, what it holds, and the numbers to look at."""
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from strop.artifacts.canonical import digest, folder_digest
@@ -134,3 +137,12 @@ class Manifest:
 
 def _no_manifest(source: str, error: Exception) -> Damaged:
     return Damaged(f"{source}: not a manifest ({error}); delete its folder and run again")
+
+
+def read_manifests(paths: Iterable[Path]) -> list[Manifest]:
+    """The manifests at these paths, without those that are deleted meanwhile."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append(Manifest.from_bytes(path.read_bytes(), source=str(path)))
+    return found

@@ -6,22 +6,26 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from strop.artifacts import durable, tables
-from strop.artifacts.canonical import file_digest
+from strop.artifacts import durable, pins, tables
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
-from strop.artifacts.manifest import ArtifactRef, FileEntry, Manifest, Recipe, timestamp
+from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, read_manifests, timestamp
+from strop.artifacts.names import check_part, follows_link, leaves
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
+from strop.artifacts.sealing import seal
+from strop.artifacts.tombstones import absence, refuse_purged
 
 FORMAT = 1
 MARK = "store.json"
+MARKED, DOOMED = "marked", "manifest.doomed"
+"""What garbage collection leaves beside a manifest, and then renames the manifest to."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Store:
             )
 
     def _object(self, kind: str, artifact_id: str) -> Path:
+        check_part(kind, "kind")
+        check_part(artifact_id, "id")
         return self.root / "objects" / kind / artifact_id
 
     def _work(self, recipe: Recipe) -> Path:
@@ -104,9 +110,13 @@ class Store:
         return folder
 
     def lookup(self, recipe: Recipe) -> Manifest | None:
-        """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not."""
-        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        """The artifact that this recipe made, if it is whole; raises `Damaged` when it is not.
+
+        The id is pinned for this process, whether the artifact is there or will be made.
+        """
+        path = self._claim(recipe.kind, recipe.id)
         if not path.exists():
+            refuse_purged(path.parent, f"{recipe.kind} {recipe.id}")
             return None
         manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
         if manifest.key != recipe.key:
@@ -116,6 +126,22 @@ class Store:
             )
         self._check_sizes(manifest)
         return manifest
+
+    def _claim(self, kind: str, artifact_id: str) -> Path:
+        """Pin an id, take it back from a garbage collection, and say where its manifest lies."""
+        folder = self._object(kind, artifact_id)
+        pins.pin(self.root, kind, artifact_id)
+        path = folder / "manifest.json"
+        (folder / MARKED).unlink(missing_ok=True)
+        if not path.exists():
+            with suppress(FileNotFoundError):
+                (folder / DOOMED).rename(path)
+        return path
+
+    def use(self, ref: ArtifactRef) -> Manifest:
+        """The manifest of an artifact, pinned for this process; raises as `manifest` does."""
+        self._claim(ref.kind, ref.id)
+        return self.manifest(ref)
 
     def _check_sizes(self, manifest: Manifest) -> None:
         for name, entry in manifest.files.items():
@@ -134,11 +160,9 @@ class Store:
         if recipe.kind not in KINDS:
             raise StoreError(f"kind {recipe.kind!r}: unknown; the kinds are {', '.join(KINDS)}")
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        self._claim(recipe.kind, recipe.id)
         folder = self._object(recipe.kind, recipe.id) / name
-        try:
-            folder.mkdir(parents=True)
-        except FileNotFoundError:  # another attempt failed just now and took the id's folder along
-            folder.mkdir(parents=True)
+        durable.make_folder(folder)
         try:
             yield Attempt(recipe, name, folder)
         except BaseException:
@@ -166,7 +190,7 @@ class Store:
     ) -> Manifest:
         """Make an attempt the artifact, durably; if another attempt was first, return that one."""
         recipe = attempt.recipe
-        files = _seal(attempt.folder)
+        files = seal(attempt.folder)
         if not files:
             raise StoreError(
                 f"{recipe.kind} {recipe.id}: stage {recipe.stage!r} wrote no files; all artifacts "
@@ -191,20 +215,33 @@ class Store:
             device=device_name(),
             prefect=prefect or {},
         )
-        path = self._object(recipe.kind, recipe.id) / "manifest.json"
+        return self._publish(attempt, manifest)
+
+    def adopt(self, attempt: Attempt, origin: Manifest) -> Manifest:
+        """Make an attempt, a copy of another store's artifact, the artifact here.
+
+        Its manifest is kept but for the attempt's name. Raises `Damaged` when the files differ.
+        """
+        if seal(attempt.folder) != origin.files:
+            raise Damaged(f"{origin.kind} {origin.id}: its copy is not what its manifest says")
+        return self._publish(attempt, replace(origin, attempt=attempt.name))
+
+    def _publish(self, attempt: Attempt, manifest: Manifest) -> Manifest:
+        """Create the manifest if there is none yet; returns the one that there is."""
+        path = self._object(manifest.kind, manifest.id) / "manifest.json"
         try:
             durable.create(path, manifest.to_bytes())
         except Conflict:
             shutil.rmtree(attempt.folder, ignore_errors=True)
             manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
-        shutil.rmtree(self._work(recipe), ignore_errors=True)
+        shutil.rmtree(self._work(attempt.recipe), ignore_errors=True)
         return manifest
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact; raises `NotFound`, or `Damaged` when its digest differs."""
         path = self._object(ref.kind, ref.id) / "manifest.json"
         if not path.exists():
-            raise NotFound(f"{ref.kind} {ref.id}: not in the store {self.root}")
+            raise NotFound(f"{ref.kind} {ref.id}: {absence(path.parent, self.root)}")
         manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
         if manifest.digest != ref.digest:
             raise Damaged(f"{ref.kind} {ref.id}: was made again with other content; run again")
@@ -212,8 +249,11 @@ class Store:
 
     def find(self, prefix: str) -> Manifest:
         """The one artifact whose id starts so; raises `NotFound` when none or several do."""
-        matches = [manifest for manifest in self.artifacts() if manifest.id.startswith(prefix)]
-        if not prefix or not matches:
+        paths = (self.root / "objects").glob("*/*/manifest.json") if prefix else ()
+        matches = read_manifests(
+            path for path in sorted(paths) if path.parent.name.startswith(prefix)
+        )
+        if not matches:
             raise NotFound(
                 f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
             )
@@ -225,46 +265,33 @@ class Store:
     def artifacts(self, kind: str | None = None) -> list[Manifest]:
         """Every artifact, oldest first."""
         pattern = f"{kind or '*'}/*/manifest.json"
-        found = [
-            Manifest.from_bytes(path.read_bytes(), source=str(path))
-            for path in (self.root / "objects").glob(pattern)
-        ]
+        found = read_manifests((self.root / "objects").glob(pattern))
         return sorted(found, key=lambda manifest: (manifest.created, manifest.kind, manifest.id))
 
     def folder(self, item: ArtifactRef | Manifest) -> Path:
         """The folder that holds an artifact's files."""
         manifest = item if isinstance(item, Manifest) else self.manifest(item)
         folder = self._object(manifest.kind, manifest.id)
-        if manifest.attempt in ("", "..") or Path(manifest.attempt).name != manifest.attempt:
+        if leaves(manifest.attempt) or "/" in manifest.attempt:
             raise Damaged(f"{folder}: attempt {manifest.attempt!r} leaves the artifact's folder")
         return folder / manifest.attempt
 
     def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
-        """The path of one file of an artifact; refuses names that leave its folder."""
+        """The path of one file of an artifact; refuses names and links that leave its folder."""
         folder = self.folder(item)
-        path = folder / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
+        if leaves(name):
             raise Damaged(f"{folder}: file name {name!r} leaves the artifact's folder")
-        return path
+        if follows_link(folder / name, folder):
+            raise Damaged(
+                f"{folder}: {name!r} is behind a link, which leaves the artifact's folder"
+            )
+        return folder / name
 
     def table(
         self, item: ArtifactRef | Manifest, name: str, *, columns: list[str] | None = None
     ) -> pa.Table:
         """A whole declared table of an artifact."""
         return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
-
-
-def _seal(folder: Path) -> dict[str, FileEntry]:
-    """Make every file of an attempt durable, and list them."""
-    entries = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        durable.sync_file(path)
-        rows = tables.count_rows(path) if path.suffix == ".parquet" else None
-        name = path.relative_to(folder).as_posix()
-        entries[name] = FileEntry(file_digest(path), path.stat().st_size, rows)
-    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir()), folder.parent]:
-        durable.sync_folder(path)
-    return entries
 
 
 def default_root() -> Path:

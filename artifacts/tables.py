@@ -109,7 +109,7 @@ def write_batches(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> 
 
 def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file; raises `Damaged` when it is none."""
-    with _naming_damage(path):
+    with naming_damage(path):
         return pq.read_table(path, columns=columns).unify_dictionaries()
 
 
@@ -117,19 +117,19 @@ def iterate_batches(
     path: Path, *, rows: int = ROW_GROUP_ROWS, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
     """The file's rows in order, at most ``rows`` at a time; raises `Damaged` as `read_table`."""
-    with _naming_damage(path), pq.ParquetFile(path) as file:
+    with naming_damage(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
 
 
 def read_row_group(path: Path, number: int, column: str) -> pa.ChunkedArray:
     """One column of one row group of `ROW_GROUP_ROWS`; raises `Damaged` as `read_table`."""
-    with _naming_damage(path), pq.ParquetFile(path) as file:
+    with naming_damage(path), pq.ParquetFile(path) as file:
         return file.read_row_group(number, columns=[column])[column]
 
 
 @contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
+def naming_damage(path: Path) -> Iterator[None]:
     """Raise `Damaged` for a file that is missing or no Parquet; faults that may pass go through."""
     try:
         yield
@@ -144,6 +144,6 @@ def _naming_damage(path: Path) -> Iterator[None]:
 
 
 def count_rows(path: Path) -> int:
-    """The number of rows that the Parquet footer states."""
-    with pq.ParquetFile(path) as file:
+    """The number of rows that the Parquet footer states; raises `Damaged` as `read_table`."""
+    with naming_damage(path), pq.ParquetFile(path) as file:
         return int(file.metadata.num_rows)

@@ -136,7 +136,7 @@ class Display:
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
         line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
-        self._say(line + f"[dim]{escape(_headline(stage, summary))}[/]")
+        self._say(line + f"[dim]{escape(headline(stage, summary))}[/]")
 
     def _say(self, line: str) -> None:
         if not self._quiet:
@@ -158,7 +158,8 @@ class Display:
         )
 
 
-def _headline(stage: str, summary: dict[str, Any]) -> str:
+def headline(stage: str, summary: dict[str, Any]) -> str:
+    """The figures of a stage's summary that people want to see, in words."""
     name = stage.split(" · ")[0]
     everything = loudness() == Loudness.VERBOSE
     keys = tuple(summary) if everything else HEADLINES.get(name, tuple(summary))

@@ -280,7 +280,7 @@ def serve(store: StoreOption = STORE) -> None:
 
 
 def _add_groups() -> None:
-    from strop.cli.artifacts import artifacts_app
+    from strop.cli.artifacts.command import artifacts_app
     from strop.cli.champion import champion_app
     from strop.cli.compare import compare
     from strop.cli.exporting import export_app

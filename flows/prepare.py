@@ -23,7 +23,6 @@ from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
 from strop.tasks.import_data import (
     beir_request,
-    check_slices,
     find_dataset,
     import_request,
     looks_like_id,
@@ -31,6 +30,7 @@ from strop.tasks.import_data import (
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
+from strop.tasks.query_fields import check_slices
 from strop.tasks.rerank import rerank
 from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call

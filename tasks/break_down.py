@@ -9,7 +9,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
-from strop.tasks.import_data import query_fields
+from strop.tasks.query_fields import query_fields
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]

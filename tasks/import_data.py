@@ -4,13 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter, iterate_batches
-from strop.pipeline.config import Config
 from strop.pipeline.data.documentation import (
     DocumentationSizes,
     documentation_dataset,
@@ -24,7 +21,6 @@ from strop.pipeline.data.importing import (
     split_files,
 )
 from strop.pipeline.data.locations import location
-from strop.pipeline.data.query_fields import require_fields
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
@@ -125,24 +121,14 @@ def import_documentation(place: Place, sizes: DocumentationSizes, seed: int) -> 
 @stage_task("find dataset")
 def find_dataset(place: Place, artifact_id: str) -> ArtifactRef:
     """A dataset that was imported before, by its id."""
-    manifest = place.open().find(artifact_id)
+    store = place.open()
+    manifest = store.find(artifact_id)
     if manifest.kind != "dataset":
         raise InputError(
             f"dataset {artifact_id!r}: is a {manifest.kind} artifact, expected a dataset; "
             "see `strop artifacts ls --kind dataset`"
         )
-    return manifest.ref
-
-
-def query_fields(store: Store, dataset: ArtifactRef) -> pa.Table | None:
-    """What else a dataset knows of its queries; None where that is nothing."""
-    has = "query_fields.parquet" in store.manifest(dataset).files
-    return store.table(dataset, "query_fields") if has else None
-
-
-def check_slices(store: Store, dataset: ArtifactRef, config: Config) -> None:
-    """Raise `InputError` for a slice by a field that no query has."""
-    require_fields(config.evaluation.slices, query_fields(store, dataset))
+    return store.use(manifest.ref).ref
 
 
 def looks_like_id(dataset: str) -> bool:

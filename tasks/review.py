@@ -98,7 +98,7 @@ def find_verdicts(place: Place, artifact_id: str, dataset: ArtifactRef) -> Artif
                 f"{key}: has a verdict of query {query!r} and passage {passage!r}, which are not "
                 f"both in the dataset {dataset.id}; expected verdicts of this data set"
             )
-    return manifest.ref
+    return store.use(manifest.ref).ref
 
 
 @stage_task("fit verdicts")

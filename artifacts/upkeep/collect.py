@@ -1,0 +1,158 @@
+"""Garbage collection beside running work: mark, wait, read again, hide, read again, delete.
+
+A manifest that is hidden (renamed) is no artifact for anybody, but a lookup can still bring it
+back. Between a lookup, which pins and then reads the manifest, and this, which hides and then
+reads the pins, one sees the other. What is hidden is then claimed by one more rename, children
+before what they were made from: if a lookup was faster, the ancestors of what it saved stay too.
+"""
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from strop.artifacts import durable, pins
+from strop.artifacts.leases import Lease
+from strop.artifacts.manifest import Manifest
+from strop.artifacts.runs import Run
+from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.upkeep.plan import Plan, Policy, by_key, make_plan, reasons
+from strop.artifacts.upkeep.roots import Key, reachable
+
+Wait = Callable[[float], None]
+
+
+def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
+    """Delete what is garbage before and after the policy's grace time; returns what went.
+
+    Raises `Busy` while another collection or a run to be forgotten goes on, and `Damaged` before
+    anything is deleted when a manifest or a record cannot be read.
+    """
+    with Lease(store.root / "gc" / "lease", what=f"gc of {store.root}") as lease:
+        trash = store.root / "gc" / "trash" / secrets.token_hex(6)
+        trash.mkdir(parents=True)
+        _bring_back(store)
+        first = make_plan(store, policy)
+        for item in first.artifacts:
+            _home(store, item).joinpath(MARKED).touch()
+        wait(policy.grace_seconds)
+        lease.check()
+        for name in sorted(policy.without_runs):
+            _forget_run(store, name, trash)
+        chosen = _still_garbage(store, policy)
+        hidden = [item for item in chosen if _hide(store, item)]
+        gone = _sweep(store, _spared(store, policy, hidden), trash)
+        leftovers = _clear_leftovers(store, first, make_plan(store, policy), trash)
+        for path in (store.root / "objects").glob(f"*/*/{MARKED}"):
+            path.unlink(missing_ok=True)
+        pins.forget_dead(store.root)
+        shutil.rmtree(trash.parent, ignore_errors=True)
+        return Plan(gone, leftovers, make_plan(store, policy).kept)
+
+
+def _home(store: Store, item: Manifest) -> Path:
+    return store.folder(item).parent
+
+
+def _bring_back(store: Store) -> None:
+    """Undo what a collection that was killed had hidden."""
+    for path in (store.root / "objects").glob(f"*/*/{DOOMED}"):
+        _restore(path.parent)
+
+
+def _restore(home: Path) -> None:
+    if not (home / "manifest.json").exists():
+        with suppress(FileNotFoundError):
+            (home / DOOMED).rename(home / "manifest.json")
+
+
+def _still_garbage(store: Store, policy: Policy) -> list[Manifest]:
+    """What was marked, is garbage again, and is nothing that any other artifact was made from."""
+    garbage = by_key(make_plan(store, policy).artifacts)
+    marked = {key for key, item in garbage.items() if _home(store, item).joinpath(MARKED).exists()}
+    manifests = by_key(store.artifacts())
+    needed = reachable(manifests.keys() - marked, manifests)
+    return [garbage[key] for key in garbage if key in marked and key not in needed]
+
+
+def _hide(store: Store, item: Manifest) -> bool:
+    home = _home(store, item)
+    try:
+        (home / "manifest.json").rename(home / DOOMED)
+    except FileNotFoundError:
+        return False
+    durable.sync_folder(home)  # files must not be gone after a power cut while the manifest is not
+    return True
+
+
+def _spared(store: Store, policy: Policy, hidden: list[Manifest]) -> list[Manifest]:
+    """Bring back what somebody spoke of or used since it was judged; the rest, to be deleted."""
+    manifests = by_key([*store.artifacts(), *hidden])
+    stay = reachable(reasons(store, policy, manifests), manifests)
+    stay |= reachable(manifests.keys() - by_key(hidden).keys(), manifests)
+    for item in hidden:
+        if (item.kind, item.id) in stay:
+            _restore(_home(store, item))
+    return [item for item in hidden if (item.kind, item.id) not in stay]
+
+
+def _sweep(store: Store, doomed: list[Manifest], trash: Path) -> list[Manifest]:
+    """Move artifacts to the trash, children first; a lookup that was faster saves its ancestors."""
+    manifests = by_key(doomed)
+    saved: set[Key] = set()
+    gone = []
+    for item in _children_first(doomed):
+        key, home = (item.kind, item.id), _home(store, item)
+        if key in saved:
+            _restore(home)
+            continue
+        try:
+            (home / DOOMED).rename(trash / f"{item.kind}-{item.id}.json")
+        except FileNotFoundError:
+            saved |= reachable([key], manifests)
+            continue
+        durable.sync_folder(home)
+        with suppress(FileNotFoundError):
+            store.folder(item).rename(trash / f"{item.kind}-{item.id}")
+        (home / MARKED).unlink(missing_ok=True)
+        with suppress(OSError):  # another attempt of the same recipe may have begun in it
+            home.rmdir()
+        gone.append(item)
+    return gone
+
+
+def _children_first(items: list[Manifest]) -> list[Manifest]:
+    manifests = by_key(items)
+    order: dict[Key, None] = {}
+    waiting = [(key, False) for key in manifests]
+    while waiting:
+        key, parents_done = waiting.pop()
+        if parents_done:
+            order.setdefault(key)
+        elif key not in order:
+            refs = manifests[key].inputs.values()
+            waiting.append((key, True))
+            waiting += [((r.kind, r.id), False) for r in refs if (r.kind, r.id) in manifests]
+    return [manifests[key] for key in reversed(order)]
+
+
+def _clear_leftovers(store: Store, first: Plan, second: Plan, trash: Path) -> list[Path]:
+    """Move what was a leftover before and after the wait to the trash."""
+    seen = set(first.leftovers)
+    found = [path for path in second.leftovers if path in seen]
+    for number, path in enumerate(found):
+        with suppress(FileNotFoundError):
+            path.rename(trash / f"leftover-{number}")
+    for home in (store.root / "objects").glob("*/*"):
+        with suppress(OSError):  # not empty: it has an artifact, or an attempt at one
+            home.rmdir()
+    return found
+
+
+def _forget_run(store: Store, name: str, trash: Path) -> None:
+    """Take a run's record away; raises `Busy` when a process works on it."""
+    run = Run(store, name)
+    with run.lease():
+        run.folder.rename(trash / f"run-{name}")

@@ -1,0 +1,128 @@
+"""Erasing a passage: what holds its text is made again without it, or goes."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from strop.artifacts import durable, pins
+from strop.artifacts.canonical import digest
+from strop.artifacts.errors import Busy
+from strop.artifacts.leases import Lease
+from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, timestamp
+from strop.artifacts.notes import add_note
+from strop.artifacts.schemas import TABLES
+from strop.artifacts.store import Attempt, Store
+from strop.artifacts.tables import iterate_batches, write_batches
+from strop.artifacts.tombstones import TOMBSTONE
+from strop.artifacts.upkeep.purge_plan import PurgePlan
+
+COLUMNS = {
+    ("dataset", "corpus"): "passage_id",
+    ("dataset", "qrels"): "passage_id",
+    ("tokens", "passages"): "id",
+}
+"""The tables that lose rows, and the column that names the passage."""
+Replaced = dict[str, ArtifactRef]
+"""The new ref by the id of what it replaces."""
+
+
+def purge(store: Store, plan: PurgePlan) -> Replaced:
+    """Carry a plan out; a purge that was killed is finished by the same one again.
+
+    New artifacts are committed first, then every old one becomes a tombstone and its files go,
+    the data set last: as long as that is there, the passage can be found again. Raises `Busy`
+    when a running process uses what has to go.
+    """
+    old = [*plan.erased, *reversed(plan.rewritten)]
+    with Lease(store.root / "gc" / "lease", what=f"gc of {store.root}"):
+        in_use = pins.pinned(store.root)
+        for item in old:
+            if (item.kind, item.id) in in_use:
+                raise Busy(
+                    f"{item.kind} {item.id}: a running process uses it; stop it, or wait for it"
+                )
+        replaced: Replaced = {}
+        for item in plan.rewritten:
+            replaced[item.id] = _without(store, plan, item, replaced).ref
+        for key, how in plan.trained.items():
+            note = {"purged passage": _named(plan.passage_id), "seen": how}
+            add_note(store, _ref(store, key), note)
+        for item in old:
+            _bury(store, plan, item, replaced.get(item.id))
+    return replaced
+
+
+def _named(passage_id: str) -> str:
+    """How records name the passage: its id may be personal too."""
+    return f"sha256 {digest(passage_id)[:16]}"
+
+
+def _ref(store: Store, key: tuple[str, str]) -> ArtifactRef:
+    return next(item.ref for item in store.artifacts(key[0]) if item.id == key[1])
+
+
+def _without(store: Store, plan: PurgePlan, item: Manifest, replaced: Replaced) -> Manifest:
+    """The artifact without the passage: tokens under the id that their stage would give them."""
+    inputs = {role: replaced.get(ref.id, ref) for role, ref in item.inputs.items()}
+    recipe = Recipe(item.kind, item.stage, item.recipe, item.parameters, inputs)
+    if not item.inputs:
+        parameters = {"from": item.key, "without": digest(plan.passage_id)}
+        recipe = Recipe(item.kind, "purge", 1, parameters, {})
+    found = store.lookup(recipe)
+    if found is not None:
+        return found
+    with store.attempt(recipe) as attempt:
+        counts = {name: _copy(store, plan, item, attempt, name) for name in item.files}
+        return store.commit(attempt, summary=_summary(item, counts))
+
+
+def _copy(store: Store, plan: PurgePlan, item: Manifest, attempt: Attempt, name: str) -> int:
+    """Copy one file, a table without the passage's rows; returns how many rows it has."""
+    source, target = store.file(item, name), attempt.folder / name
+    table = name.removesuffix(".parquet")
+    column = COLUMNS.get((item.kind, table))
+    if column is None:
+        shutil.copyfile(source, target)
+        return item.files[name].rows or 0
+    rest = (batch.filter(pc.field(column) != plan.passage_id) for batch in iterate_batches(source))
+    return write_batches(target, rest, TABLES[item.kind][table])
+
+
+def _summary(item: Manifest, rows: dict[str, int]) -> dict[str, Any]:
+    """The old summary with the counts that changed."""
+    now = {"passages": rows.get("corpus.parquet", rows.get("passages.parquet"))}
+    now["judgements"] = rows.get("qrels.parquet")
+    changed = {key: value for key, value in now.items() if key in item.summary and value}
+    return {**item.summary, **changed}
+
+
+def _bury(store: Store, plan: PurgePlan, item: Manifest, after: ArtifactRef | None) -> None:
+    """Leave a tombstone in place of an artifact: the record first, then nothing of the rest."""
+    home = store.folder(item).parent
+    record = {
+        "kind": item.kind,
+        "id": item.id,
+        "digest": item.digest,
+        "stage": item.stage,
+        "inputs": {role: vars(ref) for role, ref in item.inputs.items()},
+        "purged": timestamp(),
+        "passage": _named(plan.passage_id),
+        "replaced_by": vars(after) if after else None,
+    }
+    durable.replace(home / TOMBSTONE, json.dumps(record, indent=1).encode())
+    (home / "manifest.json").unlink(missing_ok=True)
+    durable.sync_folder(home)
+    for path in home.iterdir():
+        if path.name != TOMBSTONE:
+            _remove(path)
+    _remove(store.root / "work" / item.kind / item.key)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

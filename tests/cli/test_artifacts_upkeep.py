@@ -1,0 +1,60 @@
+"""`strop artifacts verify`, `export`, `import` and `purge` on the command line."""
+
+import pytest
+
+from strop.artifacts import pins
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+
+
+def ref(store, part, role):
+    return Run(store, "tiny").parts()[part][role]
+
+
+def test_verify_names_file_and_remedy(world, artifacts, told):
+    assert "none damaged" in artifacts(world, "verify", "--deep").stdout
+    scores = ref(world, "round-001", "scores")
+    path = world.file(scores, "scores.parquet")
+    path.write_bytes(b"0")
+    (world.folder(ref(world, "prepare", "tokens")).parent / "manifest.json").write_text("{")
+    done = artifacts(world, "verify", "--deep", code=1)
+    assert f"scores {scores.id} (score): file scores.parquet has 1 bytes, expected" in done.stdout
+    assert f"  {path}\n" in done.stdout
+    again = f"delete {path.parent.parent}, then `strop run CONFIG`, CONFIG being that of run tiny"
+    assert again in done.stdout
+    found = told(world, "verify", code=1)
+    assert found["artifacts"] == len(list(world.root.glob("objects/*/*/manifest.json")))
+    assert any("not a manifest" in defect["problem"] for defect in found["defects"])
+    assert told(world, "verify", scores.id, code=1)["artifacts"] == 1
+
+
+def test_an_artifact_moves_between_stores(looked_at, artifacts, told, tmp_path):
+    reranker = ref(looked_at, "round-002", "reranker").id
+    text = artifacts(looked_at, "export", reranker, tmp_path / "out").stdout
+    assert text.startswith(f"reranker {reranker} and ")
+    other = Store(tmp_path / "other")
+    found = told(other, "import", tmp_path / "out")
+    assert (found["id"], found["present"]) == (reranker, 0)
+    assert told(other, "import", tmp_path / "out")["new"] == 0
+    assert told(other, "lineage", reranker)["missing"] == []
+
+
+def test_purge_says_what_still_derives_from_the_passage(world, artifacts, told, monkeypatch):
+    monkeypatch.setattr(pins, "pinned", lambda root: set())
+    reranker = ref(world, "round-001", "reranker").id
+    text = artifacts(world, "purge", "--passage", "p5").stdout
+    assert "would be made again without it: dataset " in text
+    assert f"still derives from it: reranker {reranker} saw it in its training" in text
+    assert "Prefect's own database" in text
+    assert "nothing was changed; --delete acts\n" in text
+    assert len(world.table(ref(world, "prepare", "dataset"), "corpus")) == 6
+    done = told(world, "purge", "--passage", "p5", "--delete")
+    (dataset,) = done["datasets"]
+    assert world.find(dataset["rewritten"][0]["as"]).kind == "dataset"
+    assert "in its training" in artifacts(world, "show", reranker).stdout
+    assert "none damaged" in artifacts(world, "verify", "--deep").stdout
+
+
+@pytest.mark.parametrize("command", ["gc", "purge", "export", "import", "verify", "query", "diff"])
+def test_every_command_explains_itself(looked_at, artifacts, command):
+    assert "Usage" in artifacts(looked_at, command, "--help").stdout
