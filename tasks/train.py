@@ -57,7 +57,6 @@ def train(
     recipe = Recipe("reranker", "train", 2, _parameters(config, number), inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.scoring.reranker import save_reranker
         from strop.pipeline.training import train as training
 
         store = place.open()
@@ -88,14 +87,21 @@ def train(
             queries=mined[0].num_rows,
             summary=summary,
         )
-        limit = config.reranker.max_tokens
-        save_reranker(trained.reranker, attempt.folder, max_tokens=limit, card=card)
-        attempt.write_table("train_log", trained.log)
-        if trained.dev_log is not None:
-            attempt.write_table("dev_log", trained.dev_log)
+        _write(attempt, trained, config, card)
         return summary
 
     return carry_out(place, recipe, compute)
+
+
+def _write(attempt: Attempt, trained: Any, config: Config, card: str) -> None:
+    """The model folder with its card, and what was logged on the way."""
+    from strop.pipeline.scoring.reranker import save_reranker
+
+    limit = config.reranker.max_tokens
+    save_reranker(trained.reranker, attempt.folder, max_tokens=limit, card=card)
+    attempt.write_table("train_log", trained.log)
+    if trained.dev_log is not None:
+        attempt.write_table("dev_log", trained.dev_log)
 
 
 def _parameters(config: Config, number: int) -> dict[str, Any]:

@@ -87,23 +87,12 @@ def select(
     rows = _read(table, config, this)
     values, labels = rows.values, Labels(len(rows.codes))
     label_verdicts(labels, table, rows.positive)
-    labels.set(rows.positive, "positive", "judged")
-    repeated = repeats_a_positive(rows.codes, text_keys, rows.positive)
-    labels.set(repeated, "skipped", "duplicate_of_positive")
-    if overlap is not None and config.guard.near_duplicate is not None:
-        labels.set(overlap >= config.guard.near_duplicate, "skipped", "near_duplicate_of_positive")
+    _label_positives(labels, rows, text_keys, overlap, config)
     thresholds = _guard(labels, rows, values, table, config, this)
     difficulty = _difficulty(labels, rows, values, config, this)
     hardness = hardness_of_round(config.curriculum.rounds, this.number, this.rounds)
     available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
-    low, high = config.group_sizes
-    low, high = min(low, this.group_size), max(high, this.group_size)
-    asked, _ = group_sizes(
-        difficulty, np.full_like(available, high), mean=this.group_size, low=low, high=high
-    )
-    sizes, _ = group_sizes(
-        difficulty, _with_others(available, config), mean=this.group_size, low=low, high=high
-    )
+    asked, sizes = _sizes(difficulty, available, config, this)
     drawn = sample(
         Sampling(
             rows.codes,
@@ -143,6 +132,30 @@ def select(
         "group_size": asked.astype(np.int32),
     }
     return Selected(made, pa.table(wanted, schema=GROUP_SIZES), summary)
+
+
+def _label_positives(
+    labels: Labels, rows: _Rows, text_keys: Ints, overlap: Floats | None, config: Mining
+) -> None:
+    """Label positives, and skip what repeats one word for word or nearly."""
+    labels.set(rows.positive, "positive", "judged")
+    repeated = repeats_a_positive(rows.codes, text_keys, rows.positive)
+    labels.set(repeated, "skipped", "duplicate_of_positive")
+    if overlap is not None and config.guard.near_duplicate is not None:
+        labels.set(overlap >= config.guard.near_duplicate, "skipped", "near_duplicate_of_positive")
+
+
+def _sizes(difficulty: Floats, available: Ints, config: Mining, this: Round) -> tuple[Ints, Ints]:
+    """The group sizes that difficulty asks for, and those that the candidates allow."""
+    low, high = config.group_sizes
+    bounds = {
+        "mean": this.group_size,
+        "low": min(low, this.group_size),
+        "high": max(high, this.group_size),
+    }
+    asked, _ = group_sizes(difficulty, np.full_like(available, bounds["high"]), **bounds)
+    sizes, _ = group_sizes(difficulty, _with_others(available, config), **bounds)
+    return asked, sizes
 
 
 def _read(table: pa.Table, config: Mining, this: Round) -> _Rows:
