@@ -69,12 +69,9 @@ def _restore(home: Path) -> None:
 
 
 def _still_garbage(store: Store, policy: Policy) -> list[Manifest]:
-    """What was marked, is garbage again, and is nothing that any other artifact was made from."""
-    garbage = by_key(make_plan(store, policy).artifacts)
-    marked = {key for key, item in garbage.items() if _home(store, item).joinpath(MARKED).exists()}
-    manifests = by_key(store.artifacts())
-    needed = reachable(manifests.keys() - marked, manifests)
-    return [garbage[key] for key in garbage if key in marked and key not in needed]
+    """What was marked, still is, and is garbage again."""
+    garbage = make_plan(store, policy).artifacts
+    return [item for item in garbage if _home(store, item).joinpath(MARKED).exists()]
 
 
 def _hide(store: Store, item: Manifest) -> bool:

@@ -66,15 +66,15 @@ def test_ls_names_a_damaged_manifest_and_lists_the_rest(world, artifacts):
 def test_ls_of_many_artifacts_is_printed_in_time(world, artifacts):
     path = next((world.root / "objects" / "scores").glob("*/manifest.json"))
     text, old = path.read_text(), path.parent.name
-    for number in range(3000):
+    for number in range(1000):
         folder = world.root / "objects" / "scores" / f"{number:016x}"
         folder.mkdir()
         (folder / "manifest.json").write_text(text.replace(old, folder.name))
     artifacts(world, "ls")
     started = time.process_time()
     done = artifacts(world, "ls")
-    assert time.process_time() - started < 2
-    assert len(done.stdout.splitlines()) > 3000
+    assert time.process_time() - started < 0.5
+    assert len(done.stdout.splitlines()) > 1000
 
 
 def test_show_tells_columns_bounds_rows_and_runs(looked_at, artifacts, told):

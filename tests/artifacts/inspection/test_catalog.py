@@ -12,7 +12,7 @@ from strop.artifacts.errors import Damaged
 from strop.artifacts.inspection.catalog import Entry, read_catalog, refuse_damaged
 from strop.artifacts.store import Store
 
-LIMIT_SECONDS = 2.0
+COUNT, LIMIT_SECONDS = 2_000, 0.4
 """Of this process: a machine that does other things too makes it wait."""
 
 
@@ -91,15 +91,17 @@ def test_a_damaged_manifest_is_named_and_the_others_are_listed(store: Store, mak
         refuse_damaged(catalog)
 
 
-def test_ten_thousand_artifacts_are_listed_in_time(store: Store, make) -> None:
+def test_many_artifacts_are_listed_in_a_fifth_of_what_ten_thousand_may_take(
+    store: Store, make
+) -> None:
     one = make("scores", pool=make("candidates"))
-    for number in range(10_000):
+    for number in range(COUNT):
         folder = store.root / "objects" / "scores" / f"{number:016x}"
         folder.mkdir()
         text = replace(one, id=folder.name).to_bytes()
         (folder / "manifest.json").write_bytes(text)
-    assert len(told(store)) == 10_002
+    assert len(told(store)) == COUNT + 2
     started = time.process_time()
-    assert len(told(store)) == 10_002
+    assert len(told(store)) == COUNT + 2
     seconds = time.process_time() - started
     assert seconds < LIMIT_SECONDS, f"{seconds:.2f} s"

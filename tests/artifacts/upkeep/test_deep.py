@@ -58,6 +58,9 @@ def test_rows_and_columns_are_held_against_manifest_and_schema(world: Store) -> 
     assert rewritten(world, table.drop_columns(["score"])) == [
         "file scores.parquet has no column 'score'"
     ]
+    assert rewritten(world, table.set_column(2, "score", table["score"])) == [
+        "file scores.parquet: column 'score' is float, expected float not null"
+    ]
     wide = table.set_column(2, "score", table["score"].cast(pa.float64()))
     assert rewritten(world, wide.append_column("more", table["score"])) == [
         "file scores.parquet: column 'score' is double, expected float not null",

@@ -1,5 +1,6 @@
 """Erasing a passage: its text is nowhere in the store, and what learnt from it is named."""
 
+import html
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from strop.artifacts.tables import read_table
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Policy
 from strop.artifacts.upkeep.purge import purge
-from strop.artifacts.upkeep.purge_plan import PurgePlan, purge_plans
+from strop.artifacts.upkeep.purge_plan import PurgePlan, purge_plans, quotes
 from strop.artifacts.verify import verify
-from tests.store_world import PASSAGES, store_world
+from tests.store_world import PASSAGES, World, store_world
 
 GONE = "p5"
 """A negative of both rounds, which the report quotes."""
@@ -133,6 +134,15 @@ def test_what_a_process_uses_is_not_taken_from_under_it(
     with pytest.raises(Busy, match=f"tokens {key[1]}: a running process uses it"):
         purge(world, only_plan(world))
     assert len(texts(world)) == 2
+
+
+@pytest.mark.parametrize("written", ["{}", "<p>{}</p>"])
+def test_a_quotation_is_seen_though_it_is_escaped(world: Store, written: str) -> None:
+    text = 'if a < b & c > "d": a text of more than forty letters, and so on'
+    page = written.format(html.escape(text) if "<" in written else text)
+    made = World(world).commit("report", "quote", files={"report.html": page.encode()})
+    assert quotes(world, made, [text])
+    assert not quotes(world, made, ["another text of more than forty letters altogether"])
 
 
 def test_tombstones_outlive_garbage_collection(world: Store) -> None:
