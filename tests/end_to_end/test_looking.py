@@ -26,7 +26,8 @@ def test_there_is_no_way_back_from_the_first_champion(finished):
 def test_quality_by_depth_and_latency_are_in_the_report_and_timings_in_no_digest(finished):
     project, _ = finished
     kinds = {item["kind"]: item for item in project.manifests().values()}
-    text = next(project.store.glob("objects/report/*/*/report.md")).read_text()
+    run = Run(Store(project.store), "tiny")
+    text = run.store.file(run.parts()["assess"]["report"], "report.md").read_text(encoding="utf-8")
     for words in ("## Quality by depth", "| 4 | Reranker alone |", "| 8 | Fused with", "## Slices"):
         assert words in text
     timed = kinds["latency"]["execution"]["latency"]
