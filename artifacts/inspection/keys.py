@@ -37,12 +37,16 @@ def _unnested(title: str, column: str) -> Comparison:
     )
 
 
+CALIBRATED = ("split", "calibration")
+BIN = (*CALIBRATED, "low")
+
 KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "dataset": {
         "corpus": ("passage_id",),
         "queries": ("query_id",),
         "query_fields": ("query_id", "field"),
         "qrels": (*PAIR, "split"),
+        "pool": PAIR,
     },
     "embeddings": {"passages": ("id",), "queries": ("id",)},
     "run_file": {"run": PAIR},
@@ -67,9 +71,12 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "summary": ("split", "name"),
         "histogram": ("split", "label", "low"),
         "alarms": ("split", "name"),
+        "reliability": BIN,
     },
+    "calibration": {"measures": CALIBRATED, "reliability": BIN},
+    "calibration_metrics": {"measures": CALIBRATED, "reliability": BIN},
     "decision": {"decision": ("subject", "split", "metric")},
-    "report": {"results": ("round", *MEASURED)},
+    "report": {"results": ("round", *MEASURED), "outside": ("name", "role", *MEASURED)},
     "comparison": {
         "arms": ("arm", "seed", "round", "final", "split", "ranking", "metric"),
         "differences": ("arm", "opponent", "split", "ranking", "metric"),
