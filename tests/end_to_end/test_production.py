@@ -1,10 +1,14 @@
 """Nights, deployments and a person's word, as a schedule and its owner meet them."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 import urllib.request
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
 from tests.end_to_end.conftest import free_port
 
+ROOT = Path(__file__).resolve().parents[2]
 NIGHTLY = {"rounds": 1, "name": "night"}
 
 
@@ -174,3 +179,27 @@ def test_a_server_that_is_away_for_a_minute_stops_nothing(project, tmp_path):
     project.strop("ui", "--stop", **own)
     assert process.returncode == 0, errors
     assert "away: " in out
+
+
+@pytest.mark.slow
+def test_the_deployments_of_prefect_yaml_are_the_same_five(project):
+    shutil.copy(ROOT / "prefect.yaml", project.folder)
+    url = project.strop("ui", "--url").stdout.strip()
+    environment = {**project.environment, "PREFECT_API_URL": f"{url}/api", "NO_COLOR": "1"}
+    for arguments in (
+        ["work-pool", "create", "strop", "--type", "process", "--overwrite"],
+        ["--no-prompt", "deploy", "--all"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            cwd=project.folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    found = {item["name"]: item for item in post(f"{url}/api/deployments/filter", {})}
+    assert set(found) >= {"nightly", "improve", "round", "assess", "promote"}
+    assert found["nightly"]["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
+    assert found["nightly"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert found["promote"]["entrypoint"] == "strop.flows.promote.approve"
