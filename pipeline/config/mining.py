@@ -116,10 +116,10 @@ class Curriculum(Section):
 class Mining(Section):
     """How hard negatives are chosen from the candidates."""
 
-    miner: Literal["last_round", "first_round", "first_stage"] = "first_stage"
-    """Which scores mine: always the first stage's, with other draws in every round; those of the
-    last accepted round's reranker; or always those that mined round 1. At an equal number of
-    trained pairs the first stage's were ahead, or not behind, wherever this was measured."""
+    miner: Literal["last_round", "first_round", "first_stage"] = "last_round"
+    """Which scores mine: those of the last accepted round's reranker; always those that mined
+    round 1; or always the first stage's, which cost no forward pass, with other draws in every
+    round."""
     cross_fit: bool = True
     """Whether the reranker that mines a query must never have trained on it: each round takes
     fresh queries while there are enough, else halves or folds take turns."""
