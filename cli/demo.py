@@ -53,7 +53,6 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
         first_stage=FirstStage(depth=100),
         reranker=Reranker(max_tokens=64, max_query_tokens=20, batch_tokens=2048),
         mining=Mining(
-            miner="last_round",
             pool_size=4 if small else 12,
             window_size=20 if small else 100,
             group_size=6 if small else 8,
