@@ -85,5 +85,5 @@ Try next:
   strop ui                           the flow runs, their logs and artifacts in the Prefect UI
   strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
 
-SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 400, "test": 620}
+SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 600, "test": 420}
 SMALL_SIZES = {"passages": 300, "train": 60, "dev": 20, "gate": 20, "test": 30}

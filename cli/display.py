@@ -45,6 +45,7 @@ HEADLINES = {
     "rerank": ("split", "pairs", "fusion_weight"),
     "break down": ("split", "rounds"),
     "diagnose": ("alarms",),
+    "report": ("champion", "rounds"),
     "calibrate": ("method", "ECE before", "ECE after"),
     "measure calibration": ("split", "ECE before", "ECE after"),
     "accept": ("reason",),
