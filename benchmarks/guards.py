@@ -28,6 +28,7 @@ from reduced_truth import Truth, read_truth, write_reduced
 from rich.console import Console
 from rich.table import Table
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import BUNDLED, BiEncoder, Mining, Reranker
 from strop.pipeline.first_stage.encoding import Encoder
 from strop.pipeline.mining.calibration import fit_calibration
@@ -43,9 +44,6 @@ from strop.pipeline.mining.guards import (
 from strop.pipeline.mining.samplers import SAMPLERS, Draw
 from strop.pipeline.models import resolve_model
 from strop.pipeline.seeds import generator
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 DEPTH = 50
 NEGATIVES = 15
