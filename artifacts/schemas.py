@@ -182,20 +182,25 @@ METRICS_PER_QUERY = _schema(
     metric=LABEL,
     value=pa.float64(),
 )
-COMPARISON_ARMS = _schema(
-    arm=LABEL,
-    seed=pa.int64(),
-    round=pa.int32(),
-    final=pa.bool_(),
-    split=LABEL,
-    ranking=LABEL,
-    metric=LABEL,
-    value=pa.float64(),
-    trained_pairs=pa.int64(),
-    scored_pairs=pa.int64(),
+COMPARISON_ARMS = _nullable(
+    _schema(
+        arm=LABEL,
+        seed=pa.int64(),
+        round=pa.int32(),
+        final=pa.bool_(),
+        split=LABEL,
+        ranking=LABEL,
+        metric=LABEL,
+        value=pa.float64(),
+        trained_pairs=pa.int64(),
+        scored_pairs=pa.int64(),
+    ),
+    "trained_pairs",
+    "scored_pairs",
 )
 """Every arm's rounds on dev, and its last accepted one, which ``final`` tells, on test. Pairs are
-those up to the round: trained ones, and those that were scored to mine it."""
+those up to the round: trained ones, and those that were scored to mine it; null for rerankers that
+were not trained here."""
 COMPARISON_DIFFERENCES = _nullable(
     _schema(
         arm=LABEL,

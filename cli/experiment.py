@@ -1,9 +1,9 @@
 """`strop experiment`: presets and other changes beside each other at an equal number of pairs."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -18,7 +18,7 @@ from strop.cli.settings import changed, read_setting
 from strop.pipeline.config import CHANGES
 from strop.pipeline.errors import InputError
 
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,50}")
 Rows = list[dict[str, Any]]
 RANKINGS = {"reranker": "alone", "fused": "fused"}
 
@@ -29,6 +29,9 @@ def run_experiment(
     presets: Iterable[str],
     others: Iterable[str],
     *,
+    outside: Iterable[str],
+    opponent: str | None,
+    split: Literal["dev", "test"],
     seeds: int,
     pairs: int | None,
     json: bool,
@@ -40,11 +43,18 @@ def run_experiment(
         arms = dict(CHANGES)
     for name, values in arms.items():
         changed(config, values, f"--arm {name}")
+    others_by_name = dict(read_outside(text) for text in outside)
+    _check_names(arms, others_by_name, opponent)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.experiment import experiment
 
-        made = shown(out, lambda: experiment(config, arms, seeds, pairs, opened.root))
+        made = shown(
+            out,
+            lambda: experiment(
+                config, arms, seeds, pairs, others_by_name, opponent, split, opened.root
+            ),
+        )
     show_comparison(opened, made, json=json)
 
 
@@ -58,6 +68,27 @@ def read_arm(text: str) -> tuple[str, dict[str, Any]]:
             "'no-guard: mining.guard.rule=none', the name in lower-case letters, digits and dashes"
         )
     return name, dict(read_setting(part, "--arm") for part in settings.split())
+
+
+def read_outside(text: str) -> tuple[str, str]:
+    """A reranker from outside as ``NAME: FOLDER``; raises `InputError` for anything else."""
+    name, colon, folder = text.partition(":")
+    name, folder = name.strip(), folder.strip()
+    if not colon or not NAME.fullmatch(name) or not folder:
+        raise InputError(
+            f"--outside {text!r}: expected NAME: FOLDER, such as 'theirs: models/seed-{{seed}}', "
+            "the name in lower-case letters, digits and dashes"
+        )
+    return name, folder
+
+
+def _check_names(arms: Mapping[str, Any], outside: Mapping[str, str], opponent: str | None) -> None:
+    twice = sorted(set(arms) & set(outside))
+    if twice:
+        raise InputError(f"--outside {twice[0]!r}: is the name of an arm, expected another")
+    names = [*arms, *outside]
+    if opponent is not None and opponent not in names:
+        raise InputError(f"--opponent {opponent!r}: expected one of {', '.join(names)}")
 
 
 def show_comparison(store: Store, made: ArtifactRef, *, json: bool) -> None:
@@ -90,15 +121,17 @@ def rounds_grid(rows: Rows) -> Table:
     for title in RANKINGS.values():
         for number in numbers:
             table.add_column(f"{title} {number}", justify="right")
-    for arm in dict.fromkeys(row["arm"] for row in rows):
+    for arm in dict.fromkeys(row["arm"] for row in rows if row["round"]):
         ours = [row for row in rows if row["arm"] == arm and row["split"] == split]
-        last = [row for row in ours if row["round"] == numbers[-1]]
-        costs = [f"{_mean(last, name):,.0f}" for name in ("trained_pairs", "scored_pairs")]
+        ended = max(row["round"] for row in ours)
+        last = [row for row in ours if row["round"] == ended]
+        costs = [_cost(last, name) for name in ("trained_pairs", "scored_pairs")]
+        # A reranker from outside has one round, which stands below the others' last ones.
+        of = {numbers[-1]: ended} if last[0]["trained_pairs"] is None else {n: n for n in numbers}
         values = [
-            f"{_mean(chosen, 'value'):.3f}"
+            _value([r for r in ours if (r["ranking"], r["round"]) == (ranking, of.get(number))])
             for ranking in RANKINGS
             for number in numbers
-            if (chosen := [r for r in ours if (r["ranking"], r["round"]) == (ranking, number)])
         ]
         table.add_row(arm, *costs, *values)
     return table
@@ -123,9 +156,18 @@ def differences_grid(rows: Rows) -> Table:
             change = f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
             p_value = "< 0.001" if row["p_value"] < 0.001 else f"{row['p_value']:.3f}"
         spread = "" if row["spread"] is None else f"{row['spread']:.3f}"
-        name = f"{row['arm']}, {RANKINGS[row['ranking']]}"
+        ranking = RANKINGS.get(row["ranking"])
+        name = f"{row['arm']}, {ranking}" if ranking else row["arm"]
         table.add_row(name, f"{row['value']:.3f}", spread, change, p_value)
     return table
+
+
+def _cost(rows: Rows, key: str) -> str:
+    return "" if rows[0][key] is None else f"{_mean(rows, key):,.0f}"
+
+
+def _value(rows: Rows) -> str:
+    return f"{_mean(rows, 'value'):.3f}" if rows else ""
 
 
 def _mean(rows: Rows, key: str) -> float:

@@ -30,6 +30,13 @@ app = typer.Typer(
 )
 
 
+class ComparedSplit(StrEnum):
+    """Splits that an experiment's last rounds are compared on."""
+
+    dev = "dev"
+    test = "test"
+
+
 class PresetName(StrEnum):
     """The presets of `strop.pipeline.config`, which would load slowly."""
 
@@ -174,6 +181,19 @@ def experiment(
             metavar="'NAME: KEY=VALUE …'", help="The config with other values, as one more arm."
         ),
     ] = None,
+    outside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME: FOLDER'",
+            help="A reranker trained elsewhere, on the same candidates; {seed} is the seed.",
+        ),
+    ] = None,
+    opponent: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the arms are held against.")
+    ] = None,
+    split: Annotated[
+        ComparedSplit, typer.Option(help="dev leaves test unread, for choices between arms.")
+    ] = ComparedSplit.test,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds from the config's on.")] = 3,
     pairs: Annotated[
         int | None, typer.Option(min=2, help="Pairs that each arm trains in all its rounds.")
@@ -183,7 +203,18 @@ def experiment(
     """Run several arms at an equal number of trained pairs, and compare them."""
     from strop.cli.experiment import run_experiment
 
-    run_experiment(config, store, preset or (), arm or (), seeds=seeds, pairs=pairs, json=json)
+    run_experiment(
+        config,
+        store,
+        preset or (),
+        arm or (),
+        outside=outside or (),
+        opponent=opponent,
+        split=split.value,
+        seeds=seeds,
+        pairs=pairs,
+        json=json,
+    )
 
 
 @app.command(name="round")

@@ -30,7 +30,7 @@ def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True)
     """
     with hold(config, store) as session:
         rounds = finished_rounds(session)
-        split = "test" if read_test and _has_test(session) else "dev"
+        split = "test" if read_test and has_test(session) else "dev"
         calibration = calibrate_last(session)
         metrics = {}
         for number in (0, *rounds):
@@ -53,7 +53,7 @@ def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True)
 
 def final_metrics(session: Session, made: Refs) -> ArtifactRef:
     """The metrics of a round, or of the preparation: on test, or on dev where there is none."""
-    if not _has_test(session):
+    if not has_test(session):
         return made["metrics_dev"]
     return _test_metrics(session, session.place(f"{ASSESS} final"), made)
 
@@ -67,7 +67,8 @@ def finished_rounds(session: Session) -> list[int]:
     )
 
 
-def _has_test(session: Session) -> bool:
+def has_test(session: Session) -> bool:
+    """Whether the data set has a test split."""
     queries = session.store.table(session.part(PREPARE)["dataset"], "queries")
     return bool(pc.any(pc.equal(queries["split"], "test")).as_py())
 

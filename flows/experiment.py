@@ -1,18 +1,20 @@
 """Experiment: presets and other changes as branches of one run, at an equal number of pairs."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from pydantic import Field
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
-from strop.flows.assess import final_metrics
+from strop.flows.assess import final_metrics, has_test
+from strop.flows.outside import find_reranker, measure_reranker, without_code
 from strop.flows.prepare import import_dataset, prepare
 from strop.flows.round import one_round
-from strop.flows.session import Refs, Session, hold, round_part
+from strop.flows.session import PREPARE, Refs, Session, hold, round_part
 from strop.flows.watched import announce
 from strop.pipeline.config import CHANGES, Config, with_values
 from strop.pipeline.errors import InputError
@@ -21,7 +23,10 @@ from strop.tasks.stage import Place, call
 
 CONTROL = "no-remine"
 SCORES = ("scores_", "teacher_scores", "earlier_scores")
+UNTUNED = "untuned base"
 Arms = Mapping[str, Mapping[str, Any]]
+Outside = Mapping[str, str]
+Split = Literal["dev", "test"]
 Seeds = Annotated[int, Field(ge=1, le=100)]
 Pairs = Annotated[int, Field(ge=2)]
 
@@ -32,26 +37,40 @@ def experiment(
     arms: Arms = CHANGES,
     seeds: Seeds = 3,
     pairs: Pairs | None = None,
+    outside: Outside | None = None,
+    opponent: str | None = None,
+    split: Split = "test",
     store: Path = Path(".strop"),
 ) -> ArtifactRef:
-    """Run every arm at every seed, and hold their final rounds against `no-remine`'s.
+    """Run every arm at every seed, and hold their final rounds against the opponent's.
 
     Arms are a name and the values by key path that make it another config. ``pairs`` are trained by
     each arm in all its rounds together; without it each trains what the config says. Arms are runs
     of their own that promote nothing; what they share is made once. Rounds are measured on dev;
-    test is read once an arm, for its last accepted round. Without an arm `no-remine` the first one
-    is the opponent.
+    test is read once an arm, for its last accepted round, and not at all where ``split`` is dev.
+    ``outside`` are rerankers that somebody else trained, a folder or name each, in which ``{seed}``
+    is the seed; they are measured on the same candidates. The opponent is `no-remine` unless given,
+    or the first arm where there is no such one.
     """
     place = Place(store, config.name, "experiment")
     dataset = import_dataset(place, config)
-    made = []
+    made: list[ArmRefs] = []
     for seed in range(config.seed, config.seed + seeds):
-        for name, values in arms.items():
+        base = with_values(config, {"dataset": dataset.id})
+        branches = {
+            name: branch(base, name, values, seed=seed, pairs=pairs)
+            for name, values in arms.items()
+        }
+        first = next(iter(branches.values()))
+        for name, branched in branches.items():
             announce(f"{name}, seed {seed}")
-            branched = branch(config, name, values, seed=seed, pairs=pairs)
-            made.append(_arm(with_values(branched, {"dataset": dataset.id}), name, store))
-    opponent = CONTROL if CONTROL in arms else next(iter(arms))
-    comparison: ArtifactRef = call(compare_arms, place, made, config, opponent)
+            made.append(_arm(branched, name, split, store))
+        made.append(_untuned(first, split, store))
+        for name, folder in (outside or {}).items():
+            announce(f"{name}, seed {seed}")
+            made.append(_outside(first, name, folder.replace("{seed}", str(seed)), split, store))
+    chosen = opponent or (CONTROL if CONTROL in arms else next(iter(arms)))
+    comparison: ArtifactRef = call(compare_arms, place, made, config, chosen)
     return comparison
 
 
@@ -73,14 +92,39 @@ def branch(
     return with_values(changed, {"training.pairs_per_round": each})
 
 
-def _arm(config: Config, name: str, store: Path) -> ArmRefs:
+def _arm(config: Config, name: str, split: Split, store: Path) -> ArmRefs:
     """Run one arm's rounds, and measure the last accepted one."""
     with hold(config, store) as session:
         prepare(config, store)
         for number in range(1, config.rounds + 1):
             one_round(config, number, store)
         final = last_accepted(session, config.rounds + 1)
-        return _refs(session, name, final, final_metrics(session, made_by(session, final)))
+        return _refs(session, name, final, _measured(session, final, split))
+
+
+def _untuned(config: Config, split: Split, store: Path) -> ArmRefs:
+    """What an arm starts from."""
+    with hold(config, store) as session:
+        metrics = _measured(session, 0, split)
+        dev = session.part(PREPARE)["metrics_dev"]
+    return ArmRefs(UNTUNED, config.seed, 0, metrics, {0: dev}, {}, {})
+
+
+def _measured(session: Session, number: int, split: Split) -> ArtifactRef:
+    made = made_by(session, number)
+    return made["metrics_dev"] if split == "dev" else final_metrics(session, made)
+
+
+def _outside(config: Config, name: str, folder: str, split: Split, store: Path) -> ArmRefs:
+    """A reranker from outside, measured on an arm's candidates; it has one round."""
+    with hold(config, store) as session:
+        place, shared = session.place(f"outside · {name}"), session.part(PREPARE)
+        trusted = without_code(config)
+        reranker = find_reranker(place, trusted, folder, "--outside")
+        measure = partial(measure_reranker, place, trusted, shared, reranker)
+        dev = measure(split="dev")
+        final = measure(split="test") if split == "test" and has_test(session) else dev
+    return ArmRefs(name, config.seed, 1, final, {1: dev}, {}, {})
 
 
 def _refs(session: Session, name: str, final: int, metrics: ArtifactRef) -> ArmRefs:

@@ -66,7 +66,7 @@ def _table_problems(path: Path, name: str, manifest: Manifest) -> Iterator[str]:
         other = found.field(field.name) if field.name in found.names else None
         if other is None:
             yield f"file {name} has no column {field.name!r}"
-        elif other.type != field.type or other.nullable != field.nullable:
+        elif other.type != field.type or (other.nullable and not field.nullable):
             yield f"file {name}: column {field.name!r} is {_told(other)}, expected {_told(field)}"
     for column in found.names:
         if column not in declared.names:

@@ -21,7 +21,7 @@ class Arm:
 
     ``final`` is the last accepted round, 0 the untuned reranker, and ``final_per_query`` its
     `metrics.per_query` table on the split that is compared; ``per_query`` are the rounds' on dev.
-    Pairs are by round: trained in it, scored to mine it.
+    Pairs are by round: trained in it, scored to mine it; empty for a reranker from outside.
     """
 
     name: str
@@ -60,8 +60,9 @@ def _splits(arm: Arm) -> set[str]:
     return {_split(table) for table in arm.per_query.values()}
 
 
-def _up_to(number: int, pairs: Mapping[int, int]) -> int:
-    return sum(count for round_, count in pairs.items() if round_ <= number)
+def _up_to(number: int, pairs: Mapping[int, int]) -> int | None:
+    """The pairs of all rounds up to this one; None where nobody knows them."""
+    return None if not pairs else sum(count for round_, count in pairs.items() if round_ <= number)
 
 
 def _means(per_query: pa.Table) -> list[dict[str, Any]]:
@@ -81,7 +82,8 @@ def differences_table(
     """``COMPARISON_DIFFERENCES`` rows: the final round of every arm against one arm's.
 
     A query's value is its mean over the seeds, so that interval and p-value speak of queries, and
-    the spread of seeds. Raises `InputError` when the opponent is none of the arms.
+    the spread of seeds. The last row is the first stage's. Raises `InputError` when the opponent is
+    none of the arms.
     """
     names = list(dict.fromkeys(arm.name for arm in arms))
     if opponent not in names:
@@ -105,7 +107,23 @@ def differences_table(
                     **_change(by_seed, values[opponent], name == opponent, seed, samples),
                 }
             )
+    rows.append(_first_stage(arms[0], opponent, split, metric))
     return pa.Table.from_pylist(rows, schema=COMPARISON_DIFFERENCES)
+
+
+def _first_stage(arm: Arm, opponent: str, split: str, metric: str) -> dict[str, Any]:
+    """The row of the first stage, which is the same for every arm and held against none."""
+    found = metric_values(arm.final_per_query, split=split, ranking="first_stage", metric=metric)
+    return {
+        "arm": "first stage",
+        "opponent": opponent,
+        "split": split,
+        "ranking": "first_stage",
+        "metric": metric,
+        "value": float(found.values.mean()),
+        "num_seeds": 1,
+        "n": len(found.values),
+    }
 
 
 def _finals(

@@ -41,6 +41,50 @@ def test_what_arms_share_is_made_once(compared):
     assert kinds.count("comparison") == 1
 
 
+def test_rerankers_from_outside_are_held_against_the_arms_on_dev_alone(compared, tmp_path):
+    project, _ = compared
+    before = {ref for ref, one in project.manifests().items() if one["kind"] == "metrics"}
+    for seed in (3, 4):
+        parts = project.store / "runs" / f"tiny.top.seed-{seed}" / "parts" / "round-002.json"
+        made = json.loads(parts.read_text())["reranker"]["id"]
+        folder = next(
+            path.parent for path in project.store.glob(f"objects/reranker/{made}/*/config.json")
+        )
+        (tmp_path / f"seed-{seed}").symlink_to(folder)
+    arms = ("--preset", "no-remine", "--outside", f"theirs: {tmp_path}/seed-{{seed}}")
+    options = ("--seeds", 2, "--pairs", 48, "--split", "dev", "--opponent", "theirs", "--json")
+    done = project.strop("experiment", "strop.yaml", *arms, *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {row["split"] for row in found["arms"]} == {"dev"}
+    names = [row["arm"] for row in found["differences"] if row["ranking"] == "reranker"]
+    assert names == ["no-remine", "untuned base", "theirs"]
+    assert {row["opponent"] for row in found["differences"]} == {"theirs"}
+    ours = [row for row in found["arms"] if row["arm"] == "theirs"]
+    assert {row["trained_pairs"] for row in ours} == {None}
+    after = project.manifests()
+    new = [one for ref, one in after.items() if one["kind"] == "metrics" and ref not in before]
+    assert {one["parameters"]["split"] for one in new} <= {"dev"}, "test is left alone"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--outside", "theirs"), "--outside 'theirs': expected NAME: FOLDER"),
+        (("--outside", "static: x"), "--outside 'static': is the name of an arm"),
+        (("--opponent", "nobody"), "--opponent 'nobody': expected one of no-remine, static"),
+        (("--outside", "theirs: nowhere"), "'nowhere'"),
+    ],
+)
+def test_outside_rerankers_that_cannot_be_are_refused(compared, options, message):
+    project, _ = compared
+    arms = ("--preset", "no-remine", "--preset", "static", "--pairs", 48, "--seeds", 1)
+    done = project.strop("experiment", "strop.yaml", *arms, *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_mining_again_the_negatives_stay(compared):
     project, _ = compared
     runs = project.store / "runs" / "tiny.no-remine.seed-3" / "parts"

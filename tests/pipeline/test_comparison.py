@@ -28,7 +28,7 @@ def arm(name: str, seed: int, first: list[float], last: list[float]) -> Arm:
         number: per_query({"reranker": values, "fused": values})
         for number, values in ((1, first), (2, last))
     }
-    final = per_query({"reranker": last, "fused": last}, "test")
+    final = per_query({"reranker": last, "fused": last, "first_stage": [0.1, 0.2, 0.3]}, "test")
     return Arm(name, seed, 2, final, rounds, {1: 80, 2: 80}, {2: 300})
 
 
@@ -47,6 +47,20 @@ def test_pairs_are_counted_up_to_each_round():
     found = [(r["round"], r["trained_pairs"], r["scored_pairs"], r["final"]) for r in ours]
     assert found == [(1, 80, 0, False), (2, 160, 300, True), (2, 160, 300, True)]
     assert ours[2]["value"] == pytest.approx(0.5)
+
+
+def test_nobody_knows_what_a_reranker_from_outside_was_trained_on():
+    outside = Arm("theirs", 1, 1, ARMS[0].final_per_query, {1: ARMS[0].per_query[1]}, {}, {})
+    rows = arms_table([outside]).to_pylist()
+    assert {(row["trained_pairs"], row["scored_pairs"]) for row in rows} == {(None, None)}
+
+
+def test_the_first_stage_stands_below_the_arms():
+    found = differences_table(ARMS, opponent="control", metric="nDCG@10", seed=1, samples=500)
+    first_stage = found.to_pylist()[-1]
+    assert (first_stage["arm"], first_stage["ranking"]) == ("first stage", "first_stage")
+    assert first_stage["value"] == pytest.approx(0.2)
+    assert first_stage["difference"] is None
 
 
 def test_an_arms_difference_is_of_the_queries_means_over_seeds():
