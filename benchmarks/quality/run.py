@@ -48,6 +48,9 @@ class Benchmark:
         self.out.mkdir(parents=True, exist_ok=True)
         values = yaml.safe_load(CONFIG.read_text())
         values |= {"dataset": str(given.data.absolute()), "execution": {"threads": given.threads}}
+        # Queries that no group is trained on would be scored for nothing.
+        groups = given.pairs // values["rounds"] // values["mining"]["group_size"]
+        values["mining"]["queries_per_round"] = max(2, round(1.1 * groups))
         (self.out / "strop.yaml").write_text(yaml.safe_dump(values))
         encoder = resolve_model(BUNDLED).path
         self.peers = Peers(given.peers, given.scripts, encoder, given.threads)
