@@ -64,7 +64,7 @@ def select_candidates(
         "seed": config.seed,
         "temperature": config.training.temperature,
     }
-    recipe = Recipe("selection", "select", 2, parameters, inputs.refs(mining))
+    recipe = Recipe("selection", "select", 3, parameters, inputs.refs(mining))
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
