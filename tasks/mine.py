@@ -134,7 +134,7 @@ def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa
         {
             "reranker_score": scores(*inputs.scores),
             "teacher_score": scores(inputs.teacher_scores),
-            "earlier_score": scores(inputs.earlier_scores),
+            "earlier_score": scores(*inputs.earlier_scores),
         },
     )
 
