@@ -86,6 +86,11 @@ class Guard(Section):
                         f"mining.guard.{name} = {value:g}: rule {self.rule} takes a share of the "
                         "positive's score, from 0 to 1"
                     )
+                if self.rule == "percentage" and value == 0:
+                    raise ValueError(
+                        f"mining.guard.{name} = 0: rule percentage would refuse every candidate "
+                        "with a score above 0, expected a share such as 0.95"
+                    )
         if None not in (self.min_score, self.max_score) and self.min_score >= self.max_score:  # type: ignore[operator]
             raise ValueError(
                 f"mining.guard.min_score = {self.min_score:g} is not below "

@@ -152,6 +152,12 @@ def test_a_folder_that_is_no_model(project):
     refused(project.strop("run", config), "empty", "no config.json")
 
 
+def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(project):
+    done = project.strop("run", project.config(training={"start": "average"}))
+    refused(done, "training.start = 'average'", "gets a fresh head", "last_round or base")
+    assert not list(project.folder.glob(".strop/objects/embeddings/*/manifest.json"))
+
+
 def test_round_three_without_round_two(project):
     done = project.strop("round", project.config(rounds=3), "--round", "3")
     refused(done, "round 1 does not exist", "run it first")

@@ -369,7 +369,7 @@ def test_shares_of_the_positive_do_not_depend_on_the_temperature(rule: str, shar
             {"q": "abcd"},
             {("q", "a"): 9.0},
             reranker,
-            config=mined(guard={"rule": rule, "margin": share}),
+            config=mined(guard={"rule": rule, "margin": share, "first_stage_margin": share}),
             this=this_round(temperature=temperature, weight=1.0),
         )
         assert with_rule(selection, f"suspect: {rule} by reranker") == "b"  # 7 > 6 > 5
