@@ -99,16 +99,18 @@ def _write(attempt: Attempt, trained: Any, config: Config, card: str) -> None:
 def _parameters(config: Config, number: int) -> dict[str, Any]:
     """The identity parameters; what a round starts from is told by the inputs."""
     names = {"max_tokens", "max_query_tokens", "trust_remote_code"}
+    settings, course = config.training, config.mining.curriculum.epoch
     measured = {
         "metric": config.evaluation.metrics[0],
         "depth": config.evaluation.depth,
         **scoring_parameters(config),
     }
     return {
-        **config.training.model_dump(mode="json", exclude={"start"}),
+        **settings.model_dump(mode="json", exclude={"start"}),
         **config.reranker.model_dump(mode="json", include=names),
-        **(measured if config.training.evaluate_every is not None else {}),
-        "epoch_order": config.mining.curriculum.epoch,
+        **(measured if settings.evaluate_every is not None else {}),
+        "epoch_order": course,
+        **({"cut": "at random"} if course != "none" and settings.pairs_per_round else {}),
         "seed": config.seed,
         "round": number,
         "rounds": config.rounds,
