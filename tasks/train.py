@@ -110,6 +110,7 @@ def _parameters(config: Config, number: int) -> dict[str, Any]:
         **config.reranker.model_dump(mode="json", include=names),
         **(measured if settings.evaluate_every is not None else {}),
         "epoch_order": course,
+        **({"warm_start": "any round"} if settings.warm_start_share and number > 1 else {}),
         **({"cut": "at random"} if course != "none" and settings.pairs_per_round else {}),
         "seed": config.seed,
         "round": number,
