@@ -104,6 +104,7 @@ def _parameters(config: Config, number: int) -> dict[str, Any]:
         "metric": config.evaluation.metrics[0],
         "depth": config.evaluation.depth,
         **scoring_parameters(config),
+        **({"measured": "with the first stage"} if settings.residual_weight else {}),
     }
     return {
         **settings.model_dump(mode="json", exclude={"start"}),

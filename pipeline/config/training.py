@@ -78,7 +78,7 @@ class Training(Section):
     that starts from a fresh one: round 1, and all with `start: base`."""
     evaluate_every: int | None = Field(default=None, ge=1)
     """Steps between measurements on dev during training; the best weights are kept. Null keeps the
-    last ones."""
+    last ones. With a residual objective the reranker is measured with the first stage."""
     patience: int | None = Field(default=None, ge=1)
     """Measurements without a gain after which a round's training stops early; null trains on."""
     lora: Lora | None = None
