@@ -36,7 +36,9 @@ def check_trainable(base: Path, config: Config) -> None:
 def check_trackers(report_to: tuple[str, ...]) -> None:
     """Raise `InputError` for a tracker that is unknown or not installed."""
     try:
-        for tracker in get_reporting_integration_callbacks(list(report_to)):
+        # `none` and `all` are words for whole lists, and stand alone.
+        named = report_to[0] if len(report_to) == 1 else list(report_to)
+        for tracker in get_reporting_integration_callbacks(named):
             tracker()
     except (ImportError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]

@@ -60,6 +60,11 @@ def test_an_unknown_tracker_is_refused(reranker_folder: Path) -> None:
         check_trainable(reranker_folder, settings)
 
 
+@pytest.mark.parametrize("name", ["none", "all"])
+def test_words_for_whole_lists_of_trackers_are_taken(reranker_folder: Path, name: str) -> None:
+    check_trainable(reranker_folder, config(execution={"report_to": [name]}))
+
+
 def test_what_can_be_trained_passes(reranker_folder: Path) -> None:
     check_trainable(reranker_folder, config(lora={"rank": 2}, gradient_checkpointing=True))
     check_trainable(reranker_folder, config(frozen_layers=1, precision="bf16"))
