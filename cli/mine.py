@@ -1,5 +1,6 @@
 """`strop mine`: another choice of a round's negatives, from the scores that the run has."""
 
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ NEED_SCORES = (
 )
 """Keys of `mining` that ask for scores which the round may not have."""
 EXAMPLES = 6
+FIRST_STAGE = "first_stage"
 
 
 def run_mine(
@@ -56,6 +58,18 @@ def run_mine(
         recorded_selection(opened, config, number)
         made = shown(out, lambda: mine(config, other, number, opened.root))
     _show(opened, made, out, json=json)
+    alone = other.mining.guard.judges == ("mining",)
+    if margin is not None and alone and _mined_by(opened, made) == FIRST_STAGE:
+        out.print(
+            f"Round {number} was mined by the first stage, which guard.margin does not read: "
+            "--set guard.first_stage_margin=VALUE, in its own scores."
+        )
+
+
+def _mined_by(store: Store, changes: ArtifactRef) -> str:
+    """Whose scores mined the round: `first_stage`, `reranker` or `fused`."""
+    selection = store.manifest(changes).inputs["before"]
+    return str(store.manifest(selection).summary["mined_by"])
 
 
 def config_of(store: Store, run: str) -> Config:
@@ -74,12 +88,20 @@ def with_settings(config: Config, settings: list[str]) -> Config:
         key, value = read_setting(setting, "--set")
         key = key.removeprefix("mining.")
         if any(key == name or key.startswith(f"{name}.") for name in NEED_SCORES):
-            raise InputError(
-                f"--set {setting!r}: mining.{key} needs other scores than the round has; change it "
-                "in the config and run that under another name"
-            )
+            raise _needs_scores(repr(setting), key)
         values[f"mining.{key}"] = value
-    return changed(config, values, "--set")
+    other = changed(config, values, "--set")
+    for name in NEED_SCORES:  # a whole section, such as guard={…}, may hold one
+        if attrgetter(name)(other.mining) != attrgetter(name)(config.mining):
+            raise _needs_scores(", ".join(map(repr, settings)), name)
+    return other
+
+
+def _needs_scores(setting: str, key: str) -> InputError:
+    return InputError(
+        f"--set {setting}: mining.{key} needs other scores than the round has; change it in the "
+        "config and run that under another name"
+    )
 
 
 def _show(store: Store, made: ArtifactRef, out: Console, *, json: bool) -> None:

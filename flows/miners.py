@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.flows.accepted import accepted_before, last_accepted, made_by
-from strop.flows.session import PREPARE, Refs, Session, part_title, round_part
+from strop.flows.accepted import accepted_before, made_by
+from strop.flows.session import PREPARE, Session, part_title, round_part
 from strop.flows.training import train_on
 from strop.flows.verdicts import verdicts_of_round
 from strop.tasks.mine import leave_out_fold
@@ -16,13 +16,15 @@ from strop.tasks.stage import Place, call
 
 def mining_inputs(session: Session, number: int) -> MiningInputs:
     """Score the round's pool with all models that mine or judge; the rest is selection."""
-    pool, miner = _pool(session), _miner(session, number)
+    pool = _pool(session)
+    miner, before = _miners(session, number, pool)
+    config = session.config.mining
     return MiningInputs(
         pool=pool,
-        ranking=miner["ranking_dev"],
-        scores=_mining_scores(session, number, pool, miner["reranker"]),
+        ranking=made_by(session, miner)["ranking_dev"],
+        scores=_scores_by(session, number, pool, miner) if config.miner != "first_stage" else (),
         teacher_scores=_teacher_scores(session, number, pool),
-        earlier_scores=_earlier_scores(session, number, pool),
+        earlier_scores=_earlier_scores(session, number, pool, before),
         verdicts=verdicts_of_round(session, number),
     )
 
@@ -34,25 +36,32 @@ def _pool(session: Session) -> RoundPool:
     return RoundPool(shared["dataset"], shared["candidates"], others)
 
 
-def _miner(session: Session, number: int) -> Refs:
-    """The refs of what mines: the last accepted round's, or the untuned reranker's."""
-    last = session.config.mining.miner == "last_round"
-    return made_by(session, last_accepted(session, number) if last else 0)
+def _miners(session: Session, number: int, pool: RoundPool) -> tuple[int, int | None]:
+    """The rounds whose rerankers mine and judge: the last accepted, and the one before that.
+
+    0 is the untuned reranker, and None where there is no round before.
+    """
+    plan = query_plan(session.store, pool.dataset, session.config)
+    accepted = accepted_before(session, number)
+    last = plan.miner_of(number, accepted)
+    before = plan.miner_of(number, [earlier for earlier in accepted if earlier < last])
+    mines = last if session.config.mining.miner == "last_round" else 0
+    return mines, before if last else None
 
 
-def _mining_scores(
-    session: Session, number: int, pool: RoundPool, reranker: ArtifactRef
+def _scores_by(
+    session: Session, number: int, pool: RoundPool, miner: int
 ) -> tuple[ArtifactRef, ...]:
-    config = session.config
-    if config.mining.miner == "first_stage" or is_fresh(session, reranker):
+    """The pool's scores by a round's reranker, or by one a fold; none of a fresh head."""
+    reranker = made_by(session, miner)["reranker"]
+    if is_fresh(session, reranker):
         return ()
-    last = last_accepted(session, number)
-    in_turns = config.mining.miner == "last_round" and last > 0
-    if not in_turns or query_plan(session.store, pool.dataset, config).strategy != "folds":
+    in_turns = session.config.mining.miner == "last_round" and miner > 0
+    if not in_turns or query_plan(session.store, pool.dataset, session.config).strategy != "folds":
         return (_scores(session, number, pool, reranker),)
     return tuple(
-        _scores(session, number, replace(pool, fold=fold), _fold_miner(session, last, fold))
-        for fold in range(1, config.mining.folds + 1)
+        _scores(session, number, replace(pool, fold=fold), _fold_miner(session, miner, fold))
+        for fold in range(1, session.config.mining.folds + 1)
     )
 
 
@@ -92,13 +101,13 @@ def _teacher_scores(session: Session, number: int, pool: RoundPool) -> ArtifactR
     return made
 
 
-def _earlier_scores(session: Session, number: int, pool: RoundPool) -> ArtifactRef | None:
+def _earlier_scores(
+    session: Session, number: int, pool: RoundPool, before: int | None
+) -> tuple[ArtifactRef, ...]:
     """The scores of the round before the last, where it judges and was trained."""
-    last = last_accepted(session, number)
-    if "earlier_round" not in session.config.mining.guard.judges or not last:
-        return None
-    reranker = made_by(session, last_accepted(session, last))["reranker"]
-    return None if is_fresh(session, reranker) else _scores(session, number, pool, reranker)
+    if "earlier_round" not in session.config.mining.guard.judges or before is None:
+        return ()
+    return _scores_by(session, number, pool, before)
 
 
 def _scores(session: Session, number: int, pool: RoundPool, reranker: ArtifactRef) -> ArtifactRef:

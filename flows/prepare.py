@@ -35,12 +35,14 @@ from strop.tasks.rerank import rerank
 from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call
 from strop.tasks.tokenize import tokenize
+from strop.tasks.trainable import check_training
 
 
 @flow(name="prepare", flow_run_name="prepare {config.name}", validate_parameters=False)
 def prepare(config: Config, store: Path) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
     check_sources(config)
+    check_training(config)
     with hold(config, store) as session:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)

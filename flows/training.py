@@ -6,6 +6,7 @@ from strop.flows.session import PREPARE, Session, round_part
 from strop.flows.verdicts import verdicts_of_round
 from strop.tasks.stage import Place, call
 from strop.tasks.train import train
+from strop.tasks.training_inputs import TrainingInputs
 
 
 def train_round(session: Session, number: int) -> ArtifactRef:
@@ -29,18 +30,16 @@ def train_on(
     config, shared = session.config, session.part(PREPARE)
     settings, base = config.training, shared["reranker"]
     measured = settings.evaluate_every is not None
-    trained: ArtifactRef = call(
-        train,
-        place,
-        base if settings.start == "base" else last,
-        negatives,
-        shared["tokens"],
-        config,
-        number,
+    replayed = bool(settings.replay_share and earlier)
+    inputs = TrainingInputs(
+        reranker=base if settings.start == "base" else last,
+        negatives=negatives,
+        tokens=shared["tokens"],
         base=base if settings.start == "average" and last != base else None,
-        earlier=earlier if settings.replay_share else (),
-        verdicts=verdicts_of_round(session, number) if settings.replay_share and earlier else None,
+        earlier=tuple(earlier) if replayed else (),
+        verdicts=verdicts_of_round(session, number) if replayed else None,
         dataset=shared["dataset"] if measured else None,
         candidates=shared["candidates"] if measured else None,
     )
+    trained: ArtifactRef = call(train, place, inputs, config, number)
     return trained

@@ -64,7 +64,7 @@ def select_candidates(
         "seed": config.seed,
         "temperature": config.training.temperature,
     }
-    recipe = Recipe("selection", "select", 2, parameters, inputs.refs(mining))
+    recipe = Recipe("selection", "select", 3, parameters, inputs.refs(mining))
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
@@ -134,7 +134,7 @@ def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa
         {
             "reranker_score": scores(*inputs.scores),
             "teacher_score": scores(inputs.teacher_scores),
-            "earlier_score": scores(inputs.earlier_scores),
+            "earlier_score": scores(*inputs.earlier_scores),
         },
     )
 

@@ -14,7 +14,8 @@ Optional = ArtifactRef | None
 class MiningInputs:
     """What a round is mined from.
 
-    ``scores`` are the miner's, one table or one a fold; none where the first stage mines.
+    ``scores`` are the miner's, one table or one a fold; none where the first stage mines. So are
+    ``earlier_scores``, of the round before that.
     ``ranking`` is the miner's ranking of dev, whose fusion weight says what mines; ``verdicts`` are
     what people said of earlier rounds' suspects.
     """
@@ -23,7 +24,7 @@ class MiningInputs:
     ranking: ArtifactRef
     scores: tuple[ArtifactRef, ...] = ()
     teacher_scores: Optional = None
-    earlier_scores: Optional = None
+    earlier_scores: tuple[ArtifactRef, ...] = ()
     verdicts: Optional = None
 
     def made(self) -> dict[str, ArtifactRef]:
@@ -31,7 +32,7 @@ class MiningInputs:
         roles = {
             **{f"scores_{number}": ref for number, ref in enumerate(self.scores, start=1)},
             "teacher_scores": self.teacher_scores,
-            "earlier_scores": self.earlier_scores,
+            **{f"earlier_scores_{n}": ref for n, ref in enumerate(self.earlier_scores, start=1)},
             "verdicts": self.verdicts,
         }
         return {role: ref for role, ref in roles.items() if ref is not None}
@@ -46,18 +47,21 @@ class MiningInputs:
 def inputs_of_selection(store: Store, selection: ArtifactRef, ranking: ArtifactRef) -> MiningInputs:
     """What a selection was mined from; ``ranking`` is dev's where it read none."""
     made = store.manifest(selection).inputs
-    by_stem = {
-        stem: tuple(made[role] for role in sorted(made) if role.startswith(f"{stem}_"))
-        for stem in ("pool", "scores")
-    }
     return MiningInputs(
-        pool=RoundPool(made["dataset"], made["candidates"], by_stem["pool"]),
+        pool=RoundPool(made["dataset"], made["candidates"], _numbered(made, "pool")),
         ranking=made.get("ranking", ranking),
-        scores=by_stem["scores"],
+        scores=_numbered(made, "scores"),
         teacher_scores=made.get("teacher_scores"),
-        earlier_scores=made.get("earlier_scores"),
+        earlier_scores=_numbered(made, "earlier_scores"),
         verdicts=made.get("verdicts"),
     )
+
+
+def _numbered(made: dict[str, ArtifactRef], stem: str) -> tuple[ArtifactRef, ...]:
+    """The inputs of the roles ``stem_1``, ``stem_2`` … in this order, or the one of ``stem``."""
+    numbers = [int(role.removeprefix(f"{stem}_")) for role in made if role.startswith(f"{stem}_")]
+    alone = (made[stem],) if stem in made else ()
+    return alone + tuple(made[f"{stem}_{number}"] for number in sorted(numbers))
 
 
 def asks_for_probabilities(config: Mining) -> bool:

@@ -64,12 +64,13 @@ class Guard(Section):
     positive_reference: Literal["weakest", "mean", "strongest"] = "mean"
     """Which of several positives of a query the margin is measured from."""
     max_score: float | None = None
-    """A candidate above this score is a suspect, whatever its positive's score."""
+    """A candidate above this score is a suspect, whatever its positive's score; in the scores that
+    mine, so in a round that the first stage mines in its own."""
     min_score: float | None = None
-    """A candidate below this score is too easy and skipped."""
+    """A candidate below this score is too easy and skipped; in the scores that mine, likewise."""
     judges: tuple[Judge, ...] = Field(default=("mining",), min_length=1)
     """Whose scores the rule reads: those that mine, `mining.teacher`'s, and those of the reranker
-    of the round before the last."""
+    of the round before the last; the last two by `margin`."""
     agreement: Literal["any", "all"] = "any"
     """Whether one judge makes a suspect, or all of them together."""
     near_duplicate: float | None = Field(default=0.9, gt=0, le=1)
@@ -85,6 +86,11 @@ class Guard(Section):
                     raise ValueError(
                         f"mining.guard.{name} = {value:g}: rule {self.rule} takes a share of the "
                         "positive's score, from 0 to 1"
+                    )
+                if self.rule == "percentage" and value == 0:
+                    raise ValueError(
+                        f"mining.guard.{name} = 0: rule percentage would refuse every candidate "
+                        "with a score above 0, expected a share such as 0.95"
                     )
         if None not in (self.min_score, self.max_score) and self.min_score >= self.max_score:  # type: ignore[operator]
             raise ValueError(

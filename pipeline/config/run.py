@@ -80,7 +80,8 @@ class Config(Section):
                 f"mining.pool_size = {mining.pool_size} is larger than "
                 f"mining.window_size = {mining.window_size}"
             )
-        if mining.group_size - 1 > mining.window_size:
+        more = sum(pool.size for pool in mining.more_pools)
+        if mining.group_size - 1 > mining.window_size + more:
             raise ValueError(
                 f"mining.group_size = {mining.group_size} needs more negatives than "
                 f"mining.window_size = {mining.window_size} holds"
@@ -90,6 +91,12 @@ class Config(Section):
                 raise ValueError(
                     f"training.losses has {loss.name}, which needs the scores of a teacher; "
                     "mining.teacher is null"
+                )
+            if loss.name in TEACHER_LOSSES and mining.sampler == "mixed" and mining.quotas.in_batch:
+                raise ValueError(
+                    f"training.losses has {loss.name}, but mining.quotas.in_batch = "
+                    f"{mining.quotas.in_batch:g} takes passages that the teacher does not score; "
+                    "expected 0"
                 )
         if self.evaluation.depth > self.first_stage.depth:
             raise ValueError(

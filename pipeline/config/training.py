@@ -74,10 +74,11 @@ class Training(Section):
     replay_share: float = Field(default=0.0, ge=0, lt=1)
     """Share of a round's groups that is drawn from the groups of earlier rounds."""
     warm_start_share: float = Field(default=0.0, ge=0, lt=1)
-    """Share of round 1's steps that distils the first stage's scores into a fresh head first."""
+    """Share of the steps that distils the first stage's scores into the head first, in every round
+    that starts from a fresh one: round 1, and all with `start: base`."""
     evaluate_every: int | None = Field(default=None, ge=1)
     """Steps between measurements on dev during training; the best weights are kept. Null keeps the
-    last ones."""
+    last ones. With a residual objective the reranker is measured with the first stage."""
     patience: int | None = Field(default=None, ge=1)
     """Measurements without a gain after which a round's training stops early; null trains on."""
     lora: Lora | None = None

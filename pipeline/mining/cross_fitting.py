@@ -1,5 +1,6 @@
 """Which queries a round mines, so that its miner has never trained on them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,20 @@ class QueryPlan:
             places = (np.arange(self.limit) + stretch * self.limit) % count
         return self.ordered.take(pa.array(places))
 
+    def miner_of(self, number: int, accepted: Sequence[int]) -> int:
+        """The last of the accepted rounds before a round whose reranker may mine it, or 0.
+
+        Where halves take turns and a round was rejected, the last accepted one may have trained on
+        the very half that is mined now: then it is the last one of the other half.
+        """
+        turns = (number - 1) % 2
+        may = [
+            earlier
+            for earlier in accepted
+            if earlier < number and (self.strategy != "halves" or (earlier - 1) % 2 != turns)
+        ]
+        return max(may, default=0)
+
     def parameters(self, number: int) -> dict[str, Any]:
         """What the choice of a round's queries depends on, besides the data set and the seed."""
         turn = {"fresh": number, "halves": (number - 1) % 2}.get(self.strategy, 0)
@@ -64,7 +79,7 @@ def plan_queries(queries: pa.Table, qrels: pa.Table, config: Config) -> QueryPla
         limit = mining.queries_per_round or count // config.rounds
     elif mining.cross_fit and mining.miner == "last_round":
         strategy = "folds"
-        if config.rounds <= 2 or config.training.start == "base":
+        if _halves_suffice(config):
             strategy, limit = "halves", min(limit, count // 2)
     return QueryPlan(ordered, strategy, limit, mining.folds)
 
@@ -72,6 +87,12 @@ def plan_queries(queries: pa.Table, qrels: pa.Table, config: Config) -> QueryPla
 def without(negatives: pa.Table, query_ids: pa.Array) -> pa.Table:
     """The negatives of all other queries than these."""
     return negatives.filter(pc.invert(pc.is_in(negatives["query_id"], value_set=query_ids)))
+
+
+def _halves_suffice(config: Config) -> bool:
+    """Whether a round's reranker has trained on the queries of one round only when it mines."""
+    from_base = config.training.start == "base" and not config.training.replay_share
+    return config.rounds <= 2 or from_base
 
 
 def _fresh_suffice(count: int, config: Config) -> bool:

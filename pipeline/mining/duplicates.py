@@ -8,25 +8,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.pipeline.arrays import Ints
+from strop.pipeline.reuse import text_digests
 
 
 def text_keys(corpus: Iterable[pa.Table], passage_ids: pa.Array) -> Ints:
     """A number for every passage id; equal numbers mean equal text.
 
-    Texts are compared in lower case with white space folded; the corpus is read in batches, and
-    only the passages asked for are kept.
+    Texts are compared in lower case with white space folded; the corpus is read in batches, and of
+    the passages asked for only digests are kept.
     """
-    kept = []
+    asked = pc.unique(passage_ids)
+    ids, digests = [], []
     for batch in corpus:
-        wanted = batch.filter(pc.is_in(batch["passage_id"], value_set=passage_ids))
+        wanted = batch.filter(pc.is_in(batch["passage_id"], value_set=asked))
         joined = pc.binary_join_element_wise(wanted["title"], wanted["text"], " ")
         folded = pc.utf8_trim_whitespace(
             pc.replace_substring_regex(pc.utf8_lower(joined), r"\s+", " ")
         )
-        kept.append(pa.table({"passage_id": wanted["passage_id"], "text": folded}))
-    table = pa.concat_tables(kept)
-    codes = table["text"].combine_chunks().dictionary_encode()
-    rows = pc.index_in(passage_ids, value_set=table["passage_id"])
+        ids += wanted["passage_id"].chunks
+        digests.append(text_digests(folded.to_pylist()))
+    codes = pa.concat_arrays(digests).dictionary_encode()
+    rows = pc.index_in(passage_ids, value_set=pa.chunked_array(ids, pa.string()))
     numbers: Any = codes.indices.take(rows)
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.int64)
 

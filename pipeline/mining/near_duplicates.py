@@ -1,6 +1,6 @@
 """Passages that say nearly the same as a positive: the overlap of their sets of words."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,32 +30,47 @@ class WordSets:
 def word_sets(corpus: Iterable[pa.Table], passage_ids: pa.Array) -> WordSets:
     """The set of words of every passage id, in lower case and without punctuation.
 
-    The corpus is read in batches, and only the passages asked for are kept, each once.
+    The corpus is read in batches. Of the passages asked for, each distinct word is kept once, as
+    its number in a vocabulary that grows from batch to batch.
     """
-    ids, lengths, words = [], [], []
+    asked = pc.unique(passage_ids)
+    vocabulary = pa.array([""])  # separators at the ends of a text leave empty words: number 0
+    ids: list[pa.Array] = []
+    parts: list[Ragged] = []
     for batch in corpus:
-        wanted = batch.filter(pc.is_in(batch["passage_id"], value_set=passage_ids))
-        split = _words(pc.binary_join_element_wise(wanted["title"], wanted["text"], " "))
-        ids += wanted["passage_id"].chunks
-        lengths.append(pc.list_value_length(split).to_numpy())
-        words += [chunk.flatten().dictionary_encode() for chunk in split.chunks]
-    encoded = pa.chunked_array(words, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries()
-    owners = np.repeat(np.arange(sum(map(len, lengths))), np.concatenate([_NONE, *lengths]))
-    codes = np.concatenate([_NONE, *(chunk.indices.to_numpy() for chunk in encoded.chunks)])
-    # Separators at the ends of a text leave empty words.
-    empty = encoded.chunk(0).dictionary.index("").as_py() if encoded.num_chunks else -1
-    named = codes != empty
-    rows: Any = pc.index_in(passage_ids, value_set=pa.chunked_array(ids, pa.string()))
-    sets = _distinct(owners[named], codes[named].astype(np.int64), sum(map(len, lengths)))
-    return WordSets(sets, np.asarray(rows.to_numpy(), np.int64))
+        wanted = batch.filter(pc.is_in(batch["passage_id"], value_set=asked)).combine_chunks()
+        for rows in wanted.to_batches():
+            split = _words(pc.binary_join_element_wise(rows["title"], rows["text"], " "))
+            words = split.flatten().dictionary_encode()
+            vocabulary = _with_new_words(vocabulary, words.dictionary)
+            numbers = pc.index_in(words.dictionary, value_set=vocabulary).to_numpy()
+            owners = np.repeat(np.arange(len(rows)), pc.list_value_length(split).to_numpy())
+            codes = numbers[words.indices.to_numpy()].astype(np.int64)
+            parts.append(_distinct(owners[codes > 0], codes[codes > 0], len(rows)))
+            ids.append(rows["passage_id"])
+    places: Any = pc.index_in(passage_ids, value_set=pa.chunked_array(ids, pa.string()))
+    return WordSets(_joined(parts), np.asarray(places.to_numpy(), np.int64))
 
 
 _NONE = np.zeros(0, np.int64)
 
 
-def _words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def _with_new_words(vocabulary: pa.Array, words: pa.Array) -> pa.Array:
+    new = words.filter(pc.invert(pc.is_in(words, value_set=vocabulary)))
+    return pa.concat_arrays([vocabulary, new])
+
+
+def _joined(parts: Sequence[Ragged]) -> Ragged:
+    """The rows of all parts, one after another."""
+    lengths = np.concatenate([_NONE, *(part.lengths for part in parts)])
+    return Ragged(
+        np.concatenate([_NONE, *(part.flat for part in parts)]), offsets_from_lengths(lengths)
+    )
+
+
+def _words(texts: pa.Array) -> pa.ListArray:
     spaced = pc.replace_substring_regex(pc.utf8_lower(texts), WORDS_OF_ONE_LETTER, r" \1 ")
-    split: pa.ChunkedArray = pc.split_pattern_regex(spaced, BETWEEN_WORDS)
+    split: pa.ListArray = pc.split_pattern_regex(spaced, BETWEEN_WORDS)
     return split
 
 

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.pipeline.config import Config
+from strop.pipeline.evaluation.fusion import z_scores
 from strop.pipeline.evaluation.metrics import Judgements, judge, per_query_metrics
-from strop.pipeline.evaluation.ranking import build_ranking, within_depth
+from strop.pipeline.evaluation.ranking import build_ranking, encode, within_depth
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.scorer import PairSource, Scorer
 
@@ -28,10 +29,18 @@ class Development:
         return cls(within_depth(dev, depth), judge(qrels, queries, split="dev"))
 
     def measure(self, reranker: LoadedReranker, source: PairSource, config: Config) -> float:
-        """The mean of the first metric for the reranker alone; leaves the model in eval mode."""
+        """The mean of the first metric; leaves the model in eval mode.
+
+        The reranker ranks alone, or with what it was trained to correct: with a residual objective
+        its own scores rank by design what the first stage leaves open.
+        """
         depth, metric = config.evaluation.depth, config.evaluation.metrics[0]
         shards = Scorer(reranker, source, config.reranker).score(self.candidates)
         scores = pa.concat_tables(shards)["score"].to_numpy()
+        if config.training.residual_weight:
+            codes, _ = encode(self.candidates["query_id"])
+            prior = z_scores(codes, self.candidates["score"].to_numpy())
+            scores = scores + config.training.residual_weight * prior
         values = per_query_metrics(
             build_ranking(self.candidates, scores, depth),
             self.judgements,

@@ -97,8 +97,9 @@ def plan_groups(
 
     A query with several positives gets one of them, drawn anew in every epoch; the others are in
     no group of its own (they are never among its negatives). With ``pairs_per_round``, epochs are
-    cut or added until another group would exceed the budget. With ``replay_share``, groups drawn
-    from the ``earlier`` tables take that share of the places.
+    cut or added until another group would exceed the budget; a curriculum cuts at random, so that
+    it ends with hard queries all the same. With ``replay_share``, groups drawn from the ``earlier``
+    tables take that share of the places.
     Raises `InputError` when not even one group is within the budget.
     """
     lists = _read([negatives, *earlier], source)
@@ -126,18 +127,34 @@ def plan_groups(
 def _epochs(
     lists: _Lists, current: Ints, config: Config, round_number: int
 ) -> Iterator[tuple[Ints, Ints]]:
-    """Each epoch's queries and the one of its positives that each of them gets, without end."""
+    """Each epoch's queries and the one of its positives that each of them gets, without end.
+
+    Only a curriculum's last epoch within a budget of pairs ends them.
+    """
     course, epoch = config.mining.curriculum.epoch, 0
+    budget = config.training.pairs_per_round if course != "none" else None
     replayed = _replayed(lists, len(current), config, round_number)
-    while True:
+    taken = current
+    while len(taken) == len(current):
         random = generator(config.seed, "groups", round_number, epoch)
-        order = np.array(epoch_order(lists.difficulty[current], course, random), np.int64)
+        if budget is not None:
+            cut = generator(config.seed, "cut", round_number, epoch)
+            taken = _affordable(lists, current, budget, cut)
+            budget -= int(lists.sizes[taken].sum())
+        order = taken[epoch_order(lists.difficulty[taken], course, random)]
         if replayed is not None:
             count = round(config.training.replay_share * len(order))
             places = random.choice(len(order), count, replace=False)
             order[places] = np.fromiter(islice(replayed, count), np.int64, count)
         yield order, random.integers(lists.positives.lengths[order])
         epoch += 1
+
+
+def _affordable(lists: _Lists, current: Ints, budget: int, random: np.random.Generator) -> Ints:
+    """As many queries at random as a budget of pairs holds, and one at least."""
+    drawn: Ints = random.permutation(current)
+    count = int((np.cumsum(lists.sizes[drawn]) <= budget).sum())
+    return drawn[: max(count, 1)] if count < len(drawn) else current
 
 
 def _replayed(

@@ -71,7 +71,7 @@ def train(
     """Train the reranker in place on the groups of one round; deterministic on a CPU.
 
     ``earlier`` are the negatives tables of earlier rounds, for ``replay_share``; ``fresh_head``
-    lets round 1 begin with the first stage's scores; ``development`` is needed for
+    lets it begin with the first stage's scores; ``development`` is needed for
     ``evaluate_every``. With a folder for checkpoints, a training that was killed goes on to the
     same bits. Raises `InputError` when there is nothing to train on, the config does not fit the
     model, or the training diverges.
@@ -86,7 +86,7 @@ def train(
         adapted = _prepare(reranker, config, round_number)
         place = {"round_number": round_number, "rounds": config.rounds, "steps": steps}
         settings, warmup = config.training, warmup_steps(config.training, **place)
-        warm_start = settings.warm_start_share if fresh_head and round_number == 1 else 0.0
+        warm_start = settings.warm_start_share if fresh_head else 0.0
         course = Course(
             factor=learning_rate_factor(settings, **place),
             limits=limits(settings, warmup=warmup, steps=steps, rounds=config.rounds),

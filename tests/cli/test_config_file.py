@@ -91,6 +91,15 @@ def test_wrong_keys_inside_lists_are_named_by_their_place_and_line(tmp_path):
             "2: training.losses has kl, which needs the scores of a teacher",
         ),
         (
+            "training:\n  losses: [{name: kl}]\nmining:\n  teacher: t\n"
+            "  quotas: {reranker_hard: 0, in_batch: 0.5}\n",
+            "2: training.losses has kl, but mining.quotas.in_batch = 0.5 takes passages that",
+        ),
+        (
+            "mining:\n  guard:\n    rule: percentage\n    margin: 0.95\n",
+            "2: mining.guard.first_stage_margin = 0: rule percentage would refuse every",
+        ),
+        (
             "mining:\n  guard:\n    judges: [teacher]\n",
             "3: mining.guard.judges names the teacher, but mining.teacher is null",
         ),

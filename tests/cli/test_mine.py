@@ -15,6 +15,12 @@ def test_settings_replace_values_of_the_mining_section():
     assert changed.training == Config().training
 
 
+def test_settings_that_only_fit_together_are_taken_in_any_order():
+    settings = ["quantile_low=0.97", "quantile_high=0.99"]
+    for given in (settings, settings[::-1]):
+        assert with_settings(Config(), given).mining.quantile_low == 0.97
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -24,6 +30,7 @@ def test_settings_replace_values_of_the_mining_section():
         ("sampler=best", "mining.sampler = 'best'"),
         ("pool_size=3", "mining.pool_size needs other scores"),
         ("guard.judges=[teacher]", "mining.guard.judges needs other scores"),
+        ("guard={judges: [earlier_round]}", "mining.guard.judges needs other scores"),
         ("group_size=1", "mining.group_size = 1"),
     ],
 )

@@ -64,6 +64,18 @@ def test_wrong_values_are_refused_before_anything_runs(project, changes, words):
     assert not project.store.exists()
 
 
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"lora": {"target_modules": ["q_proj"]}}, ("training.lora.target_modules", "'q_proj'")),
+        ({"frozen_layers": 9}, ("training.frozen_layers = 9",)),
+    ],
+)
+def test_what_the_base_cannot_be_trained_with_is_refused_before_any_work(project, training, words):
+    refused(project.strop("run", project.config(training=training)), *words)
+    assert no_artifacts(project)
+
+
 def test_a_config_that_is_not_there(project):
     refused(project.strop("run", "absent.yaml"), "absent.yaml", "strop init")
 
@@ -138,6 +150,12 @@ def test_a_folder_that_is_no_model(project):
     (project.folder / "empty").mkdir()
     config = project.config(reranker={"base": str(project.folder / "empty")})
     refused(project.strop("run", config), "empty", "no config.json")
+
+
+def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(project):
+    done = project.strop("run", project.config(training={"start": "average"}))
+    refused(done, "training.start = 'average'", "gets a fresh head", "last_round or base")
+    assert not list(project.folder.glob(".strop/objects/embeddings/*/manifest.json"))
 
 
 def test_round_three_without_round_two(project):

@@ -137,3 +137,11 @@ def test_a_round_is_mined_again_without_scoring(compared):
     assert [m for m in after if m["kind"] == "scores"] == scores
     assert "changes" not in before
     assert project.strop("mine", "nobody", "--round", 1).returncode == 2
+
+
+def test_a_margin_that_the_round_does_not_read_is_told(compared):
+    project, _ = compared
+    done = project.strop("mine", "tiny.top.seed-3", "--round", 1, "--margin", "50")
+    assert done.returncode == 0, done.stderr
+    assert "0 rows move" in done.stdout
+    assert "--set guard.first_stage_margin=VALUE" in " ".join(done.stdout.split())

@@ -91,6 +91,14 @@ def test_the_same_combinations_one_step_back_are_possible() -> None:
     )
 
 
+def test_more_pools_hold_negatives_too() -> None:
+    pools = [{"source": "bm25", "size": 4}]
+    values = {"pool_size": 5, "window_size": 10, "group_size": 15, "more_pools": pools}
+    Config.model_validate({"mining": values})
+    with pytest.raises(ValidationError, match=r"group_size = 16 needs more negatives"):
+        Config.model_validate({"mining": {**values, "group_size": 16}})
+
+
 def _fields(model: BaseModel, execution: bool = False) -> dict[str, bool]:
     """Whether each leaf field, by its dotted name, is marked as execution."""
     found: dict[str, bool] = {}

@@ -1,4 +1,3 @@
-from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -35,10 +34,16 @@ def qrels(*rows: tuple[str, str, int]) -> pa.Table:
 
 
 def plan(
-    count: int, *, rounds: int = 3, seed: int = 1, start: str = "last_round", **mining: Any
+    count: int,
+    *,
+    rounds: int = 3,
+    seed: int = 1,
+    start: str = "last_round",
+    training: dict[str, Any] | None = None,
+    **mining: Any,
 ) -> QueryPlan:
     judged = qrels(*[(f"q{i:03}", "p", 1) for i in range(count + 3)])
-    values = {"rounds": rounds, "seed": seed, "training": {"start": start}}
+    values = {"rounds": rounds, "seed": seed, "training": training or {"start": start}}
     values["mining"] = {"miner": "last_round", **mining}
     return plan_queries(queries(count), judged, Config.model_validate(values))
 
@@ -98,6 +103,23 @@ def test_halves_take_turns_where_a_miner_has_trained_on_one_round_only(
     assert not set(found[0]) & set(found[1])
 
 
+def test_after_a_rejected_round_a_half_is_mined_by_who_trained_on_the_other() -> None:
+    made = plan(11, rounds=5, start="base")
+    assert [made.miner_of(number, [1, 2, 3, 4]) for number in (1, 2, 3, 4, 5)] == [0, 1, 2, 3, 4]
+    # Round 2 was rejected: rounds 1 and 3 have the same half, so nobody tuned may mine the third.
+    assert made.miner_of(3, [1]) == 0
+    assert made.miner_of(4, [1, 3]) == 3
+    assert made.miner_of(5, [1, 2]) == 2
+    fresh = plan(12, rounds=3, queries_per_round=4)
+    assert [fresh.miner_of(3, [1]), fresh.miner_of(3, [])] == [1, 0]
+
+
+def test_who_replays_earlier_rounds_has_trained_on_both_halves() -> None:
+    training = {"start": "base", "replay_share": 0.25}
+    assert plan(11, rounds=4, training=training).strategy == "folds"
+    assert plan(11, rounds=2, training=training).strategy == "halves"
+
+
 def test_halves_keep_a_limit_that_is_smaller_still() -> None:
     # Two rounds of 8 need 16 fresh queries.
     assert plan(15, rounds=2, queries_per_round=8).limit == 7
@@ -147,9 +169,10 @@ def test_the_parameters_tell_rounds_apart_exactly_where_their_queries_differ() -
     limit=st.none() | st.integers(1, 12),
     start=st.sampled_from(["last_round", "base"]),
     folds=st.integers(2, 4),
+    rejected=st.sets(st.integers(1, 5)),
 )
 def test_a_miner_has_never_trained_on_the_queries_that_it_mines(
-    count: int, rounds: int, limit: int | None, start: str, folds: int
+    count: int, rounds: int, limit: int | None, start: str, folds: int, rejected: set[int]
 ) -> None:
     made = plan(count, rounds=rounds, start=start, queries_per_round=limit, folds=folds)
     assert made.strategy != "same"
@@ -157,11 +180,14 @@ def test_a_miner_has_never_trained_on_the_queries_that_it_mines(
         parts = [set(made.fold(number).to_pylist()) for number in range(1, folds + 1)]
         assert sum(map(len, parts)) == len(set.union(*parts)) == count
         return
-    found = [set(ids) for ids in rounds_of(made, rounds)]
-    trained: set[str] = set()
-    for last, now in pairwise(found):
-        trained = last if start == "base" else trained | last
-        assert not trained & now
+    queries_of = {number: set(made.of_round(number).to_pylist()) for number in range(1, rounds + 1)}
+    trained: dict[int, set[str]] = {0: set()}
+    accepted: list[int] = []
+    for number, now in queries_of.items():
+        assert not trained[made.miner_of(number, accepted)] & now
+        before = set() if start == "base" else trained[max(accepted, default=0)]
+        trained[number] = before | now
+        accepted += [] if number in rejected else [number]
 
 
 def test_the_negatives_without_a_fold_are_those_of_all_other_queries() -> None:

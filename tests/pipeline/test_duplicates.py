@@ -1,8 +1,13 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from strop.artifacts.schemas import CORPUS
 from strop.pipeline.mining.duplicates import repeats_a_positive, text_keys
+from strop.pipeline.mining.near_duplicates import word_sets
 
 
 def corpus(*rows: tuple[str, str, str]) -> pa.Table:
@@ -22,6 +27,20 @@ def test_equal_numbers_mean_equal_text() -> None:
     assert len(keys) == 5
     assert keys[0] == keys[2] == keys[3] == keys[4]
     assert keys[1] != keys[0]
+
+
+def long_texts(held: list[int]) -> Iterator[pa.Table]:
+    """Forty passages of 100 kB, one a batch; ``held`` is what Arrow holds before each."""
+    for number in range(40):
+        held.append(pa.total_allocated_bytes())
+        yield corpus((f"p{number}", "", f"{number} " + "word " * 20_000))
+
+
+@pytest.mark.parametrize("read", [text_keys, word_sets])
+def test_the_texts_of_a_corpus_are_never_held_together(read: Callable[..., Any]) -> None:
+    held: list[int] = []
+    read(long_texts(held), pa.array([f"p{number}" for number in range(40)]))
+    assert max(held) - held[0] < 1_000_000
 
 
 def test_only_rows_with_the_text_of_a_positive_of_their_own_query_repeat_one() -> None:

@@ -171,10 +171,37 @@ def test_a_budget_of_pairs_cuts_or_adds_epochs(
     assert listed(planned) == whole[:groups]
 
 
+@pytest.mark.parametrize("budget", [6, 9])
+def test_a_curriculum_that_a_budget_cuts_still_reaches_the_hard_queries(
+    source: PairSource, budget: int
+) -> None:
+    #   An epoch has 12 pairs. The easy half alone would be q and r, in every seed.
+    rows = {query: (letter, "ij") for query, letter in zip("qrst", "abcd", strict=True)}
+    hard = dict(zip("qrst", (0.1, 0.2, 0.8, 0.9), strict=True))
+    table = negatives(rows, difficulty=hard)
+    last = set()
+    for seed in range(12):
+        settings = config(seed=seed, course="step", pairs_per_round=budget)
+        found = [q for q, _ in listed(plan_groups(table, source, settings, round_number=1))]
+        assert len(found) == budget / 3 == len(set(found))
+        half = (len(found) + 1) // 2
+        assert max(hard[query] for query in found[:half]) < min(hard[q] for q in found[half:])
+        last.add(found[-1])
+    assert {"s", "t"} <= last
+    more = config(course="step", pairs_per_round=12 + budget)
+    again = [q for q, _ in listed(plan_groups(table, source, more, round_number=1))]
+    assert sorted(again[:4]) == list("qrst")
+    assert len(again[4:]) == budget / 3 == len(set(again[4:]))
+    whole = config(course="step", pairs_per_round=24)
+    assert len(plan_groups(table, source, whole, round_number=1)) == 8
+
+
 def test_a_budget_below_one_group_is_refused(source: PairSource) -> None:
     table = negatives({"q": ("a", "bcd")})
     with pytest.raises(InputError, match=r"training\.pairs_per_round = 3: .* group of 4 pairs"):
         plan_groups(table, source, config(pairs_per_round=3), round_number=1)
+    with pytest.raises(InputError, match=r"training\.pairs_per_round = 3: .* group of 4 pairs"):
+        plan_groups(table, source, config(pairs_per_round=3, course="root"), round_number=1)
 
 
 def test_replayed_groups_take_a_share_of_the_places(source: PairSource) -> None:

@@ -225,6 +225,9 @@ def test_the_example_for_bge_reranker_loads_with_the_settings_of_its_makers() ->
         "BAAI/bge-m3",
     )
     assert (config.reranker.max_tokens, config.mining.group_size) == (1024, 8)
+    # The slice [2:200] of a ranking, as in `test_parity.py`.
+    last = config.mining.min_rank + config.mining.window_size - 1
+    assert (config.mining.min_rank, last, config.first_stage.depth) == (3, 200, 200)
     training = config.training
     assert training.losses == (GroupSoftmax(),)
     assert (training.learning_rate, training.warmup_share, training.weight_decay) == (

@@ -140,9 +140,9 @@ def peer_negatives(world: World, count: int, *, range_max: int = 24, **options: 
     return found
 
 
-def guard(rule: str = "none", margin: float = 0.0, **more: Any) -> dict[str, Any]:
+def guard(rule: str = "none", share: float = 0.0, **more: Any) -> dict[str, Any]:
     """A guard on first-stage scores; the first stage is what mines here."""
-    return {"rule": rule, "first_stage_margin": margin, "near_duplicate": None, **more}
+    return {"rule": rule, "first_stage_margin": share, "near_duplicate": None, **more}
 
 
 CAP = {"max_score": 0.55}
@@ -233,7 +233,7 @@ def test_a_pool_that_a_guard_leaves_short_stays_short_in_both(single: World) -> 
 
 @pytest.mark.parametrize("share", [0.9, 0.95])
 def test_perc_pos_and_margin_pos_of_nv_retriever(single: World, share: float) -> None:
-    by_share = strop_negatives(single, 4, guard=guard("percentage", share))
+    by_share = strop_negatives(single, 4, guard=guard("percentage", share, margin=share))
     by_margin = strop_negatives(single, 4, guard=guard("margin", 1 - share))
     for query, (positive,) in single.positives.items():
         ranked = [pair for pair in single.ranked(query)[:25] if pair[0] != positive]

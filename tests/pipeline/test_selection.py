@@ -369,7 +369,7 @@ def test_shares_of_the_positive_do_not_depend_on_the_temperature(rule: str, shar
             {"q": "abcd"},
             {("q", "a"): 9.0},
             reranker,
-            config=mined(guard={"rule": rule, "margin": share}),
+            config=mined(guard={"rule": rule, "margin": share, "first_stage_margin": share}),
             this=this_round(temperature=temperature, weight=1.0),
         )
         assert with_rule(selection, f"suspect: {rule} by reranker") == "b"  # 7 > 6 > 5
@@ -559,6 +559,34 @@ def test_what_the_first_stage_does_not_have_gets_its_lowest_score() -> None:
     assert (rows["x"]["first_stage_score"], rows["x"]["mining_score"]) == (None, 0.0)
     # In the order of their ids, as all of v w x z score the same.
     assert with_rule(selection, "negative") == "ghvw"
+
+
+def test_what_the_first_stage_does_not_have_is_guarded_by_the_most_that_it_can_score() -> None:
+    #   The first stage ranks g h i at 9 8 7; it missed the positive p, which scores 4. What it did
+    #   not rank scores at most 7: nobody knows that x and v lie below 4, so they are suspects.
+    config = pooled(None, size=3)
+    missed = decide({"q": "ghi"}, {("q", "p"): 4.0}, config=config, others=({"q": "xv"},))
+    assert with_rule(missed, "suspect: margin by first_stage") == "ghivx"
+    # 7 is not above a positive that was found at 8 nor, with a margin of 0, at 7.
+    for positive, suspects in ((("q", "h"), "g"), (("q", "i"), "gh")):
+        score = {positive: 8.0 if positive[1] == "h" else 7.0}
+        found = decide({"q": "ghi"}, score, config=config, others=({"q": "xv"},))
+        assert with_rule(found, "suspect: margin by first_stage") == suspects
+        assert with_rule(found, "negative")[-2:] in ("vx", "iv")
+
+
+def test_a_query_of_which_the_first_stage_ranks_nothing_is_mined_all_the_same() -> None:
+    config = pooled(None, size=3)
+    passages = {"q": "ghi"}
+    positives = {("q", "h"): 8.0, ("r", "p"): 4.0}
+    others = ({"q": "xv", "r": "xv"},)
+    made = decide(passages, positives, config=config, others=others)
+    assert with_rule(made, "negative", "r") == "vx"
+    reranker = {("q", letter): 1.0 for letter in "ghixv"} | {("r", "p"): 1, ("r", "x"): 2}
+    by_both = this_round(weight=0.5)
+    made = decide(passages, positives, reranker, config=config, others=others, this=by_both)
+    assert with_rule(made, "suspect: margin by fused", "r") == "x"
+    assert with_rule(made, "negative", "r") == "v"
 
 
 def test_the_reranker_mines_other_pools_by_its_own_scores() -> None:

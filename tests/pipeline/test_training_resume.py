@@ -10,6 +10,7 @@ import torch
 
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
+from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.training import checkpoints
 from strop.pipeline.training.development import Development
 from strop.pipeline.training.train import Surroundings, Trained
@@ -201,6 +202,21 @@ def test_the_weights_that_ranked_dev_best_are_kept(
     assert dev.measure(trained.reranker, source(), chosen) == pytest.approx(max(values))
     unmeasured, _ = run(reranker_folder, settings(**MEASURED | {"evaluate_every": None}), None)
     assert trained.log.equals(unmeasured.log), "measuring changes nothing"
+
+
+def test_a_residual_reranker_is_measured_with_what_it_corrects(
+    reranker_folder: Path, tables: type[EvaluationTables]
+) -> None:
+    # The first stage ranks every query's own passage first: with a weight above all logits so does
+    # their sum, while the untrained reranker alone does not.
+    passages = [f"passage{i}" for i in range(NUM_QUERIES)]
+    own_first = {f"q{i}": [passages[i], *passages[:i], *passages[i + 1 :]] for i in range(12)}
+    qrels = tables.qrels({f"q{i}": {f"passage{i}": 1} for i in range(NUM_QUERIES)})
+    queries = tables.queries(list(own_first))
+    dev = Development.of(tables.candidates(own_first), queries, qrels, depth=10)
+    loaded = load_reranker(reranker_folder)
+    assert dev.measure(loaded, source(), settings()) < 0.9
+    assert dev.measure(loaded, source(), settings(residual_weight=1000.0)) == 1.0
 
 
 def test_patience_ends_the_training_and_resuming_ends_at_the_same_step(

@@ -103,6 +103,21 @@ def test_a_relevant_pair_outside_the_window_is_a_positive_without_a_score():
     assert [item["hardness"] for item in row["negatives"]] == [-1.0, -2.0]
 
 
+def test_a_positive_that_nobody_scored_does_not_move_the_margin():
+    # Were z given the first stage's lowest score, 1/6, then e with its 1/5 would be a suspect.
+    rows = reviewed({"z": "relevant"})
+    weakest = mined(guard={"positive_reference": "weakest"})
+    table = decided(rows, weakest).table
+    assert rules(table)["z"] == "positive: relevant by verdict"
+    assert rules(table)["e"] == "negative: sampled"
+    assert (
+        dict(zip(table["passage_id"].to_pylist(), table["mining_score"].to_pylist(), strict=True))[
+            "z"
+        ]
+        is None
+    )
+
+
 def test_beside_a_teacher_a_relevant_pair_that_it_did_not_score_is_only_kept_from_the_negatives():
     rows = reviewed(
         {"a": "relevant", "z": "relevant"},

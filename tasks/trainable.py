@@ -1,0 +1,15 @@
+"""Whether the base can be trained as the config says, before anything is made."""
+
+from strop.pipeline.config import Config
+from strop.pipeline.models import resolve_model
+
+
+def check_training(config: Config) -> None:
+    """Raise `InputError` for a training that would be refused after all the mining."""
+    settings = config.training
+    special = settings.lora or settings.frozen_layers or settings.gradient_checkpointing
+    if not special and settings.precision in ("auto", "fp32") and not config.execution.report_to:
+        return  # nothing that a model or a device may lack, and no libraries to load
+    from strop.pipeline.training.trainability import check_trainable
+
+    check_trainable(resolve_model(config.reranker.base).path, config)
