@@ -50,7 +50,7 @@ def compare_arms(place: Place, arms: list[ArmRefs], config: Config, opponent: st
         "samples": samples,
         "seed": config.seed,
     }
-    recipe = Recipe("comparison", "compare", 1, parameters, inputs)
+    recipe = Recipe("comparison", "compare", 2, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation.comparison import arms_table, differences_table
