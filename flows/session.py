@@ -31,7 +31,7 @@ def round_part(number: int) -> str:
 def part_title(part: str) -> str:
     """How people read a part's name: ``round-002`` is ``round 2``."""
     name, _, number = part.partition("-")
-    return f"{name} {int(number)}" if number else name
+    return f"{name} {int(number)}" if number.isdigit() else part
 
 
 @dataclass(frozen=True)

@@ -51,16 +51,16 @@ def test_rerankers_from_outside_are_held_against_the_arms_on_dev_alone(compared,
             path.parent for path in project.store.glob(f"objects/reranker/{made}/*/config.json")
         )
         (tmp_path / f"seed-{seed}").symlink_to(folder)
-    arms = ("--preset", "no-remine", "--outside", f"theirs: {tmp_path}/seed-{{seed}}")
-    options = ("--seeds", 2, "--pairs", 48, "--split", "dev", "--opponent", "theirs", "--json")
+    arms = ("--preset", "no-remine", "--outside", f"by-them: {tmp_path}/seed-{{seed}}")
+    options = ("--seeds", 2, "--pairs", 48, "--split", "dev", "--opponent", "by-them", "--json")
     done = project.strop("experiment", "strop.yaml", *arms, *options)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {row["split"] for row in found["arms"]} == {"dev"}
     names = [row["arm"] for row in found["differences"] if row["ranking"] == "reranker"]
-    assert names == ["no-remine", "untuned base", "theirs"]
-    assert {row["opponent"] for row in found["differences"]} == {"theirs"}
-    ours = [row for row in found["arms"] if row["arm"] == "theirs"]
+    assert names == ["no-remine", "untuned base", "by-them"]
+    assert {row["opponent"] for row in found["differences"]} == {"by-them"}
+    ours = [row for row in found["arms"] if row["arm"] == "by-them"]
     assert {row["trained_pairs"] for row in ours} == {None}
     after = project.manifests()
     new = [one for ref, one in after.items() if one["kind"] == "metrics" and ref not in before]
