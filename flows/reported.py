@@ -2,6 +2,7 @@
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import previous
+from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
 from strop.tasks.report import ReportInputs, report
@@ -58,9 +59,18 @@ def run_inputs(
         champion_name=champion["name"] if champion else "not decided yet",
         breakdown=found["breakdown"],
         latency=found["latency"],
+        notes=_notes(session, rounds),
         work=_work(session, rounds),
         started=session.run.started,
     )
+
+
+def _notes(session: Session, rounds: list[int]) -> list[str]:
+    """Why a run whose rounds are all there has no decision on the champion."""
+    if session.has(PROMOTE, "decision") or len(rounds) < session.config.rounds:
+        return []
+    why = why_no_contest(session)
+    return [f"No round was held against the champion: {why}."] if why else []
 
 
 def _rounds(session: Session, rounds: list[int]) -> dict[int, Refs]:

@@ -205,6 +205,6 @@ def _card(review: Review, number: str) -> dict[str, Any]:
         "score": card.score,
         "first_stage_score": card.first_stage_score,
         "positive_score": card.positive_score,
-        "rule": card.rule,
+        "rule": card.reason,
         "decision": card.decision,
     }

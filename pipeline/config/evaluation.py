@@ -74,7 +74,7 @@ class Decision(Section):
     approval: bool = False
     """Whether a person promotes: a challenger that won awaits `strop promote`, and the run ends."""
     min_gate_queries: int = Field(default=50, ge=1)
-    """Fewer gate queries than this promote nothing."""
+    """Fewer judged gate queries than this promote nothing."""
     guard_sets: tuple[GuardSet, ...] = ()
     """Queries that a promotion must not break, besides gaining on the gate."""
 

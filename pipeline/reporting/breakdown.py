@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from strop.pipeline.evaluation.slices import MISSED
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture
-from strop.pipeline.reporting.plots import RANKING_TITLES, latency_plot
+from strop.pipeline.reporting.figure import RANKING_TITLES
+from strop.pipeline.reporting.plots import latency_plot
 
 Rows = Sequence[Mapping[str, Any]]
 MIN_QUERIES = 10

@@ -98,7 +98,7 @@ def test_a_card_has_all_that_a_person_needs_and_markup_stays_text(browser):
     assert (card["score"], card["positive_score"], card["rule"]) == (
         3.25,
         1.5,
-        "margin by reranker",
+        "margin by the reranker and the first stage",
     )
     assert refused(browser.get, "cards/3")[0] == 404
     assert browser.get("cards/1")[0]["Content-Type"].startswith("application/json")
