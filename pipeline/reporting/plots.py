@@ -72,7 +72,7 @@ def histogram_plot(histogram: pa.Table, *, title: str) -> str:
             axes.stairs(shares, edges, color=colour, linewidth=2, label=name)
         axes.set_xlabel("reranker score (logit)")
         axes.set_ylabel("share of the group")
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
         axes.set_ylim(bottom=0)
         legend_above(axes)
 

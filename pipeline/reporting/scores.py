@@ -15,7 +15,7 @@ COLUMNS = {
     "ks": ("KS", "{:.3f}"),
     "gap": ("gap", "{:.2f}"),
     "outscored_share": ("outscored", "{:.0%}"),
-    "spread": ("spread", "{:.3g}"),
+    "spread": ("spread", "{:.3f}"),
     "shift": ("moved", "{:+.2f}"),
     "rescaling": ("stretched", "× {:.2f}"),
 }
