@@ -182,6 +182,7 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
         timed_on="a machine",
     )
     full = replace(data, breakdown=found)
+    assert "| gate | 60 | 25 groups | 0.021 |" in render_markdown(full)
     assert "| 20 | fused | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(full)
     text = " ".join(Page(render_html(full)).texts)
     for expected in ("20 dev queries one by one on a machine", "depth 20", "0.021"):
