@@ -1,7 +1,7 @@
 """What a report is made from: all that a run has so far, or up to one of its rounds."""
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.flows.accepted import previous
+from strop.flows.accepted import previous, why_stopped
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
@@ -66,11 +66,13 @@ def run_inputs(
 
 
 def _notes(session: Session, rounds: list[int]) -> list[str]:
-    """Why a run whose rounds are all there has no decision on the champion."""
-    if session.has(PROMOTE, "decision") or len(rounds) < session.config.rounds:
-        return []
-    why = why_no_contest(session)
-    return [f"No round was held against the champion: {why}."] if why else []
+    """Why a run has fewer rounds than its config, and why it has no decision on the champion."""
+    stopped = why_stopped(session, rounds[-1]) if rounds else ""
+    notes = [f"{stopped[0].upper()}{stopped[1:]}."] if stopped else []
+    ended = stopped or len(rounds) == session.config.rounds
+    if ended and not session.has(PROMOTE, "decision") and (why := why_no_contest(session)):
+        notes.append(f"No round was held against the champion: {why}.")
+    return notes
 
 
 def _rounds(session: Session, rounds: list[int]) -> dict[int, Refs]:
