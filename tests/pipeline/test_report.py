@@ -372,3 +372,11 @@ def test_names_of_many_rounds_do_not_run_into_each_other(data):
 
     assert named(4) == ["untuned base", "round 1", "round 2", "round 3"]
     assert named(30) == ["untuned base", *(f"round {n}" for n in range(4, 30, 4))]
+
+
+def test_figures_on_the_split_that_chose_the_weights_are_called_flattering(data):
+    assert "flatter" not in render_markdown(data)
+    column = pa.array(["dev"] * len(data.results)).dictionary_encode()
+    place = data.results.schema.get_field_index("split")
+    on_dev = data.results.set_column(place, "split", column).cast(data.results.schema)
+    assert "its fused figures flatter a little" in render_markdown(replace(data, results=on_dev))
