@@ -40,6 +40,7 @@ SIGMA = 1.5
 QUANTILES = (np.arange(200_000) + 0.5) / 200_000
 HEADER = (
     "decided on",
+    "alpha",
     "true gain",
     "queries",
     "false promotions",
@@ -220,22 +221,22 @@ def _rounds(
 def table(arguments: argparse.Namespace) -> Iterator[list[str]]:
     """One row a way of deciding, gain and size of the splits: means over the runs."""
     world = World(arguments.spread)
-    rule = DecisionRule(samples=arguments.samples)
-    for way in WAYS:
+    for way, alpha in product(arguments.ways, arguments.alpha):
+        rule = DecisionRule(alpha=alpha, samples=arguments.samples)
         for queries, gain in product(arguments.queries, GAINS):
             size = {"queries": queries, "nights": arguments.nights}
             benches = [Bench(world, rule, 1000 * number) for number in range(arguments.runs)]
             counts = [simulate(bench, way, gain=gain, **size) for bench in benches]
-            yield row(way, gain, queries, counts)
+            yield row((way, f"{alpha:g}"), gain, queries, counts)
 
 
-def row(way: str, gain: float, queries: int, counts: list[Count]) -> list[str]:
+def row(decided: tuple[str, str], gain: float, queries: int, counts: list[Count]) -> list[str]:
     """Means over runs, the drift with its standard error."""
     drifts = np.array([count.drift for count in counts])
     error = drifts.std(ddof=1) / np.sqrt(len(drifts))
     never = sum(not count.promoted for count in counts)
     return [
-        way,
+        *decided,
         f"{gain:g}",
         f"{queries:,}",
         f"{np.mean([count.false for count in counts]):.1f}",
@@ -250,10 +251,12 @@ def markdown(rows: list[list[str]], arguments: argparse.Namespace) -> str:
     """The result file: what was run, and the table."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pyarrow")]
     strop = importlib.metadata.version("strop")
-    sizes = " ".join(map(str, arguments.queries))
+    sizes, levels = (" ".join(map(str, found)) for found in (arguments.queries, arguments.alpha))
+    ways = " ".join(f'"{way}"' if " " in way else way for way in arguments.ways)
     facts = {
         "Command": f"`python benchmarks/gate.py --nights {arguments.nights} --runs {arguments.runs}"
-        f" --queries {sizes} --samples {arguments.samples} --spread {arguments.spread:g}`",
+        f" --ways {ways} --alpha {levels} --queries {sizes} --samples {arguments.samples}"
+        f" --spread {arguments.spread:g}`",
         "Date": datetime.date.today().isoformat(),
         "Versions": ", ".join([f"Python {platform.python_version()}", f"strop {strop}", *versions]),
         "Simulation": f"{arguments.runs} runs of {arguments.nights} nights of {ROUNDS} rounds; one "
@@ -266,7 +269,7 @@ def markdown(rows: list[list[str]], arguments: argparse.Namespace) -> str:
     }
     lines = ["# The promotion gate on known gains", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
-    lines += ["", "| " + " | ".join(HEADER) + " |", "|---|" + "---:|" * (len(HEADER) - 1)]
+    lines += ["", f"| {' | '.join(HEADER)} |", "|---|" + "---:|" * (len(HEADER) - 1)]
     lines += ["| " + " | ".join(cells) + " |" for cells in rows]
     return "\n".join(lines) + "\n"
 
@@ -276,6 +279,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Promotions on known gains.")
     parser.add_argument("--nights", type=int, default=50)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--alpha", type=float, nargs="+", default=[0.05])
     parser.add_argument("--queries", type=int, nargs="+", default=[200, 600])
     parser.add_argument("--samples", type=int, default=500, help="resamples of each test")
     parser.add_argument("--spread", type=float, default=0.13)

@@ -9,6 +9,16 @@ def last_accepted(session: Session, number: int) -> int:
     return next(reversed(accepted_before(session, number)), 0)
 
 
+def why_stopped(session: Session, number: int) -> str:
+    """Why a run makes no round after this one, though its config has more; else nothing."""
+    patience = session.config.decision.patience
+    rejected = number - last_accepted(session, number + 1)
+    if patience is None or rejected < patience or number >= session.config.rounds:
+        return ""
+    rounds = "the last round was" if rejected == 1 else f"the last {rejected} rounds were"
+    return f"stopped after round {number}: {rounds} rejected (decision.patience = {patience})"
+
+
 def accepted_before(session: Session, number: int) -> list[int]:
     """All accepted rounds before this one, in order."""
     parts = session.run.parts()

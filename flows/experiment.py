@@ -79,7 +79,13 @@ def branch(
 ) -> Config:
     """The config of one arm; raises `InputError` for fewer pairs than rounds can share."""
     name = f"{config.name}.{arm}.seed-{seed}"
-    changes = {"name": name, "seed": seed, "decision.champion": name, "decision.guard_sets": []}
+    changes = {
+        "name": name,
+        "seed": seed,
+        "decision.champion": name,
+        "decision.guard_sets": [],
+        "decision.patience": None,
+    }
     changed = with_values(config, {**values, **changes})
     if pairs is None:
         return changed

@@ -5,11 +5,13 @@ from pathlib import Path
 from prefect import flow
 from prefect.logging import get_run_logger
 
+from strop.flows.accepted import why_stopped
 from strop.flows.assess import assess
 from strop.flows.prepare import prepare
 from strop.flows.promote import promote_last
 from strop.flows.round import one_round
 from strop.flows.session import hold
+from strop.flows.watched import announce
 from strop.pipeline.config import Config
 
 OUTCOMES = {True: "accepted", False: "rejected; the next one starts from the last accepted"}
@@ -19,8 +21,9 @@ OUTCOMES = {True: "accepted", False: "rejected; the next one starts from the las
 def improve(config: Config, store: Path = Path(".strop"), read_test: bool = True) -> str:
     """Sharpen a reranker over all rounds of a config; returns what became of the champion.
 
-    A round that is rejected is not mined with: the next one starts from the last accepted. The test
-    split is read at the very end, or not at all without `read_test`.
+    A round that is rejected is not mined with: the next one starts from the last accepted, or the
+    rounds end where the config's patience does. The test split is read at the very end, or not at
+    all without `read_test`.
     """
     log = get_run_logger()
     with hold(config, store) as session:
@@ -28,6 +31,10 @@ def improve(config: Config, store: Path = Path(".strop"), read_test: bool = True
         for number in range(1, config.rounds + 1):
             accepted = one_round(config, number, store)
             log.info("round %d of %d %s", number, config.rounds, OUTCOMES[accepted])
+            if reason := why_stopped(session, number):
+                log.info(reason)
+                announce(reason)
+                break
         reason = promote_last(config, store)
         log.info(reason)
         assess(config, store, read_test)

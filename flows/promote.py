@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
@@ -14,7 +13,7 @@ from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
-from strop.tasks.decide import ask_for_approval, promote, verdict
+from strop.tasks.decide import ask_for_approval, num_judged, promote, verdict
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.rerank import rerank
@@ -34,19 +33,20 @@ def promote_last(config: Config, store: Path) -> str:
     with hold(config, store) as session:
         champion = session.opponent() or _first_champion(session)
         challenger = last_accepted(session, config.rounds + 1)
-        if not challenger:
-            return f"{config.name}: no accepted round; {champion['name']} stays champion"
-        if (count := _gate_queries(session)) < config.decision.min_gate_queries:
-            return (
-                f"{config.name}: {count} gate queries, decision.min_gate_queries asks for "
-                f"{config.decision.min_gate_queries}; nothing is promoted"
-            )
+        if reason := why_no_contest(session):
+            return f"{config.name}: {reason}; {champion['name']} stays champion"
         return _decide(session, champion, challenger)
 
 
-def _gate_queries(session: Session) -> int:
-    queries = session.store.table(session.part(PREPARE)["dataset"], "queries")
-    return int(pc.sum(pc.equal(queries["split"], "gate")).as_py() or 0)
+def why_no_contest(session: Session) -> str:
+    """Why no round can be held against the champion; nothing where one can."""
+    if not last_accepted(session, session.config.rounds + 1):
+        return "no round was accepted"
+    wanted = session.config.decision.min_gate_queries
+    count = num_judged(session.store, session.part(PREPARE)["dataset"], "gate")
+    if count < wanted:
+        return f"gate has {count:,} judged queries, decision.min_gate_queries asks for {wanted:,}"
+    return ""
 
 
 def _first_champion(session: Session) -> dict[str, Any]:

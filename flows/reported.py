@@ -1,7 +1,8 @@
 """What a report is made from: all that a run has so far, or up to one of its rounds."""
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.flows.accepted import previous
+from strop.flows.accepted import previous, why_stopped
+from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
 from strop.tasks.report import ReportInputs, report
@@ -58,9 +59,20 @@ def run_inputs(
         champion_name=champion["name"] if champion else "not decided yet",
         breakdown=found["breakdown"],
         latency=found["latency"],
+        notes=_notes(session, rounds),
         work=_work(session, rounds),
         started=session.run.started,
     )
+
+
+def _notes(session: Session, rounds: list[int]) -> list[str]:
+    """Why a run has fewer rounds than its config, and why it has no decision on the champion."""
+    stopped = why_stopped(session, rounds[-1]) if rounds else ""
+    notes = [f"{stopped[0].upper()}{stopped[1:]}."] if stopped else []
+    ended = stopped or len(rounds) == session.config.rounds
+    if ended and not session.has(PROMOTE, "decision") and (why := why_no_contest(session)):
+        notes.append(f"No round was held against the champion: {why}.")
+    return notes
 
 
 def _rounds(session: Session, rounds: list[int]) -> dict[int, Refs]:

@@ -51,7 +51,7 @@ def break_down(
         attempt.write_table("slices", slices)
         attempt.write_table("power", power)
         detectable = {
-            f"smallest detectable on {row['split']}": round(row["smallest_detectable"], 4)
+            f"smallest detectable on {row['split']}": float(row["smallest_detectable"])
             for row in power.to_pylist()
         }
         return {"split": split, "rounds": len(metrics), **detectable}

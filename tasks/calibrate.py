@@ -105,7 +105,7 @@ def _judgements(store: Store, dataset: ArtifactRef, split: str) -> Any:
 def _headline(measures: list[dict[str, Any]]) -> dict[str, float]:
     before, after = measures
     return {
-        f"{name} {when}": round(row[key], 4)
+        f"{name} {when}": float(row[key])
         for name, key in (("ECE", "ece"), ("Brier", "brier"))
         for when, row in (("before", before), ("after", after))
     }

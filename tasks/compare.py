@@ -69,7 +69,7 @@ def compare_arms(place: Place, arms: list[ArmRefs], config: Config, opponent: st
         attempt.write_table("differences", differences)
         fused = [row for row in differences.to_pylist() if row["ranking"] == "fused"]
         split = differences["split"][0].as_py()
-        return {"split": split, **{row["arm"]: round(row["value"], 4) for row in fused}}
+        return {"split": split, **{row["arm"]: float(row["value"]) for row in fused}}
 
     return carry_out(place, recipe, compute)
 

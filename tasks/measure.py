@@ -61,9 +61,10 @@ def evaluate(
 
 
 def _headline(summary: pa.Table) -> dict[str, float]:
+    """Not rounded here: who shows a figure rounds it, once, so that it reads alike everywhere."""
     first = summary["metric"][0].as_py()
     return {
-        f"{row['ranking']} {first}": round(row["value"], 4)
+        f"{row['ranking']} {first}": float(row["value"])
         for row in summary.to_pylist()
         if row["metric"] == first
     }
@@ -96,7 +97,7 @@ def diagnose(
         attempt.write_table("histogram", found.histogram)
         attempt.write_table("reliability", found.reliability)
         attempt.write_table("alarms", alarms.alarms_table(found.alarms, split))
-        values = {row["name"]: round(row["value"], 4) for row in found.summary.to_pylist()}
+        values = {row["name"]: float(row["value"]) for row in found.summary.to_pylist()}
         return {**values, "alarms": ", ".join(a.name for a in found.alarms) or "none"}
 
     return carry_out(place, recipe, compute)

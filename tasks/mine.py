@@ -40,7 +40,7 @@ def compare_selections(place: Place, before: ArtifactRef, after: ArtifactRef) ->
         attempt.write_table("changes", found.moved)
         return {
             "moved": found.moved.num_rows,
-            "kept_negatives": round(found.kept_negatives, 4),
+            "kept_negatives": found.kept_negatives,
             "before": found.before,
             "after": found.after,
         }
@@ -257,10 +257,6 @@ def describe(
         )
         attempt.write_table("curriculum", table)
         row = table.drop_columns(["round", "suspects_by_rule"]).to_pylist()[0]
-        return {
-            name: round(value, 4) if isinstance(value, float) else value
-            for name, value in row.items()
-            if value is not None
-        }
+        return {name: value for name, value in row.items() if value is not None}
 
     return carry_out(place, recipe, compute)

@@ -23,13 +23,6 @@ from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]
 
-COMMANDS = """\
-# strop {version}; save the config above as strop.yaml
-strop run strop.yaml          # goes on, or finds every stage in the store
-strop assess strop.yaml       # this report
-strop mine {name} --round 2 --margin 0.5   # another choice of negatives, without scoring
-strop artifacts lineage ID    # what an id above was made from
-"""
 MINING_FACTS = ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives")
 VERDICT_FACTS = ("changed_by_verdicts",)
 """Told of rounds that were mined with verdicts."""
@@ -88,7 +81,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "notes": sources.notes,
         **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 4, parameters, sources.refs())
+    recipe = Recipe("report", "report", 5, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -125,6 +118,7 @@ def _publish(place: Place, recipe: Recipe, key: str) -> None:
 def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
     from strop.pipeline.evaluation.metrics import metric_label, parse_metric
     from strop.pipeline.evaluation.results import Outsider, results_tables
+    from strop.pipeline.reporting.commands import commands
     from strop.pipeline.reporting.report import ReportData
 
     measured = {number: store.table(ref, "per_query") for number, ref in sources.metrics.items()}
@@ -158,7 +152,9 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         negatives=_negatives(store, sources),
         lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
-        commands=COMMANDS.format(version=__version__, name=config.name),
+        commands=commands(
+            config.name, __version__, round_=sources.round, last=max(sources.rounds, default=0)
+        ),
         notes=sources.notes,
         breakdown=_breakdown(store, sources),
         metric=metric,
@@ -269,10 +265,12 @@ def _work(store: Store, sources: ReportInputs, number: int) -> Any:
 
 def _facts(store: Store, made: Refs, work: Any) -> Any:
     from strop.pipeline.reporting.report import RoundFacts
+    from strop.pipeline.reporting.scores import ScoreFacts
 
     fusion = json.loads(store.file(made["ranking_dev"], "fusion.json").read_bytes())
     mining = store.manifest(made["selection"]).summary
     alarms = store.table(made["diagnosis"], "alarms").to_pylist()
+    numbers = store.table(made["diagnosis"], "summary")
     return RoundFacts(
         curriculum=store.table(made["curriculum"], "curriculum").to_pylist()[0],
         mining={
@@ -281,10 +279,15 @@ def _facts(store: Store, made: Refs, work: Any) -> Any:
         },
         weight=fusion["weight"],
         weight_curve=[(weight, value) for weight, value in fusion["curve"]],
-        histogram=store.table(made["diagnosis"], "histogram"),
-        alarms=[
-            f"{alarm['evidence']}. Likely cause: {alarm['cause']}. Treat: {alarm['remedy']}."
-            for alarm in alarms
-        ],
+        scores=ScoreFacts(
+            numbers=dict(
+                zip(numbers["name"].to_pylist(), numbers["value"].to_pylist(), strict=True)
+            ),
+            histogram=store.table(made["diagnosis"], "histogram"),
+            alarms=[
+                f"{alarm['evidence']}. Likely cause: {alarm['cause']}. Treat: {alarm['remedy']}."
+                for alarm in alarms
+            ],
+        ),
         work=work,
     )

@@ -60,7 +60,7 @@ def mined_run(root: Path, name: str = "small") -> Run:
             "score": score,
             "first_stage_score": 0.5,
             "positive_score": 1.5,
-            "rule": "margin by reranker",
+            "rule": "margin by reranker + first_stage",
             "decision": "suspect",
         }
         for query, passage, score in SUSPECT_PAIRS

@@ -95,10 +95,11 @@ class _Handler(BaseHTTPRequestHandler):
         """The path behind the token; refuses other hosts' names (DNS rebinding) and tokens."""
         if self.headers.get("Host") not in self.server.hosts:
             raise Refused(HTTPStatus.FORBIDDEN, f"expected the host {self.server.hosts[0]}")
-        _, token, *rest = self.path.partition("?")[0].split("/")
+        _, _, behind = self.path.partition("?")[0].partition("/")
+        token, _, path = behind.partition("/")
         if not secrets.compare_digest(token.encode(), self.server.token.encode()):
             raise Refused(HTTPStatus.FORBIDDEN, "expected the address that strop review printed")
-        return "/".join(rest)
+        return path
 
     def _get(self, path: str) -> None:
         review = self.server.review
@@ -151,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "expected application/json")
         try:
             values = json.loads(self.rfile.read(int(length)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, "expected JSON") from error
         if not isinstance(values, dict):
             raise Refused(HTTPStatus.BAD_REQUEST, "expected a JSON object")
@@ -205,6 +206,6 @@ def _card(review: Review, number: str) -> dict[str, Any]:
         "score": card.score,
         "first_stage_score": card.first_stage_score,
         "positive_score": card.positive_score,
-        "rule": card.rule,
+        "rule": card.reason,
         "decision": card.decision,
     }

@@ -14,7 +14,7 @@ class Evaluation(Section):
     """Metrics by their ir-measures names; the first one decides."""
     depth: int = Field(default=50, ge=1, le=10_000)
     """Candidates of a query that are reranked; the rest keeps the first stage's order below."""
-    depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50)
+    depths: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 50, 100, 200)
     """Smaller depths at which quality and latency are told too; those past `depth` are left out."""
     calibration: Literal["none", "platt", "isotonic", "temperature"] = "none"
     """How the last accepted round's logits become probabilities: fitted on dev after all rounds."""
@@ -69,12 +69,14 @@ class Decision(Section):
     """Level of the one-sided tests."""
     tolerance: float = Field(default=0.02, ge=0, le=1)
     """Loss on dev against the last accepted round at which a round is rejected."""
+    patience: int | None = Field(default=None, ge=1)
+    """Rounds rejected in a row after which a run makes no more; null makes all rounds."""
     champion: Name | None = None
     """Name of the champion's ref; null takes the run's name."""
     approval: bool = False
     """Whether a person promotes: a challenger that won awaits `strop promote`, and the run ends."""
     min_gate_queries: int = Field(default=50, ge=1)
-    """Fewer gate queries than this promote nothing."""
+    """Fewer judged gate queries than this promote nothing."""
     guard_sets: tuple[GuardSet, ...] = ()
     """Queries that a promotion must not break, besides gaining on the gate."""
 

@@ -21,6 +21,7 @@ LATER = (
     ("evaluation", "calibration"),
     ("evaluation", "off_the_shelf"),
     ("decision", "guard_sets"),
+    ("decision", "patience"),
 )
 """Values that are in no identity while they are not set: configs had runs before them."""
 

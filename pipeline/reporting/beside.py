@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture, page
-from strop.pipeline.reporting.plots import (
+from strop.pipeline.reporting.figure import (
     COLOURS,
     MARKERS,
     RANKING_TITLES,

@@ -180,6 +180,8 @@ summary { cursor: pointer; }
 pre { background: var(--panel); padding: 0.9rem 1.1rem; border-radius: 4px; overflow-x: auto;
   font-size: 0.83rem; line-height: 1.45; }
 @media (max-width: 46rem) { body { padding: 1.25rem 1rem 3rem; } table { font-size: 0.8rem; }
+  figure { overflow-x: auto; } figure svg { min-width: 32rem; }
+  figcaption { position: sticky; left: 0; }
   th, td { padding: 0.38rem 0.4rem; } }
 @media print { details { display: block; } body { max-width: none; } }
 """

@@ -8,9 +8,11 @@ import pyarrow as pa
 
 from strop.pipeline.evaluation.slices import MISSED
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture
-from strop.pipeline.reporting.plots import RANKING_TITLES, latency_plot
+from strop.pipeline.reporting.figure import RANKING_TITLES
+from strop.pipeline.reporting.plots import latency_plot
 
 Rows = Sequence[Mapping[str, Any]]
+SHORT_TITLES = {"first_stage": "first stage", "reranker": "alone", "fused": "fused"}
 MIN_QUERIES = 10
 """A slice of fewer queries is in the table, but is not named among the worst."""
 WORST = 3
@@ -65,7 +67,7 @@ def _depths(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
     lines = [
         [
             f"{depth:,}",
-            RANKING_TITLES[ranking],
+            SHORT_TITLES[ranking],
             *(f"{values[name]:.3f}" for name in metrics),
             *_times(latency.get(depth), ranking),
         ]
@@ -143,6 +145,7 @@ def _power(rows: Rows) -> list[Block]:
         [
             row["split"],
             f"{row['n']:,}",
+            f"{row['num_clusters']:,} groups" if row["num_clusters"] < row["n"] else "queries",
             f"{row['smallest_detectable']:.3f}" if row["smallest_detectable"] else "unknown",
         ]
         for row in rows
@@ -150,9 +153,10 @@ def _power(rows: Rows) -> list[Block]:
     note = (
         "The true gain over the first stage that a two-sided test at 5\u00a0% finds in four of five"
         " trials, from the spread of the last round's measured differences (unknown where no query"
-        " differs); a smaller one is likely to be missed."
+        " differs); a smaller one is likely to be missed. Drawn are the units of intervals and"
+        " tests: groups of queries (group_id) where there are at least 20, else single queries."
     )
-    grid = Grid(("split", "queries", f"smallest gain in {rows[0]['metric']}"), lines)
+    grid = Grid(("split", "queries", "drawn", f"smallest gain in {rows[0]['metric']}"), lines)
     return [Heading("What each split can show"), grid, Paragraph(note, "note")]
 
 

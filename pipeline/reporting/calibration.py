@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from strop.pipeline.evaluation.reliability import TITLES
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture
+from strop.pipeline.reporting.figure import first_and_last
 from strop.pipeline.reporting.plots import reliability_plot
 
 Rows = Sequence[Mapping[str, Any]]
@@ -115,7 +116,8 @@ def _picture(facts: CalibrationFacts) -> list[Block]:
         lines = {TITLES[name]: _of(table, name) for name in names}
         subject = f"{_round_title(facts.fitted_round)} on {split}"
     else:
-        lines = {f"round {number}": table for number, table in facts.reliability.items()}
+        every = {f"round {number}": table for number, table in facts.reliability.items()}
+        lines = {title: every[title] for title in first_and_last(list(every))}
         subject = "the sigmoid of the logit on dev"
     if not lines:
         return []

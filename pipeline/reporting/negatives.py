@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from strop.pipeline.mining.negative_changes import HardNegative, NegativeChanges
+from strop.pipeline.mining.rule_titles import rule_title
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph
 from strop.pipeline.reporting.examples import shortened
 
@@ -66,7 +67,10 @@ def _row(number: int, found: NegativeChanges) -> list[str]:
 
 
 def _reason(why: str) -> str:
-    return REASONS.get(why, why.replace("_", " "))
+    if why in REASONS:
+        return REASONS[why]
+    decision, colon, rule = why.partition(": ")
+    return f"{decision}{colon}{rule_title(rule)}"
 
 
 def _drawn(number: int, found: NegativeChanges, samplers: Sequence[str]) -> list[str]:

@@ -1,63 +1,26 @@
 """Plots of a run as SVG text: self-contained, deterministic, readable in light and dark pages."""
 
-import io
-import re
+import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
-RANKING_TITLES = {
-    "first_stage": "First stage",
-    "reranker": "Reranker alone",
-    "fused": "Fused with the first stage",
-}
-# Okabe and Ito's palette, told apart with any colour vision; a page may override the variables.
-COLOURS = {
-    "first_stage": "#56606b",
-    "reranker": "#d55e00",
-    "fused": "#0072b2",
-    "positive": "#0072b3",
-    "negative": "#d55e01",
-    "ink": "#1f2834",
-    "faint": "#d9dee5",
-}
-MARKERS = {"first_stage": "s", "reranker": "^", "fused": "o"}
-FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-SETTINGS = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "strop",
-    "font.family": "DejaVu Sans",
-    "font.size": 11,
-    "text.color": COLOURS["ink"],
-    "axes.labelcolor": COLOURS["ink"],
-    "axes.edgecolor": COLOURS["faint"],
-    "axes.titlelocation": "left",
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.titlepad": 12,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "grid.color": COLOURS["faint"],
-    "xtick.color": COLOURS["faint"],
-    "ytick.color": COLOURS["faint"],
-    "xtick.labelcolor": COLOURS["ink"],
-    "ytick.labelcolor": COLOURS["ink"],
-    "ytick.major.size": 0,
-    "legend.frameon": False,
-    "legend.fontsize": 10.5,
-}
+from strop.pipeline.reporting.figure import (
+    COLOURS,
+    MARKERS,
+    RANKING_TITLES,
+    legend_above,
+    slug,
+    svg_of,
+)
+
+MOST_NAMED = 8
+"""Rounds whose names stand below an axis; of more, every second, third, … has its name."""
 
 
 def rounds_plot(results: pa.Table, *, metric: str, outside: pa.Table | None = None) -> str:
@@ -84,13 +47,14 @@ def rounds_plot(results: pa.Table, *, metric: str, outside: pa.Table | None = No
         for row in rows:
             if row["ranking"] == "first_stage":
                 _level(axes, row, width=edges)
-        titles = ["untuned base" if r == 0 else f"round {r}" for r in rounds]
-        axes.set_xticks([*rounds, *places.values()], [*titles, *map(_wrapped, names)])
+        named = rounds[:: math.ceil(len(rounds) / MOST_NAMED)]
+        titles = ["untuned base" if r == 0 else f"round {r}" for r in named]
+        axes.set_xticks([*named, *places.values()], [*titles, *map(_wrapped, names)])
         axes.set_xlim(*edges)
         axes.set_ylabel(metric)
-        _legend_above(axes)
+        legend_above(axes)
 
-    return _svg(draw, name="rounds", label=f"{metric} by round with 95 % intervals", height=3.7)
+    return svg_of(draw, name="rounds", label=f"{metric} by round with 95 % intervals", height=3.7)
 
 
 def histogram_plot(histogram: pa.Table, *, title: str) -> str:
@@ -108,11 +72,11 @@ def histogram_plot(histogram: pa.Table, *, title: str) -> str:
             axes.stairs(shares, edges, color=colour, linewidth=2, label=name)
         axes.set_xlabel("reranker score (logit)")
         axes.set_ylabel("share of the group")
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
         axes.set_ylim(bottom=0)
-        _legend_above(axes)
+        legend_above(axes)
 
-    return _svg(draw, name=f"scores-{_slug(title)}", label=f"Scores, {title}", height=3.1)
+    return svg_of(draw, name=f"scores-{slug(title)}", label=f"Scores, {title}", height=3.1)
 
 
 def weight_plot(
@@ -137,7 +101,7 @@ def weight_plot(
         axes.set_ylabel(f"{metric} on {split}")
         axes.set_xlim(-0.02, 1.02)
 
-    return _svg(draw, name="weights", label=f"{metric} on {split} by fusion weight", height=3.1)
+    return svg_of(draw, name="weights", label=f"{metric} on {split} by fusion weight", height=3.1)
 
 
 def latency_plot(
@@ -168,9 +132,9 @@ def latency_plot(
         axes.margins(0.08, 0.16)
         axes.set_xlabel("median milliseconds a query")
         axes.set_ylabel(metric)
-        _legend_above(axes)
+        legend_above(axes)
 
-    return _svg(draw, name="latency", label=f"{metric} by milliseconds a query", height=3.3)
+    return svg_of(draw, name="latency", label=f"{metric} by milliseconds a query", height=3.3)
 
 
 def reliability_plot(tables: Mapping[str, pa.Table], *, calibrated: bool) -> str:
@@ -198,9 +162,9 @@ def reliability_plot(tables: Mapping[str, pa.Table], *, calibrated: bool) -> str
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel("mean probability of the bin")
         axes.set_ylabel("share of positives")
-        _legend_above(axes)
+        legend_above(axes)
 
-    return _svg(draw, name="reliability", label="Share of positives by probability", height=3.7)
+    return svg_of(draw, name="reliability", label="Share of positives by probability", height=3.7)
 
 
 def _of_metric(table: pa.Table, metric: str) -> list[dict[str, Any]]:
@@ -265,41 +229,3 @@ def _level(axes: Axes, row: Mapping[str, float], *, width: tuple[float, float]) 
     )
     title = RANKING_TITLES["first_stage"]
     axes.plot(width, [row["value"]] * 2, color=colour, linewidth=2, linestyle="--", label=title)
-
-
-def _legend_above(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, handlelength=1.6)
-
-
-def _svg(draw: Callable[[Axes], None], *, name: str, label: str, height: float) -> str:
-    """The drawn figure as one ``<svg>`` element, ``height`` inches at a width of 7.2."""
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(7.2, height), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0)
-        draw(axes)
-        # Two equal runs draw equal bytes: the hash salt fixes the ids, and no date is written.
-        buffer = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    return embeddable(buffer.getvalue(), name=name, label=label)
-
-
-def embeddable(svg: str, *, name: str, label: str) -> str:
-    """One ``<svg>`` element with ids of its own, colours as CSS variables and the page's font."""
-    svg = svg[svg.index("<svg") :].strip()
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="', f' id="{name}-', svg)
-    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
-    svg = svg.replace("'DejaVu Sans'", FONTS)
-    for colour_name, colour in COLOURS.items():
-        variable = f"var(--{colour_name.replace('_', '-')}, {colour})"
-        svg = svg.replace(colour, variable)
-    opening, rest = svg.split(">", 1)
-    opening = re.sub(r'(width|height)="[\d.]+pt" ?', "", opening)
-    title = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return f'{opening} role="img" aria-label="{title}">{rest}\n'
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -13,7 +13,6 @@ from strop.pipeline.reporting.blocks import (
     Code,
     Grid,
     Heading,
-    Items,
     Paragraph,
     Picture,
     document,
@@ -23,14 +22,11 @@ from strop.pipeline.reporting.breakdown import Breakdown, breakdown_blocks
 from strop.pipeline.reporting.calibration import CalibrationFacts, calibration_blocks
 from strop.pipeline.reporting.curriculum import RoundWork, curriculum_blocks
 from strop.pipeline.reporting.examples import Examples, example_blocks
+from strop.pipeline.reporting.figure import RANKING_TITLES, first_and_last
 from strop.pipeline.reporting.negatives import Negatives, negative_blocks
 from strop.pipeline.reporting.outside import champion_title, champion_value, outside_cells
-from strop.pipeline.reporting.plots import (
-    RANKING_TITLES,
-    histogram_plot,
-    rounds_plot,
-    weight_plot,
-)
+from strop.pipeline.reporting.plots import rounds_plot, weight_plot
+from strop.pipeline.reporting.scores import ScoreFacts, score_blocks
 
 FACT_TITLES = {
     "num_negatives": "negatives",
@@ -38,6 +34,10 @@ FACT_TITLES = {
     "changed_by_verdicts": "rows changed by verdicts",
 }
 """Column titles of mining facts whose key would not read well; other keys lose underscores."""
+FLATTERING = (
+    "Dev chose every fusion weight, so that its fused figures flatter a little; those of gate and"
+    " test do not."
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,14 @@ class RoundFacts:
 
     ``mining`` are numbers by name, e.g. ``{"num_negatives": 6000, "num_suspects": 41}``;
     ``curriculum`` is a `CURRICULUM` row; ``weight_curve`` are (fusion weight, metric on dev);
-    ``histogram`` is a `DIAGNOSIS_HISTOGRAM` table; ``alarms`` are sentences.
+    ``scores`` are what a diagnosis found.
     """
 
     mining: Mapping[str, float | str] = field(default_factory=dict)
     curriculum: Mapping[str, Any] = field(default_factory=dict)
     weight: float | None = None
     weight_curve: Sequence[tuple[float, float]] = ()
-    histogram: pa.Table | None = None
-    alarms: Sequence[str] = ()
+    scores: ScoreFacts = field(default_factory=ScoreFacts)
     work: RoundWork | None = None
 
 
@@ -112,7 +111,8 @@ def report_blocks(data: ReportData, *, pictures: bool) -> list[Block]:
     if data.breakdown:
         blocks += breakdown_blocks(data.breakdown, metric=data.metric, pictures=pictures)
     blocks += _fusion(data, pictures=pictures)
-    blocks += _scores(data, pictures=pictures)
+    scores = {_round_title(number): facts.scores for number, facts in data.rounds.items()}
+    blocks += score_blocks(scores, pictures=pictures)
     blocks += calibration_blocks(data.calibration, pictures=pictures)
     blocks += _mining(data)
     blocks += curriculum_blocks(
@@ -208,6 +208,8 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
     )
     if data.recall_ceiling is not None:
         note += f" Recall ceiling of the candidates: {data.recall_ceiling:.1%} of the positives."
+    if split == "dev":
+        note += f" {FLATTERING}"
     blocks: list[Block] = [Heading(f"Results on {split}"), grid, Paragraph(note, "note")]
     if pictures:
         svg = rounds_plot(data.results, metric=data.metric, outside=data.outside)
@@ -241,8 +243,9 @@ def _fusion(data: ReportData, *, pictures: bool) -> list[Block]:
         for round_, facts in data.rounds.items()
         if facts.weight_curve and facts.weight is not None
     }
-    curves = {title: facts.weight_curve for title, facts in drawn.items()}
-    chosen = {title: float(facts.weight or 0) for title, facts in drawn.items()}
+    shown = first_and_last(list(drawn))
+    curves = {title: drawn[title].weight_curve for title in shown}
+    chosen = {title: float(drawn[title].weight or 0) for title in shown}
     weights = [
         f"{_round_title(round_)} {facts.weight:g}"
         for round_, facts in data.rounds.items()
@@ -254,23 +257,12 @@ def _fusion(data: ReportData, *, pictures: bool) -> list[Block]:
     if curves and pictures:
         svg = weight_plot(curves, chosen, metric=data.metric, split="dev")
         caption = (
-            "Fused score = weight · z(reranker) + (1 − weight) · z(first stage); the dots are the"
-            " best weights."
+            "Fused score = weight · z(reranker) + (1 − weight) · z(first stage). The dots are the"
+            " chosen weights: those that explain dev's positives best (a conditional logit), which"
+            " need not have the curve's highest value."
         )
         blocks.append(Picture(svg, caption))
     return [Heading("Fusion weight"), *blocks] if blocks else []
-
-
-def _scores(data: ReportData, *, pictures: bool) -> list[Block]:
-    blocks: list[Block] = []
-    for round_, facts in data.rounds.items():
-        title = _round_title(round_)
-        if facts.histogram is not None and pictures:
-            caption = f"Reranker scores of {title} on dev, each group summing to 100\u00a0%."
-            blocks.append(Picture(histogram_plot(facts.histogram, title=title), caption))
-        if facts.alarms:
-            blocks.append(Items([f"{title}: {alarm}" for alarm in facts.alarms], alarming=True))
-    return [Heading("Scores of positives and other candidates"), *blocks] if blocks else []
 
 
 def _mining(data: ReportData) -> list[Block]:
@@ -292,7 +284,7 @@ def _round_title(round_: int) -> str:
 
 def _value(value: float | str) -> str:
     if isinstance(value, str):
-        return value
+        return value.replace("_", " ")
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
 
 

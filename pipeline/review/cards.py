@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strop.pipeline.mining.rule_titles import rule_title
+
 COLUMNS = (
     "query_id",
     "passage_id",
@@ -54,6 +56,11 @@ class Card:
     def pair(self) -> tuple[str, str]:
         """The ids that the verdict is of."""
         return self.query_id, self.suspect.passage_id
+
+    @property
+    def reason(self) -> str:
+        """The rule in plain words."""
+        return rule_title(self.rule)
 
     def row(self, verdict: str | None) -> dict[str, Any]:
         """The card as a row of a file."""

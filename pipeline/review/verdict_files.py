@@ -14,6 +14,9 @@ from strop.pipeline.mining.verdicts import WORDS
 NEEDED = ("query_id", "passage_id", "verdict")
 SUFFIXES = (".csv", ".jsonl")
 EXPECTED = ", ".join(WORDS)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula, which it would carry out."""
+QUOTE = "'"
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,31 @@ def check_suffix(path: Path) -> str:
 
 
 def written(rows: Sequence[dict[str, Any]], columns: Sequence[str], suffix: str) -> bytes:
-    """Rows as the bytes of a file; a value that is None is empty in CSV and null in JSON."""
+    """Rows as the bytes of a file; a value that is None is empty in CSV and null in JSON.
+
+    In CSV a text that a spreadsheet would carry out as a formula begins with an apostrophe, which
+    `read_verdicts` takes off ids again.
+    """
     out = io.StringIO()
     if suffix == ".csv":
         writer = csv.DictWriter(out, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     else:
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return out.getvalue().encode()
+
+
+def _inert(value: Any) -> Any:
+    """A text that no spreadsheet takes for a formula; one that looks quoted is quoted too."""
+    quoted = isinstance(value, str) and value.lstrip(QUOTE).startswith(FORMULA)
+    return QUOTE + value if quoted else value
+
+
+def _plain(text: str) -> str:
+    """The text that `_inert` was given."""
+    quoted = text.startswith(QUOTE) and text.lstrip(QUOTE).startswith(FORMULA)
+    return text[1:] if quoted else text
 
 
 def read_verdicts(path: Path) -> list[Given]:
@@ -117,7 +136,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 "has"
             )
         elif fields:
-            yield line, dict(zip(columns, fields, strict=True))
+            yield line, dict(zip(columns, map(_plain, fields), strict=True))
     if columns is None:
         raise InputError(f"{path} line 1: nothing, expected a header with {', '.join(NEEDED)}")
 

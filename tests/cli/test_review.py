@@ -46,7 +46,7 @@ def test_suspects_go_out_and_come_back_with_verdicts(run, tmp_path, name):
     ]
     assert rows[1]["suspect"] == MARKUP
     assert rows[0]["positives"].startswith("open")
-    assert {row["rule"] for row in rows} == {"margin by reranker"}
+    assert {row["rule"] for row in rows} == {"margin by reranker + first_stage"}
     assert [float(row["score"]) for row in rows] == [4.5, 3.25, 2.0]
 
     path.write_text(text.replace('"verdict": null', '"verdict": "unsure"'), encoding="utf-8")

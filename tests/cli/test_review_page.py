@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -98,7 +99,7 @@ def test_a_card_has_all_that_a_person_needs_and_markup_stays_text(browser):
     assert (card["score"], card["positive_score"], card["rule"]) == (
         3.25,
         1.5,
-        "margin by reranker",
+        "margin by the reranker and the first stage",
     )
     assert refused(browser.get, "cards/3")[0] == 404
     assert browser.get("cards/1")[0]["Content-Type"].startswith("application/json")
@@ -151,6 +152,14 @@ def test_other_pages_and_other_hosts_cannot_post_or_look(server, browser, run):
     assert ReviewLog(run).verdicts == {}
 
 
+@pytest.mark.parametrize("target", ["state", "*", "http://evil.example", "?", "//"])
+def test_an_address_without_the_token_is_refused_whatever_its_form(server, capfd, target):
+    with socket.create_connection(server.server_address, timeout=10) as line:
+        line.sendall(f"GET {target} HTTP/1.0\r\nHost: {server.hosts[0]}\r\n\r\n".encode())
+        assert line.makefile("rb").readline().split()[1] == b"403"
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -162,6 +171,7 @@ def test_other_pages_and_other_hosts_cannot_post_or_look(server, browser, run):
         (b"{", 400),
         (b"\xff", 400),
         (b" " * 70_000, 413),
+        (b"[" * 60_000, 400),
     ],
 )
 def test_what_is_no_verdict_is_refused(browser, run, body, code):

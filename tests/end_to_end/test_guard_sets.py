@@ -93,3 +93,30 @@ def test_a_guard_set_that_cannot_be_measured_is_one_line_before_any_training(pro
     words = ("decision.guard_sets, 'other'", "test.tsv", "no judgement has a grade above 0")
     refused(project.strop("run", file), *words)
     assert {item["kind"] for item in project.manifests().values()} == {"dataset"}
+
+
+def test_a_gate_too_small_to_decide_is_told_in_the_report_too(guarded):
+    done = guarded.strop(
+        "run", config(guarded, "small", {"min_gate_queries": 11, "guard_sets": []})
+    )
+    assert done.returncode == 0, done.stderr
+    why = "gate has 10 judged queries, decision.min_gate_queries asks for 11"
+    assert f"small: {why}; the first stage stays champion" in " ".join(done.stdout.split())
+    run = Run(Store(guarded.store), "small")
+    assert "decision" not in run.parts().get("promote", {})
+    text = run.store.file(run.parts()["assess"]["report"], "report.md").read_text()
+    told = text.replace("\\_", "_")
+    assert f"No round was held against the champion: {why}." in told
+
+
+def test_a_run_whose_rounds_are_rejected_stops_where_the_config_says(guarded):
+    decision = {"alpha": 0.49, "tolerance": 0.0, "patience": 1, "guard_sets": []}
+    done = guarded.strop("run", config(guarded, "stops", decision, rounds=3))
+    assert done.returncode == 0, done.stderr
+    run = Run(Store(guarded.store), "stops")
+    assert "round-001" in run.parts()
+    assert "round-002" not in run.parts()
+    why = "topped after round 1: the last round was rejected (decision.patience = 1)"
+    assert f"s{why}" in done.stdout
+    report = run.store.file(run.parts()["assess"]["report"], "report.md").read_text()
+    assert f"S{why}." in report

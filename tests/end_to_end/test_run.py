@@ -71,6 +71,8 @@ def test_every_round_has_a_report_of_its_own_with_what_it_cost(finished):
     assert "<h1>tiny, round 2</h1>" in page
     assert escape(decision["reason"][1:]) in page
     assert "Results on dev" in page
+    assert "strop round strop.yaml --round 2   # this report" in page
+    assert "strop assess" not in page
     stages = len({ref.id for role, ref in made.items() if role not in ("report", "breakdown")})
     assert f"0 of {stages}</td>" in page
 

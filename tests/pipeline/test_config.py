@@ -128,13 +128,13 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
         "mining": {"verdicts": "0123456789abcdef"},
         "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
     }
-    later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}]}
+    later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}], "patience": 2}
     config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
     assert _leaves(config.identity()) == identity
     # Runs without these keep the ids that they had before there were any.
     without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
-    without |= {"evaluation.calibration"}
+    without |= {"evaluation.calibration", "decision.patience"}
     assert _leaves(Config().identity()) == identity - without
 
 

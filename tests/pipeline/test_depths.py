@@ -75,10 +75,13 @@ def test_the_deepest_values_are_those_of_the_metrics(tables):
         (8, (10, 20), (8,)),
         (30, (), (30,)),
         (9, (5, 3), (3, 5, 9)),
+        (50, None, (10, 20, 50)),
+        (200, None, (10, 20, 50, 100, 200)),
     ],
 )
 def test_the_depths_that_are_told_end_at_the_depth(depth, depths, cuts):
-    config = Config(evaluation={"depth": depth, "depths": depths})
+    asked = {"depth": depth} | ({} if depths is None else {"depths": depths})
+    config = Config(evaluation=asked, first_stage={"depth": 200})
     assert config.evaluation.cuts == cuts
 
 

@@ -30,6 +30,7 @@ from strop.pipeline.reporting.report import (
     render_markdown,
     verdict,
 )
+from strop.pipeline.reporting.scores import ScoreFacts
 
 HISTOGRAM = pa.Table.from_pylist(
     [
@@ -75,8 +76,11 @@ def data(tables) -> ReportData:
                 },
                 weight=0.3,
                 weight_curve=[(0.0, 0.5), (0.5, 0.56), (1.0, 0.4)],
-                histogram=HISTOGRAM,
-                alarms=["positives and negatives overlap <script>alert(1)</script>"],
+                scores=ScoreFacts(
+                    {"auc": 0.912, "ks": 0.5, "gap": 1.25, "num_positives": 9.0, "shift": -0.4},
+                    HISTOGRAM,
+                    ["positives and negatives overlap <script>alert(1)</script>"],
+                ),
             )
         },
         recall_ceiling=0.9,
@@ -168,7 +172,7 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
                     "split": "gate",
                     "metric": "nDCG@10",
                     "n": 60,
-                    "num_clusters": 60,
+                    "num_clusters": 25,
                     "smallest_detectable": 0.0213,
                 }
             ],
@@ -178,9 +182,8 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
         timed_on="a machine",
     )
     full = replace(data, breakdown=found)
-    assert "| 20 | Fused with the first stage | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(
-        full
-    )
+    assert "| gate | 60 | 25 groups | 0.021 |" in render_markdown(full)
+    assert "| 20 | fused | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(full)
     text = " ".join(Page(render_html(full)).texts)
     for expected in ("20 dev queries one by one on a machine", "depth 20", "0.021"):
         assert expected in text
@@ -333,3 +336,47 @@ def test_rerankers_from_outside_are_in_the_table_the_plot_and_the_verdict(data, 
     svg = rounds_plot(data.results, metric="nDCG@10", outside=outside)
     assert "minilm-&lt;b&gt;" in svg
     assert rounds_plot(data.results, metric="nDCG@10").count("round 2 of") == 0
+
+
+def test_every_round_has_the_numbers_of_its_scores_and_a_healthy_run_says_so(data):
+    text = render_markdown(data)
+    assert "| on dev | AUC | KS | gap | moved |" in text
+    assert "| round 1 | 0.912 | 0.500 | 1.25 | -0.40 |" in text
+    assert "No alarm" not in text
+    healthy = replace(data.rounds[1], scores=ScoreFacts({"auc": 0.9}))
+    assert "No alarm in any round." in render_markdown(replace(data, rounds={1: healthy}))
+
+
+def test_a_run_of_a_hundred_rounds_stays_below_two_megabytes(data):
+    many = replace(data, rounds=dict.fromkeys(range(1, 101), data.rounds[1]))
+    html = render_html(many)
+    assert len(html.encode()) < 2_000_000
+    assert "Drawn are round 1 and the last 11 rounds." in html
+    assert "Reranker scores of round 89 on dev" not in html
+    assert "Reranker scores of round 90 on dev" in html
+    assert render_markdown(many).count("| 0.912 |") == 100
+
+
+def test_what_mined_reads_in_plain_words(data):
+    facts = RoundFacts(mining={"mined_by": "first_stage"})
+    assert "| 1 | first stage |" in render_markdown(replace(data, rounds={1: facts}))
+
+
+def test_names_of_many_rounds_do_not_run_into_each_other(data):
+    def named(count):
+        rows = data.results.to_pylist()
+        last = [row for row in rows if row["round"] == 1]
+        more = [{**row, "round": number} for number in range(2, count) for row in last]
+        results = pa.Table.from_pylist(rows + more, schema=data.results.schema)
+        return re.findall(r">(untuned base|round \d+)<", rounds_plot(results, metric="nDCG@10"))
+
+    assert named(4) == ["untuned base", "round 1", "round 2", "round 3"]
+    assert named(30) == ["untuned base", *(f"round {n}" for n in range(4, 30, 4))]
+
+
+def test_figures_on_the_split_that_chose_the_weights_are_called_flattering(data):
+    assert "flatter" not in render_markdown(data)
+    column = pa.array(["dev"] * len(data.results)).dictionary_encode()
+    place = data.results.schema.get_field_index("split")
+    on_dev = data.results.set_column(place, "split", column).cast(data.results.schema)
+    assert "its fused figures flatter a little" in render_markdown(replace(data, results=on_dev))

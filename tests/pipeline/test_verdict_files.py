@@ -39,6 +39,24 @@ def test_the_formats_are_what_other_tools_read() -> None:
     assert json.loads(written(rows(None), COLUMNS, ".jsonl")) == {**record, "verdict": None}
 
 
+@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "'=1", "''-2"])
+def test_a_spreadsheet_carries_nothing_out_and_ids_come_back(tmp_path: Path, text: str) -> None:
+    row = {
+        "query_id": text,
+        "passage_id": "it's",
+        "verdict": "unsure",
+        "query": text,
+        "score": -1.5,
+    }
+    data = written([row], [*COLUMNS, "score"], ".csv")
+    (record,) = csv.DictReader(io.StringIO(data.decode(), newline=""))
+    assert record["query"] == f"'{text}"
+    assert (record["passage_id"], record["score"]) == ("it's", "-1.5")
+    (tmp_path / "out.csv").write_bytes(data)
+    assert read_verdicts(tmp_path / "out.csv") == [Given(2, text, "it's", "unsure")]
+    assert json.loads(written([row], COLUMNS, ".jsonl"))["query"] == text
+
+
 def test_a_spreadsheet_s_file_reads_too(tmp_path: Path) -> None:
     path = tmp_path / "from-a-spreadsheet.csv"
     path.write_bytes("\ufeffverdict,note,query_id,passage_id\r\nunsure,ü,q,p\r\n\r\n".encode())

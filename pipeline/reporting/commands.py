@@ -1,0 +1,21 @@
+"""The commands that make a report again."""
+
+COMMANDS = """\
+# strop {version}; save the config above as strop.yaml
+strop run strop.yaml   # all rounds: goes on, or finds every stage in the store
+{this}   # this report
+{mine}strop artifacts lineage ID   # what an id above was made from
+"""
+MINE = """\
+strop mine {name} --round {last} --margin 0.5   # another choice of negatives, without scoring
+"""
+
+
+def commands(name: str, version: str, *, round_: int | None, last: int) -> str:
+    """The commands for a run's report, or for that of one ``round_``, and to look further.
+
+    ``last`` is the last round that was mined, 0 where there is none.
+    """
+    this = f"strop round strop.yaml --round {round_}" if round_ else "strop assess strop.yaml"
+    mine = MINE.format(name=name, last=last) if last else ""
+    return COMMANDS.format(version=version, this=this, mine=mine)
