@@ -19,6 +19,8 @@ from strop.artifacts.results_schemas import OUTSIDE as OUTSIDE
 from strop.artifacts.results_schemas import RESULTS as RESULTS
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
+DOCUMENTS = _schema(passage_id=ID, document_id=ID)
+"""The document that a passage was cut from; there only where judgements are of documents."""
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
 QUERY_FIELDS = _schema(query_id=ID, field=LABEL, value=ID)
 """What else is known of a query, such as its language or source; there only where any is."""
@@ -251,6 +253,7 @@ SCHEMA_VERSION = 1
 TABLES: dict[str, dict[str, pa.Schema]] = {
     "dataset": {
         "corpus": CORPUS,
+        "documents": DOCUMENTS,
         "queries": QUERIES,
         "query_fields": QUERY_FIELDS,
         "qrels": QRELS,

@@ -10,7 +10,7 @@ from pydantic import Field
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
 from strop.flows.assess import final_metrics
-from strop.flows.prepare import import_dataset, prepare
+from strop.flows.prepare import import_dataset, in_store, prepare
 from strop.flows.round import one_round
 from strop.flows.session import Refs, Session, hold, round_part
 from strop.flows.watched import announce
@@ -49,7 +49,7 @@ def experiment(
         for name, values in arms.items():
             announce(f"{name}, seed {seed}")
             branched = branch(config, name, values, seed=seed, pairs=pairs)
-            made.append(_arm(with_values(branched, {"dataset": dataset.id}), name, store))
+            made.append(_arm(with_values(branched, in_store(dataset)), name, store))
     opponent = CONTROL if CONTROL in arms else next(iter(arms))
     comparison: ArtifactRef = call(compare_arms, place, made, config, opponent)
     return comparison

@@ -17,12 +17,11 @@ from strop.flows.guard_sets import guard_candidates, import_guard_sets
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
-from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
 from strop.tasks.import_data import (
-    beir_request,
+    configured_request,
     find_dataset,
     import_request,
     looks_like_id,
@@ -76,11 +75,20 @@ def prepare(config: Config, store: Path) -> None:
 
 
 def import_dataset(place: Place, config: Config) -> Any:
-    """The config's dataset: an artifact by its id, or a BEIR folder."""
-    if looks_like_id(config.dataset):
-        return call(find_dataset, place, config.dataset)
-    rule = SplitRule(config.dev_share, config.gate_share, config.seed)
-    return call(import_request, place, beir_request(Path(config.dataset), rule))
+    """The config's dataset: an artifact by its id, or files as its `data` says."""
+    if not looks_like_id(config.dataset):
+        return call(import_request, place, configured_request(config))
+    if said := config.said_of_data():
+        raise InputError(
+            f"data.{next(iter(said))}: dataset {config.dataset} is imported already, expected its "
+            "files as dataset, or nothing under data"
+        )
+    return call(find_dataset, place, config.dataset)
+
+
+def in_store(dataset: ArtifactRef) -> dict[str, Any]:
+    """The values of a config, by key path, that name an imported data set."""
+    return {"dataset": dataset.id, "data": {}}
 
 
 def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:

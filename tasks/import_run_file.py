@@ -9,6 +9,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -51,9 +52,12 @@ def read_run_file(
             depth=depth,
             lines=lines,
         )
+        documents = document_map(store, dataset)
+        positives = run_positives(run, documents.passages_of(qrels))
         attempt.write_table("candidates", found)
-        attempt.write_table("positives", run_positives(run, qrels))
-        return {"rows": len(found), "depth": depth, "recall_ceiling": recall_ceiling(found, qrels)}
+        attempt.write_table("positives", documents.best_passages(positives))
+        ceiling = recall_ceiling(documents.best_ranks(found), qrels)
+        return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)
 
@@ -85,9 +89,12 @@ def read_given_pool(place: Place, dataset: ArtifactRef, depth: int) -> Any:
             depth=depth,
             lines=Lines("pool.parquet", 1),
         )
+        documents = document_map(store, dataset)
+        positives = run_positives(run, documents.passages_of(qrels))
         attempt.write_table("candidates", found)
-        attempt.write_table("positives", run_positives(run, qrels))
-        return {"rows": len(found), "depth": depth, "recall_ceiling": recall_ceiling(found, qrels)}
+        attempt.write_table("positives", documents.best_passages(positives))
+        ceiling = recall_ceiling(documents.best_ranks(found), qrels)
+        return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)
 

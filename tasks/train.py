@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
-from strop.pipeline.mining.verdicts import without_false_negatives
+from strop.pipeline.mining.verdicts import RELEVANT, without_false_negatives
 from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
+from strop.tasks.documents import document_map
 from strop.tasks.pair_source import pair_source
 from strop.tasks.score import scoring_parameters
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -129,6 +131,10 @@ def _replayed(store: Store, earlier: Sequence[ArtifactRef], verdicts: Optional) 
     if verdicts is None:
         return found
     said = store.table(verdicts, "verdicts")
+    documents = document_map(store, store.manifest(earlier[0]).inputs["dataset"])
+    if documents:
+        relevant = said.filter(pc.equal(said["verdict"].cast(pa.string()), RELEVANT))
+        said = pa.concat_tables([said, documents.siblings_of(relevant)]).unify_dictionaries()
     return [without_false_negatives(table, said) for table in found]
 
 
@@ -157,6 +163,7 @@ def _development(
         store.table(dataset, "queries"),
         store.table(dataset, "qrels"),
         depth=config.evaluation.depth,
+        documents=document_map(store, dataset),
     )
 
 

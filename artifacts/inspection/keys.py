@@ -43,6 +43,7 @@ BIN = (*CALIBRATED, "low")
 KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "dataset": {
         "corpus": ("passage_id",),
+        "documents": ("passage_id",),
         "queries": ("query_id",),
         "query_fields": ("query_id", "field"),
         "qrels": (*PAIR, "split"),

@@ -1,4 +1,5 @@
 from strop.pipeline.config.changes import with_values
+from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation, GuardSet
 from strop.pipeline.config.first_stage import Bm25, FirstStage
 from strop.pipeline.config.losses import Loss
@@ -17,6 +18,7 @@ __all__ = [
     "Bm25",
     "Config",
     "Curriculum",
+    "Data",
     "Decision",
     "Evaluation",
     "Execution",

@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation
 from strop.pipeline.config.first_stage import FirstStage
 from strop.pipeline.config.losses import TEACHER_LOSSES
@@ -42,7 +43,8 @@ class Config(Section):
     name: Name = "my-corpus"
     """Name of the run; the same name with the same config resumes."""
     dataset: str = "data"
-    """A folder in BEIR layout, or the id of an imported dataset artifact."""
+    """A folder or file of the format that `data` names, or the id of an imported dataset
+    artifact."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     """Root of all randomness."""
     rounds: int = Field(default=3, ge=1, le=100)
@@ -51,6 +53,7 @@ class Config(Section):
     """Share of train queries kept as dev when the data set has no dev split."""
     gate_share: float = Field(default=0.5, ge=0, lt=1)
     """Share of dev queries kept for the promotion gate when the data set has no gate split."""
+    data: Data = Data()
     bi_encoder: BiEncoder = BiEncoder()
     first_stage: FirstStage = FirstStage()
     reranker: Reranker = Reranker()
@@ -109,6 +112,10 @@ class Config(Section):
         dataset = str(values["dataset"]).removeprefix("dataset ")
         return cls.model_validate({**values, "dataset": dataset})
 
+    def said_of_data(self) -> dict[str, Any]:
+        """What `data` says beyond its defaults, as JSON."""
+        return self.data.model_dump(mode="json", exclude_defaults=True)
+
     @property
     def champion(self) -> str:
         """The name of the champion's ref."""
@@ -116,7 +123,9 @@ class Config(Section):
 
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
-        values = self.model_dump(mode="json", exclude={"execution"})
+        values = self.model_dump(mode="json", exclude={"execution", "data"})
+        if said := self.said_of_data():
+            values["data"] = said
         for section, name in LATER:  # a run without them has the ids that it always had
             if values[section][name] in (None, [], "none"):
                 del values[section][name]

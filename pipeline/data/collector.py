@@ -62,6 +62,8 @@ class Collector:
     passages: Passages = field(init=False)
     judged_files: dict[str, str] = field(default_factory=dict)
     """Files of judgements, each with its split: one without a positive is an error."""
+    judges_documents: bool = False
+    """Whether judgements are of the documents that passages were cut from."""
     _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _scored: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -133,16 +135,37 @@ class Collector:
             self._scored.setdefault((query_id, passage_id), float("nan"))
 
     def check_judgements(self) -> None:
-        """Report judgements whose query or passage is nowhere; call when all is read."""
-        found = self.judgements
+        """Report judgements whose query or passage is nowhere; call when all is read.
+
+        Those of documents that passages were cut from make all judgements such of documents.
+        """
+        found, of_chunk = self.judgements, ""
         for start in range(0, len(found), CHECKED_AT_ONCE):
             block = found[start : start + CHECKED_AT_ONCE]
-            known = self.passages.known([judgement.passage_id for judgement in block])
-            for judgement, in_corpus in zip(block, known, strict=True):
+            ids = [judgement.passage_id for judgement in block]
+            passages, documents = self.passages.known(ids), self.passages.documents
+            whole, chunks = documents.are_documents(ids), documents.are_chunks(ids)
+            for judgement, in_corpus in zip(block, passages | whole, strict=True):
                 self._check(judgement, bool(in_corpus))
+            self.judges_documents |= bool((whole & ~passages).any())
+            of_chunk = of_chunk or next((block[row].where for row in np.flatnonzero(chunks)), "")
+        if self.judges_documents and of_chunk:
+            self.defects.add(
+                "passage judged beside documents", f"{of_chunk}: judges a passage of a document, "
+                "and other lines judge whole documents; expected one of both"
+            )  # fmt: skip
         self.judgements = [one for one in found if one.split == self.splits[one.query_id]]
         if len(self.judgements) < len(found):
             self.left_out["judgements_of_queries_in_two_splits"] = len(found) - len(self.judgements)
+
+    def check_candidates(self) -> None:
+        """Report candidates of data that were cut: they, and their scores, are of what is whole."""
+        if self.passages.cut and self._scored:
+            self.defects.add(
+                "cut candidates", f"{len(self._scored):,} candidates or scores that came with the "
+                f"data are of whole passages, of which {self.passages.cut:,} were cut into chunks; "
+                "expected data without them, or no chunks"
+            )  # fmt: skip
 
     def _check(self, judgement: Judgement, in_corpus: bool) -> None:
         if judgement.query_id not in self.queries:

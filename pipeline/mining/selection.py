@@ -1,48 +1,27 @@
 """Selection: every row of a round's window with its scores, its decision and the rule behind it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from strop.artifacts.schemas import GROUP_SIZES
 from strop.pipeline.config import Mining
-from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.curriculum import hardness_of_round
 from strop.pipeline.mining.duplicates import repeats_a_positive
 from strop.pipeline.mining.group_sizes import difficulties, group_sizes
 from strop.pipeline.mining.judging import Judged, probabilities_of, reference_of_rows, suspicion
 from strop.pipeline.mining.labels import Labels
-from strop.pipeline.mining.mining_score import MiningScore, mining_score, spread
-from strop.pipeline.mining.rows import JUDGED
+from strop.pipeline.mining.mining_score import spread
 from strop.pipeline.mining.sampling import Sampling, sample
+from strop.pipeline.mining.scored_rows import Round as Round
+from strop.pipeline.mining.scored_rows import ScoredRows, margin_unit, numbers, scored_rows
 from strop.pipeline.mining.selection_table import selection_table
 from strop.pipeline.mining.verdicts import RELEVANT, RULES, UNSURE, label_verdicts, said_of_rows
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@dataclass(frozen=True)
-class Round:
-    """Which round of how many is mined, from which seed, and how dev weighs the reranker.
-
-    ``group_size`` is the mean of the round's groups; ``draw`` keys the randomness, so that rounds
-    of one draw take the same negatives where nothing else changed. ``calibrations`` are dev's, by
-    what mines (``mining`` and ``first_stage``), for rules that ask for probabilities.
-    """
-
-    number: int
-    rounds: int
-    seed: int
-    temperature: float
-    weight: float
-    group_size: int
-    draw: int
-    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,41 +33,32 @@ class Selected:
     summary: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The columns that decisions are made from."""
-
-    codes: Ints
-    query_ids: list[str]
-    positive: Any
-    judged: Any
-    retrieved: Any
-    first_stage: Floats
-    scored: Any
-    score: MiningScore
-
-    @property
-    def values(self) -> Floats:
-        """Mining scores; NaN for rows that what mines did not score."""
-        found = np.full(len(self.codes), np.nan)
-        found[self.scored] = self.score.values
-        return found
-
-
 def select(
-    table: pa.Table, text_keys: Ints, overlap: Floats | None, config: Mining, this: Round
+    table: pa.Table,
+    text_keys: Ints,
+    overlap: Floats | None,
+    config: Mining,
+    this: Round,
+    *,
+    documents: Ints | None = None,
 ) -> Selected:
     """Decide on every row of the window.
 
     ``table`` is `selection_rows`'s, or that `with_verdicts`; ``text_keys`` (equal for equal texts)
     and ``overlap`` (largest share of words in common with a positive of the query) are parallel to
-    it. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped`` and ``negative``.
+    it. So are ``documents`` (equal for passages of one) where documents are judged: no passage of a
+    relevant one is a negative. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped``
+    and ``negative``.
     """
-    rows = _read(table, config, this)
+    rows = scored_rows(table, config, this, documents)
     values, labels = rows.values, Labels(len(rows.codes))
     label_verdicts(labels, table, rows.positive)
+    relevant = rows.positive | said_of_rows(table, RELEVANT)
+    labels.set(rows.siblings(relevant) & ~rows.positive, "skipped", "sibling_of_positive")
     _label_positives(labels, rows, text_keys, overlap, config)
     thresholds = _guard(labels, rows, values, table, config, this)
+    relabelled = rows.siblings(labels.decision == "relabelled")
+    labels.set(relabelled, "skipped", "sibling_of_positive")
     difficulty = _difficulty(labels, rows, values, config, this)
     hardness = hardness_of_round(config.curriculum.rounds, this.number, this.rounds)
     available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
@@ -104,6 +74,7 @@ def select(
             table["passage_id"],
             text_keys,
             rows.positive,
+            rows.documents,
         ),
         _allowed(labels, config),
         sizes - 1,
@@ -135,7 +106,7 @@ def select(
 
 
 def _label_positives(
-    labels: Labels, rows: _Rows, text_keys: Ints, overlap: Floats | None, config: Mining
+    labels: Labels, rows: ScoredRows, text_keys: Ints, overlap: Floats | None, config: Mining
 ) -> None:
     """Label positives, and skip what repeats one word for word or nearly."""
     labels.set(rows.positive, "positive", "judged")
@@ -158,47 +129,8 @@ def _sizes(difficulty: Floats, available: Ints, config: Mining, this: Round) -> 
     return asked, sizes
 
 
-def _read(table: pa.Table, config: Mining, this: Round) -> _Rows:
-    encoded = table["query_id"].combine_chunks().dictionary_encode()
-    codes = np.asarray(encoded.indices.to_numpy(), np.int64)
-    positive = table["positive"].to_numpy()
-    reranker = _numbers(table["reranker_score"])
-    first_stage = _filled(codes, _numbers(table["first_stage_score"]), len(encoded.dictionary))
-    by_reranker = this.weight > 0 and not np.isnan(reranker).all()
-    scored = ~np.isnan(reranker) if by_reranker else np.ones(len(codes), bool)
-    assert (scored | said_of_rows(table, RELEVANT))[positive].all(), "a positive was not scored"
-    score = mining_score(
-        codes[scored],
-        first_stage[scored],
-        reranker[scored] if by_reranker else None,
-        weight=this.weight,
-        margin=_unit(config, this) * config.guard.margin,
-        first_stage_margin=config.guard.first_stage_margin,
-    )
-    judged = table["grade"].is_valid().to_numpy()
-    query_ids = encoded.dictionary.to_pylist()
-    retrieved = pc.not_equal(table["pool"], JUDGED).to_numpy()
-    return _Rows(codes, query_ids, positive, judged, retrieved, first_stage, scored, score)
-
-
-def _unit(config: Mining, this: Round) -> float:
-    """Absolute margins are in logits over the temperature; shares of a score have no unit."""
-    return this.temperature if config.guard.rule == "margin" else 1.0
-
-
-def _filled(codes: Ints, scores: Floats, count: int) -> Floats:
-    """First-stage scores; what another pool found beyond the first stage's depth gets its lowest.
-
-    The true score is at most that of the last candidate that the first stage kept.
-    """
-    lowest = np.full(count, np.inf)
-    known = ~np.isnan(scores)
-    np.minimum.at(lowest, codes[known], scores[known])
-    return np.where(known, scores, np.where(np.isinf(lowest), np.nan, lowest)[codes])
-
-
 def _guard(
-    labels: Labels, rows: _Rows, values: Floats, table: pa.Table, config: Mining, this: Round
+    labels: Labels, rows: ScoredRows, values: Floats, table: pa.Table, config: Mining, this: Round
 ) -> dict[str, Any]:
     """Set suspects and rows that are too easy; returns thresholds that were fitted."""
     guard = config.guard
@@ -224,7 +156,7 @@ def _guard(
 
 
 def _judges(
-    rows: _Rows, values: Floats, table: pa.Table, config: Mining, this: Round
+    rows: ScoredRows, values: Floats, table: pa.Table, config: Mining, this: Round
 ) -> list[Judged]:
     by = this.calibrations
     mining = Judged(
@@ -234,11 +166,11 @@ def _judges(
     first_stage = Judged(
         "first_stage", beyond, config.guard.first_stage_margin, by.get("first_stage")
     )
-    unit = _unit(config, this) * config.guard.margin
+    unit = margin_unit(config, this) * config.guard.margin
     offered = {
         "mining": [mining] if rows.scored[~rows.positive].all() else [mining, first_stage],
-        "teacher": [Judged("teacher", _numbers(table["teacher_score"]), unit)],
-        "earlier_round": [Judged("earlier_round", _numbers(table["earlier_score"]), unit)],
+        "teacher": [Judged("teacher", numbers(table["teacher_score"]), unit)],
+        "earlier_round": [Judged("earlier_round", numbers(table["earlier_score"]), unit)],
     }
     judges = [judge for name in config.guard.judges for judge in offered[name]]
     return [judge for judge in judges if not np.isnan(judge.scores).all()]
@@ -248,11 +180,13 @@ def _calibration_name(source: str) -> str:
     return "first_stage" if source == "first_stage" else "mining"
 
 
-def _reference(rows: _Rows, values: Floats, config: Mining) -> Floats:
+def _reference(rows: ScoredRows, values: Floats, config: Mining) -> Floats:
     return reference_of_rows(rows.codes, values, rows.positive, len(rows.query_ids), config.guard)
 
 
-def _difficulty(labels: Labels, rows: _Rows, values: Floats, config: Mining, this: Round) -> Floats:
+def _difficulty(
+    labels: Labels, rows: ScoredRows, values: Floats, config: Mining, this: Round
+) -> Floats:
     """The share of each query's pool, suspects included, that scores near its positive."""
     known = rows.scored & ~np.isnan(values)
     unit = this.temperature
@@ -280,7 +214,3 @@ def _with_others(available: Ints, config: Mining) -> Ints:
     if config.sampler != "mixed" or config.quotas.in_batch == 0:
         return available
     return available + round((config.group_sizes[1] - 1) * config.quotas.in_batch)
-
-
-def _numbers(column: pa.ChunkedArray) -> Any:
-    return column.to_numpy().astype(np.float64)

@@ -121,12 +121,17 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
         "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
     }
     later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}]}
+    data = {"format": "table", "split_by": "time", "time_field": "asked", "test_share": 0.1}
+    chunks = {"chunk_words": 100, "chunk_overlap": 20}
+    later["data"] = {**data, **chunks, "columns": {"query": "question"}}
     config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
-    assert _leaves(config.identity()) == identity
+    columns = {"data.columns"}
+    assert _leaves(config.identity()) == identity - columns | {"data.columns.query"}
     # Runs without these keep the ids that they had before there were any.
     without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
     without |= {"evaluation.calibration"}
+    without |= {name for name in identity if name.startswith("data.")}
     assert _leaves(Config().identity()) == identity - without
 
 
