@@ -138,7 +138,3 @@ def test_people_read_chunks_and_documents(world):
     shown = page.split("hardest queries")[1]  # documents, by the chunks that they begin with
     begins = [text for passage, text in by_passage(project, "text").items() if "#1" in passage]
     assert any(text in shown for text in begins)
-    run = "\n".join(f"test-{n} Q0 p{3 * n} 1 9.0 mine" for n in range(8))
-    (project.folder / "mine.run").write_text(run)
-    done = project.strop("compare", "tiny", "--run-file", "mine.run")
-    assert (done.returncode, "mine.run" in done.stdout) == (0, True), done.stderr
