@@ -258,6 +258,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
         "query_fields": QUERY_FIELDS,
         "qrels": QRELS,
         "pool": RUN,
+        "teacher_scores": SCORES,
     },
     "model": {},
     "embeddings": {},

@@ -16,10 +16,11 @@ from strop.flows.first_stage import (
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
-from strop.pipeline.config import Config
+from strop.pipeline.config import GIVEN, Config
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
+from strop.tasks.given import read_given_scores
 from strop.tasks.import_data import (
     configured_request,
     find_dataset,
@@ -45,6 +46,7 @@ def prepare(config: Config, store: Path) -> None:
         dataset = import_dataset(place, config)
         check_slices(session.store, dataset, config)
         check_calibration(place, config, dataset)
+        given = _given_scores(place, config, dataset)
         verdicts = _verdicts(place, config, dataset)
         guard_sets = import_guard_sets(place, config)
         # What is wrong with these is told before the run has a record that could not be mended.
@@ -67,6 +69,7 @@ def prepare(config: Config, store: Path) -> None:
             reranker=reranker,
             tokens=tokens,
             **pools,
+            **given,
             **verdicts,
             **guard_candidates(place, config, guard_sets),
             **_teacher(session, dataset),
@@ -84,6 +87,13 @@ def import_dataset(place: Place, config: Config) -> Any:
             "files as dataset, or nothing under data"
         )
     return call(find_dataset, place, config.dataset)
+
+
+def _given_scores(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
+    """The teacher's scores that came with the data, where the config teaches with these."""
+    if config.mining.teacher != GIVEN:
+        return {}
+    return {"given_scores": call(read_given_scores, place, dataset)}
 
 
 def in_store(dataset: ArtifactRef) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> No
 def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
     """The teacher and the tokens that it reads; raises `InputError` for one without a head."""
     config, name = session.config, session.config.mining.teacher
-    if name is None:
+    if name in (None, GIVEN):
         return {}
     place = replace(session.place(PREPARE), part=f"{PREPARE} · teacher")
     settings = config.reranker.model_copy(update={"base": name})

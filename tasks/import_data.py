@@ -40,8 +40,7 @@ def import_request(place: Place, request: Request) -> Any:
     A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
     """
     digests = {name: file.sha256() for name, file in request.files().items()}
-    version = 2 if request.format == "beir" and moves_queries(request) else 1
-    stage = f"import {request.format}"
+    stage, version = f"import {request.format}", _version(request)
     recipe = Recipe("dataset", stage, version, {"files": digests, **request.parameters()}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
@@ -55,12 +54,21 @@ def import_request(place: Place, request: Request) -> Any:
         attempt.write_table("qrels", imported.qrels)
         if imported.candidates.num_rows:
             attempt.write_table("pool", imported.candidates)
+        if imported.teacher_scores.num_rows:
+            attempt.write_table("teacher_scores", imported.teacher_scores)
         if imported.judges_documents:
             _write_documents(attempt)
         changes = _changes(place.open(), stage, request.path.name, attempt)
         return {"source": request.path.name, **imported.summary, **changes}
 
     return carry_out(place, recipe, compute)
+
+
+def _version(request: Request) -> int:
+    """The recipe's version; data whose tables never changed keep their first."""
+    if request.format == "beir":
+        return 2 if moves_queries(request) else 1
+    return {"trec": 1}.get(request.format, 2)
 
 
 def _write_documents(attempt: Attempt) -> None:

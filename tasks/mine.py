@@ -8,7 +8,7 @@ import pyarrow as pa
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
-from strop.pipeline.config import Config, Mining
+from strop.pipeline.config import GIVEN, Config, Mining
 from strop.pipeline.mining import negatives as derived
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.changes import selection_changes
@@ -64,6 +64,8 @@ def select_candidates(
         "rounds": config.rounds,
         "seed": config.seed,
         "temperature": config.training.temperature,
+        # A model scores the whole window, so that losses change nothing there.
+        **({"taught": True} if config.taught and mining.teacher == GIVEN else {}),
     }
     recipe = Recipe("selection", "select", 2, parameters, inputs.refs(mining))
 
@@ -78,6 +80,7 @@ def select_candidates(
             temperature=config.training.temperature,
             weight=weight,
             group_size=size.mean,
+            taught=config.taught is not None,
             draw=1 if mining.miner == "first_round" else number,
             calibrations=_calibrations(store, inputs, mining, weight),
         )

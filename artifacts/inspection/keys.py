@@ -48,6 +48,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
         "query_fields": ("query_id", "field"),
         "qrels": (*PAIR, "split"),
         "pool": PAIR,
+        "teacher_scores": PAIR,
     },
     "embeddings": {"passages": ("id",), "queries": ("id",)},
     "run_file": {"run": PAIR},

@@ -9,7 +9,7 @@ from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation
 from strop.pipeline.config.first_stage import FirstStage
 from strop.pipeline.config.losses import TEACHER_LOSSES
-from strop.pipeline.config.mining import Mining
+from strop.pipeline.config.mining import GIVEN, Mining
 from strop.pipeline.config.models import BiEncoder, Reranker
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Training
@@ -88,12 +88,7 @@ class Config(Section):
                 f"mining.group_size = {mining.group_size} needs more negatives than "
                 f"mining.window_size = {mining.window_size} holds"
             )
-        for loss in self.training.losses:
-            if loss.name in TEACHER_LOSSES and not mining.teacher:
-                raise ValueError(
-                    f"training.losses has {loss.name}, which needs the scores of a teacher; "
-                    "mining.teacher is null"
-                )
+        self._check_teacher()
         if self.evaluation.depth > self.first_stage.depth:
             raise ValueError(
                 f"evaluation.depth = {self.evaluation.depth} reaches past "
@@ -105,6 +100,30 @@ class Config(Section):
                 f"for the passage in reranker.max_tokens = {self.reranker.max_tokens}"
             )
         return self
+
+    def _check_teacher(self) -> None:
+        mining, taught = self.mining, self.taught
+        if not taught:
+            return
+        needs = f"training.losses has {taught}, which needs the scores of a teacher"
+        if not mining.teacher:
+            raise ValueError(f"{needs}; mining.teacher is null")
+        if mining.sampler == "mixed" and mining.quotas.in_batch:
+            raise ValueError(
+                f"{needs}; mining.quotas.in_batch = {mining.quotas.in_batch:g} takes passages that "
+                "no teacher scored, expected 0"
+            )
+        if mining.teacher == GIVEN and not mining.offers_given:
+            raise ValueError(
+                f"{needs}; mining.teacher = 'given' scores what came with the data alone, expected "
+                "a pool of source given in mining.more_pools"
+            )
+
+    @property
+    def taught(self) -> str | None:
+        """The first loss that needs a teacher's score of every member; None without one."""
+        names = (loss.name for loss in self.training.losses)
+        return next((name for name in names if name in TEACHER_LOSSES), None)
 
     @classmethod
     def recorded(cls, values: dict[str, Any]) -> Self:

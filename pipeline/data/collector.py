@@ -1,12 +1,13 @@
 """What every reader hands over: passages, queries, judgements and scored candidates, checked."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from strop.artifacts.schemas import RUN
+from strop.artifacts.schemas import RUN, SCORES
 from strop.pipeline.data.passages import Passages, Write, text_id
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
@@ -180,6 +181,18 @@ class Collector:
                 f"{judgement.where}: passage {judgement.passage_id!r} is not in the corpus "
                 f"({len(self.passages):,} passages); remove the line or import the missing passage",
             )
+
+    def teacher_scores(self, query_ids: set[str]) -> pa.Table:
+        """The scores that came with the data, of some queries, as they came."""
+        found = [
+            (*pair, score)
+            for pair, score in self._scored.items()
+            if pair[0] in query_ids and not math.isnan(score)
+        ]
+        columns = zip(*found, strict=True) if found else [[], [], []]
+        types = SCORES.types
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+        return pa.table(arrays, schema=SCORES)
 
     def run(self, query_ids: set[str]) -> pa.Table:
         """The candidates of some queries as a run: ranks by score, equal scores as they came.

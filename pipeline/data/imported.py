@@ -24,6 +24,8 @@ class Imported:
     qrels: pa.Table
     candidates: pa.Table
     """What the data offer as candidates beside the positives, as a run; often empty."""
+    teacher_scores: pa.Table
+    """The scores that came with the data; often empty."""
     judges_documents: bool
     """Whether the ids in the qrels are of documents that passages were cut from."""
     summary: dict[str, Any]
@@ -63,6 +65,7 @@ def _tables(
         field_table(fields),
         _qrels_table(judgements, splits),
         found.run(set(splits)),
+        found.teacher_scores(set(splits)),
         found.judges_documents,
         _summary(found, kept, splits, judgements),
         found.defects.report(),

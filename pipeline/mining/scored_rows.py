@@ -25,7 +25,8 @@ class Round:
 
     ``group_size`` is the mean of the round's groups; ``draw`` keys the randomness, so that rounds
     of one draw take the same negatives where nothing else changed. ``calibrations`` are dev's, by
-    what mines (``mining`` and ``first_stage``), for rules that ask for probabilities.
+    what mines (``mining`` and ``first_stage``), for rules that ask for probabilities. ``taught``
+    says that losses need a teacher's score of every member.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Round:
     weight: float
     group_size: int
     draw: int
+    taught: bool = False
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
 

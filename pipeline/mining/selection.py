@@ -55,6 +55,8 @@ def select(
     label_verdicts(labels, table, rows.positive)
     relevant = rows.positive | said_of_rows(table, RELEVANT)
     labels.set(rows.siblings(relevant) & ~rows.positive, "skipped", "sibling_of_positive")
+    if this.taught:
+        _leave_out_untaught(labels, rows, numbers(table["teacher_score"]))
     _label_positives(labels, rows, text_keys, overlap, config)
     thresholds = _guard(labels, rows, values, table, config, this)
     relabelled = rows.siblings(labels.decision == "relabelled")
@@ -103,6 +105,13 @@ def select(
         "group_size": asked.astype(np.int32),
     }
     return Selected(made, pa.table(wanted, schema=GROUP_SIZES), summary)
+
+
+def _leave_out_untaught(labels: Labels, rows: ScoredRows, teacher: Floats) -> None:
+    """Skip what the teacher has no score of, and queries of which it scored no positive."""
+    taught = ~np.isnan(teacher)
+    positives = np.bincount(rows.codes[rows.positive & taught], minlength=len(rows.query_ids))
+    labels.set(~taught | (positives == 0)[rows.codes], "skipped", "without_teacher_score")
 
 
 def _label_positives(

@@ -64,6 +64,30 @@ def test_a_value_out_of_range_is_refused_by_its_place(section: str, key: str, va
             "reranker.max_query_tokens = 57 leaves no room for the passage in "
             "reranker.max_tokens = 64",
         ),
+        (
+            {"training": {"losses": [{"name": "kl"}]}, "mining": {"teacher": "given"}},
+            "training.losses has kl, which needs the scores of a teacher; mining.teacher = 'given' "
+            "scores what came with the data alone, expected a pool of source given",
+        ),
+        (
+            {
+                "training": {"losses": [{"name": "margin_mse"}]},
+                "mining": {
+                    "teacher": "model",
+                    "quotas": {"reranker_hard": 0.5, "in_batch": 0.1, "random": 0.4},
+                },
+            },
+            "mining.quotas.in_batch = 0.1 takes passages that no teacher scored, expected 0",
+        ),
+        ({"data": {"chunk_overlap": 5}}, "data.chunk_overlap needs data.chunk_words"),
+        (
+            {"data": {"chunk_words": 10, "chunk_overlap": 10}},
+            "data.chunk_overlap = 10 is not below data.chunk_words = 10",
+        ),
+        (
+            {"data": {"columns": {"text": "x"}}},
+            "'text' is unknown, expected one of query, query_id",
+        ),
         ({"dataset": " "}, "is empty, expected a BEIR folder or a dataset id"),
     ],
 )

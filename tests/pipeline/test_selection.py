@@ -636,6 +636,25 @@ def test_passages_of_a_relabelled_document_are_no_negatives_either() -> None:
     assert with_rule(found, "negative") == "e"
 
 
+def test_what_the_teacher_has_no_score_of_is_not_trained_on_where_losses_need_one() -> None:
+    passages, positives = {"q": "abcd", "r": "pbcd"}, {("q", "a"): 9.0, ("r", "p"): 9.0}
+    teacher = {("q", "a"): 5.0, ("q", "c"): 1.0, ("r", "b"): 1.0}
+    config = mined(group_size=4)
+    made = selected(
+        passages, positives, config=config, this=this_round(taught=True), teacher=teacher
+    )
+    assert rules(made.table) == {
+        "a": "positive: judged",
+        "b": "skipped: without_teacher_score",
+        "c": "negative: sampled",
+        "d": "skipped: without_teacher_score",
+    }
+    # r's positive has no score, so that r teaches nothing.
+    assert set(rules(made.table, "r").values()) == {"skipped: without_teacher_score"}
+    untaught = selected(passages, positives, config=config, teacher=teacher).table
+    assert with_rule(untaught, "negative") == "bcd"
+
+
 def test_other_queries_fill_no_more_than_their_share_of_a_full_group() -> None:
     passages = {"q": "ab", "r": "pbcdefg", "s": "tbcdefg", "t": "ubcdefg"}
     positives = {("q", "a"): 9.0, ("r", "p"): 9.0, ("s", "t"): 9.0, ("t", "u"): 9.0}
