@@ -15,6 +15,8 @@ from strop.artifacts.diagnosis_schemas import CALIBRATION_MEASURES as CALIBRATIO
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
 from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
+from strop.artifacts.drift_schemas import DEV_QUERIES as DEV_QUERIES
+from strop.artifacts.drift_schemas import OLD_NEGATIVES as OLD_NEGATIVES
 from strop.artifacts.results_schemas import OUTSIDE as OUTSIDE
 from strop.artifacts.results_schemas import RESULTS as RESULTS
 
@@ -287,6 +289,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "calibration": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "calibration_metrics": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "decision": {"decision": DECISION},
+    "drift": {"negatives": OLD_NEGATIVES, "queries": DEV_QUERIES},
     "report": {"results": RESULTS, "outside": OUTSIDE},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
 }

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.drift import note_drift
 from strop.flows.first_stage import (
     check_sources,
     more_pools,
@@ -75,6 +76,7 @@ def prepare(config: Config, store: Path) -> None:
             **_teacher(session, dataset),
         )
         _measure_untuned(session)
+        note_drift(session)
 
 
 def import_dataset(place: Place, config: Config) -> Any:

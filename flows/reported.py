@@ -2,6 +2,7 @@
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import previous
+from strop.flows.drift import drift_notes
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
 from strop.tasks.report import ReportInputs, report
@@ -58,6 +59,7 @@ def run_inputs(
         champion_name=champion["name"] if champion else "not decided yet",
         breakdown=found["breakdown"],
         latency=found["latency"],
+        notes=drift_notes(session),
         work=_work(session, rounds),
         started=session.run.started,
     )

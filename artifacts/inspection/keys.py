@@ -59,6 +59,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "changes": {"changes": PAIR},
     "suspects": {"suspects": PAIR},
     "verdicts": {"verdicts": PAIR},
+    "drift": {"negatives": PAIR, "queries": ("query_id",)},
     "curriculum": {"curriculum": ("round",)},
     "reranker": {"train_log": ("step",), "dev_log": ("step", "metric")},
     "ranking": {"ranking": PAIR},
