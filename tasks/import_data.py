@@ -10,11 +10,7 @@ from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter, iterate_batches
 from strop.pipeline.config import Config
 from strop.pipeline.data.chunks import Chunking
-from strop.pipeline.data.documentation import (
-    DocumentationSizes,
-    documentation_dataset,
-    documentation_sources,
-)
+from strop.pipeline.data.documentation import DocumentationSizes, documentation_dataset
 from strop.pipeline.data.importing import (
     Request,
     import_files,
@@ -23,6 +19,7 @@ from strop.pipeline.data.importing import (
     split_files,
 )
 from strop.pipeline.data.locations import location
+from strop.pipeline.data.python_sources import documentation_sources
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes

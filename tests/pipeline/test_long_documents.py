@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from strop.artifacts.schemas import DOCUMENTS, QRELS, SCORES
-from strop.pipeline.data.chunks import Chunking
+from strop.pipeline.data.chunks import WORD, Chunking
 from strop.pipeline.data.document_map import DocumentMap
 from strop.pipeline.data.importing import Request, import_files
 from strop.pipeline.data.validation import InvalidData
@@ -30,6 +32,24 @@ def test_chunks_overlap_and_the_last_one_is_whole() -> None:
 def test_characters_count_as_words_where_words_have_no_spaces() -> None:
     assert Chunking(4).cut("東京は日本の首都 Tokyo") == ["東京は日", "本の首都", "の首都 Tokyo"]
     assert [len(part) for part in Chunking(10, 2).cut("x" * 1000)] == [400, 400, 400]
+
+
+TEXTS = st.text(st.sampled_from("ab 東\u3000\n,é🙂"), max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=TEXTS, words=st.integers(1, 8), overlap=st.integers(0, 7))
+def test_chunks_are_parts_of_the_text_and_leave_no_word_out(
+    text: str, words: int, overlap: int
+) -> None:
+    chunking = Chunking(words, min(overlap, words - 1))
+    chunks, place, reached = chunking.cut(text), 0, 0
+    for chunk in chunks:
+        place = text.index(chunk, place)
+        assert not text[reached:place].strip()
+        reached = max(reached, place + len(chunk))
+        assert len(WORD.findall(chunk)) <= words
+    assert not text[reached:].strip()
 
 
 def documents(*rows: tuple[str, str]) -> DocumentMap:
