@@ -43,13 +43,13 @@ def test_chunks_are_parts_of_the_text_and_leave_no_word_out(
     text: str, words: int, overlap: int
 ) -> None:
     chunking = Chunking(words, min(overlap, words - 1))
-    chunks, place, reached = chunking.cut(text), 0, 0
-    for chunk in chunks:
-        place = text.index(chunk, place)
-        assert not text[reached:place].strip()
-        reached = max(reached, place + len(chunk))
-        assert len(WORD.findall(chunk)) <= words
-    assert not text[reached:].strip()
+    chunks, every = chunking.cut(text), WORD.findall(text)
+    assert all(chunk in text for chunk in chunks)
+    assert WORD.findall(chunks[-1]) == every[-words:]
+    step = words - chunking.overlap
+    for number, chunk in enumerate(chunks[:-1]):
+        assert WORD.findall(chunk) == every[number * step : number * step + words]
+    assert (len(chunks) - 1) * step >= len(every) - words
 
 
 def documents(*rows: tuple[str, str]) -> DocumentMap:
