@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import DOCUMENTS, SCORES
-from strop.pipeline.ragged import Ints
+from strop.pipeline.arrays import Ints
 
 KEYS = ["query_id", "passage_id"]
 

@@ -8,15 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.duplicates import repeats_a_positive
 from strop.pipeline.mining.mining_score import MiningScore, mining_score
 from strop.pipeline.mining.rows import JUDGED
 from strop.pipeline.mining.verdicts import RELEVANT, said_of_rows
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

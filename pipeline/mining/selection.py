@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import GROUP_SIZES
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.curriculum import hardness_of_round
 from strop.pipeline.mining.duplicates import repeats_a_positive
@@ -19,9 +20,6 @@ from strop.pipeline.mining.scored_rows import Round as Round
 from strop.pipeline.mining.scored_rows import ScoredRows, margin_unit, numbers, scored_rows
 from strop.pipeline.mining.selection_table import selection_table
 from strop.pipeline.mining.verdicts import RELEVANT, RULES, UNSURE, label_verdicts, said_of_rows
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

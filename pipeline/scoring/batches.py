@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from strop.pipeline.ragged import Ints
+from strop.pipeline.arrays import Ints
 
 
 def token_budget_batches(lengths: Ints, budget: int) -> Iterator[Ints]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from strop.pipeline.ragged import Ints
+from strop.pipeline.arrays import Ints
 from strop.pipeline.scoring.pairs import PairTokens
 
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from strop.artifacts.schemas import SCORES
+from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Reranker
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
@@ -24,8 +23,6 @@ from strop.pipeline.scoring.pairs import (
 )
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.tokens import TokenTable
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def best_device() -> torch.device:
@@ -72,7 +69,7 @@ class Scorer:
 
     def score_rows(
         self, query_rows: Ints, passage_rows: Ints, *, progress: Progress = SILENT
-    ) -> Floats:
+    ) -> ModelFloats:
         """The scores of one shard, given as rows of the cached tokens."""
         queries, passages = self._source.queries.ragged, self._source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
@@ -85,7 +82,7 @@ class Scorer:
             progress.advance(len(rows))
         return scores
 
-    def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
+    def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
         try:
             with torch.inference_mode(), first_token_only(self._model):
                 batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl
 from strop.pipeline.progress import Progress
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
