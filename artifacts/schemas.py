@@ -15,10 +15,14 @@ from strop.artifacts.diagnosis_schemas import CALIBRATION_MEASURES as CALIBRATIO
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_HISTOGRAM as DIAGNOSIS_HISTOGRAM
 from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUMMARY
 from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
+from strop.artifacts.drift_schemas import DEV_QUERIES as DEV_QUERIES
+from strop.artifacts.drift_schemas import OLD_NEGATIVES as OLD_NEGATIVES
 from strop.artifacts.results_schemas import OUTSIDE as OUTSIDE
 from strop.artifacts.results_schemas import RESULTS as RESULTS
 
 CORPUS = _nullable(_schema(passage_id=ID, title=ID, text=ID, parent_id=ID), "parent_id")
+DOCUMENTS = _schema(passage_id=ID, document_id=ID)
+"""The document that a passage was cut from; there only where judgements are of documents."""
 QUERIES = _schema(query_id=ID, text=ID, split=LABEL, weight=pa.float32(), group_id=ID)
 QUERY_FIELDS = _schema(query_id=ID, field=LABEL, value=ID)
 """What else is known of a query, such as its language or source; there only where any is."""
@@ -256,10 +260,12 @@ SCHEMA_VERSION = 1
 TABLES: dict[str, dict[str, pa.Schema]] = {
     "dataset": {
         "corpus": CORPUS,
+        "documents": DOCUMENTS,
         "queries": QUERIES,
         "query_fields": QUERY_FIELDS,
         "qrels": QRELS,
         "pool": RUN,
+        "teacher_scores": SCORES,
     },
     "model": {},
     "embeddings": {},
@@ -288,6 +294,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "calibration": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "calibration_metrics": {"measures": CALIBRATION_MEASURES, "reliability": RELIABILITY},
     "decision": {"decision": DECISION},
+    "drift": {"negatives": OLD_NEGATIVES, "queries": DEV_QUERIES},
     "report": {"results": RESULTS, "outside": OUTSIDE},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
 }

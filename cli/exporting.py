@@ -34,7 +34,11 @@ def export_negatives(
         Path | None, typer.Option("--out", help="A new file; else standard output.")
     ] = None,
     scores: Annotated[
-        bool, typer.Option("--scores", help="A `scores` column in the st- formats too.")
+        bool,
+        typer.Option(
+            "--scores",
+            help="A `scores` column in the st- formats; of flagembedding only lines with scores.",
+        ),
     ] = False,
     store: StoreOption = STORE,
 ) -> None:

@@ -25,6 +25,8 @@ class Wishes:
     split_by: str = "query"
     time_field: str = "time"
     seed: int = 1
+    chunk_words: int | None = None
+    chunk_overlap: int = 0
     tokenizer: str | None = None
     max_tokens: int = 256
 
@@ -41,6 +43,19 @@ class Wishes:
         shares = {name: getattr(self, name) for name in ("dev_share", "gate_share", "test_share")}
         return {**shares, "by": self.split_by, "time_field": self.time_field, "seed": self.seed}
 
+    def chunks(self) -> tuple[int, int] | None:
+        """Words of a chunk and of its overlap; raises `InputError` for a pair that cannot be."""
+        if self.chunk_words is None and self.chunk_overlap:
+            raise InputError("--chunk-overlap: expected with --chunk-words")
+        if self.chunk_words is None:
+            return None
+        if self.chunk_overlap >= self.chunk_words:
+            raise InputError(
+                f"--chunk-overlap {self.chunk_overlap}: expected fewer words than --chunk-words "
+                f"{self.chunk_words}"
+            )
+        return self.chunk_words, self.chunk_overlap
+
 
 def run_import(
     data_format: str, path: str, store: Path, wishes: Wishes, *, check: bool, json: bool
@@ -50,7 +65,9 @@ def run_import(
 
     if wishes.tokenizer and not check:
         raise InputError("--tokenizer: expected with --check; an import cuts nothing")
-    request = data_request(data_format, path, columns=wishes.columns, rule=wishes.rule())
+    request = data_request(
+        data_format, path, columns=wishes.columns, rule=wishes.rule(), chunks=wishes.chunks()
+    )
     try:
         if check:
             _check(request, wishes, json=json)

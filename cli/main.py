@@ -131,6 +131,12 @@ def import_(
     ),
     time_field: Annotated[str, typer.Option(help="The queries' field to cut by time.")] = "time",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
+    chunk_words: Annotated[
+        int | None, typer.Option(min=8, help="Cut longer passages into chunks of so many words.")
+    ] = None,
+    chunk_overlap: Annotated[
+        int, typer.Option(min=0, help="Words that a chunk has in common with the one before.")
+    ] = 0,
     tokenizer: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="With --check: warn of passages too long for it."),
@@ -149,6 +155,8 @@ def import_(
         split_by,
         time_field,
         seed,
+        chunk_words,
+        chunk_overlap,
         tokenizer,
         max_tokens,
     )

@@ -8,10 +8,15 @@ from strop.pipeline.data.validation import Defects
 
 
 def data_request(
-    data_format: str, path: str, *, columns: list[str], rule: dict[str, Any]
+    data_format: str,
+    path: str,
+    *,
+    columns: list[str],
+    rule: dict[str, Any],
+    chunks: tuple[int, int] | None = None,
 ) -> Request:
     """What to import; an unknown format or column is refused before anything starts."""
-    return Request.checked(data_format, path, columns, rule)
+    return Request.checked(data_format, path, columns, rule, chunks)
 
 
 def check_data(

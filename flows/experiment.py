@@ -12,7 +12,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
 from strop.flows.assess import final_metrics, has_test
 from strop.flows.outside import find_reranker, measure_reranker, without_code
-from strop.flows.prepare import import_dataset, prepare
+from strop.flows.prepare import import_dataset, in_store, prepare
 from strop.flows.round import one_round
 from strop.flows.session import PREPARE, Refs, Session, hold, round_part
 from strop.flows.watched import announce
@@ -56,7 +56,7 @@ def experiment(
     dataset = import_dataset(place, config)
     made: list[ArmRefs] = []
     for seed in range(config.seed, config.seed + seeds):
-        base = with_values(config, {"dataset": dataset.id})
+        base = with_values(config, in_store(dataset))
         branches = {
             name: branch(base, name, values, seed=seed, pairs=pairs)
             for name, values in arms.items()

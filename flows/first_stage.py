@@ -5,19 +5,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.pipeline.config import BiEncoder, Config, Pool
+from strop.pipeline.config import GIVEN, BiEncoder, Config, Pool
 from strop.pipeline.errors import InputError
 from strop.tasks.build_index import build_index
 from strop.tasks.encode import encode
 from strop.tasks.fuse import fuse
+from strop.tasks.given import read_given_pool
 from strop.tasks.import_model import import_model
-from strop.tasks.import_run_file import import_run_file, read_given_pool, read_run_file
+from strop.tasks.import_run_file import import_run_file, read_run_file
 from strop.tasks.index_words import index_words
 from strop.tasks.retrieve import DENSE, retrieve
 from strop.tasks.retrieve_words import retrieve_words
 from strop.tasks.stage import Place, call
 
-BM25, FUSED, GIVEN = "bm25", "fused", "given"
+BM25, FUSED = "bm25", "fused"
 BUILT_IN = (DENSE, BM25, FUSED, GIVEN)
 
 

@@ -91,8 +91,10 @@ def _fold_place(session: Session, number: int, fold: int) -> Place:
 
 
 def _teacher_scores(session: Session, number: int, pool: RoundPool) -> ArtifactRef | None:
-    """The teacher's scores of the whole window: every negative may need one."""
+    """The teacher's scores of the whole window, as every negative may need one; or given ones."""
     shared = session.part(PREPARE)
+    if given := shared.get("given_scores"):
+        return given
     if "teacher" not in shared:
         return None
     place = replace(session.place(round_part(number)), part=f"round {number} · teacher")

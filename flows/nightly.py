@@ -13,7 +13,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
 from strop.flows.improve import improve
-from strop.flows.prepare import import_dataset
+from strop.flows.prepare import import_dataset, in_store
 from strop.flows.verdicts import verdicts_among
 from strop.pipeline.config import Config, with_values
 from strop.tasks.review import verdicts_that_fit
@@ -53,7 +53,10 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
     A run of that name that began before goes on with the base that it began with; a new one begins
     with the champion's reranker, where there is one.
     """
-    changes: dict[str, Any] = {"dataset": dataset.id, "decision.champion": config.champion}
+    changes: dict[str, Any] = {
+        **in_store(dataset),
+        "decision.champion": config.champion,
+    }
     if verdicts := _newest_verdicts(store, config, dataset, place):
         changes["mining.verdicts"] = verdicts
     wanted = with_values(config, changes)

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.drift import note_drift
 from strop.flows.first_stage import (
     check_sources,
     more_pools,
@@ -16,13 +17,13 @@ from strop.flows.first_stage import (
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
-from strop.pipeline.config import Config
-from strop.pipeline.data.splits import SplitRule
+from strop.pipeline.config import GIVEN, Config
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
+from strop.tasks.given import read_given_scores
 from strop.tasks.import_data import (
-    beir_request,
+    configured_request,
     find_dataset,
     import_request,
     looks_like_id,
@@ -48,6 +49,7 @@ def prepare(config: Config, store: Path) -> None:
         dataset = import_dataset(place, config)
         check_slices(session.store, dataset, config)
         check_calibration(place, config, dataset)
+        given = _given_scores(place, config, dataset)
         verdicts = _verdicts(place, config, dataset)
         guard_sets = import_guard_sets(place, config)
         # What is wrong with these is told before the run has a record that could not be mended.
@@ -70,19 +72,37 @@ def prepare(config: Config, store: Path) -> None:
             reranker=reranker,
             tokens=tokens,
             **pools,
+            **given,
             **verdicts,
             **guard_candidates(place, config, guard_sets),
             **_teacher(session, dataset),
         )
         _measure_untuned(session)
+        note_drift(session)
 
 
 def import_dataset(place: Place, config: Config) -> Any:
-    """The config's dataset: an artifact by its id, or a BEIR folder."""
-    if looks_like_id(config.dataset):
-        return call(find_dataset, place, config.dataset)
-    rule = SplitRule(config.dev_share, config.gate_share, config.seed)
-    return call(import_request, place, beir_request(Path(config.dataset), rule))
+    """The config's dataset: an artifact by its id, or files as its `data` says."""
+    if not looks_like_id(config.dataset):
+        return call(import_request, place, configured_request(config))
+    if said := config.said_of_data():
+        raise InputError(
+            f"data.{next(iter(said))}: dataset {config.dataset} is imported already, expected its "
+            "files as dataset, or nothing under data"
+        )
+    return call(find_dataset, place, config.dataset)
+
+
+def _given_scores(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
+    """The teacher's scores that came with the data, where the config teaches with these."""
+    if config.mining.teacher != GIVEN:
+        return {}
+    return {"given_scores": call(read_given_scores, place, dataset)}
+
+
+def in_store(dataset: ArtifactRef) -> dict[str, Any]:
+    """The values of a config, by key path, that name an imported data set."""
+    return {"dataset": dataset.id, "data": {}}
 
 
 def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
@@ -108,7 +128,7 @@ def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> No
 def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
     """The teacher and the tokens that it reads; raises `InputError` for one without a head."""
     config, name = session.config, session.config.mining.teacher
-    if name is None:
+    if name in (None, GIVEN):
         return {}
     place = replace(session.place(PREPARE), part=f"{PREPARE} · teacher")
     settings = config.reranker.model_copy(update={"base": name})

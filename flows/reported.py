@@ -2,6 +2,7 @@
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import previous, why_stopped
+from strop.flows.drift import drift_notes
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
@@ -59,7 +60,7 @@ def run_inputs(
         champion_name=champion["name"] if champion else "not decided yet",
         breakdown=found["breakdown"],
         latency=found["latency"],
-        notes=_notes(session, rounds),
+        notes=[*_notes(session, rounds), *drift_notes(session)],
         work=_work(session, rounds),
         started=session.run.started,
     )

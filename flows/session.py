@@ -82,6 +82,7 @@ class Session:
             values["decision"].get("guard_sets", ()), guard_sets, strict=True
         ):
             values_of_set["dataset"] = ref.id
+        values.pop("data", None)  # the artifact's id is over what was said of its files
         self.run.claim({**values, "dataset": f"dataset {dataset.id}"}, read=with_defaults)
 
     def opponent(self) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -93,6 +94,7 @@ def check_calibration(
         return
     table = store.table(candidates, "candidates")
     table = table.filter(pc.equal(table["split"], "dev"))
+    table = document_map(store, dataset).best_ranks(table)
     check_candidates(table, judgements, depth=config.evaluation.depth, method=method)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -32,8 +33,10 @@ def fuse(
         ]
         fused = fuse_ranks(parts, constant=constant, depth=depth)
         attempt.write_table("candidates", fused.candidates)
-        attempt.write_table("positives", fused.positives)
-        ceiling = recall_ceiling(fused.candidates, store.table(dataset, "qrels"))
+        documents = document_map(store, dataset)
+        attempt.write_table("positives", documents.best_passages(fused.positives))
+        found = documents.best_ranks(fused.candidates)
+        ceiling = recall_ceiling(found, store.table(dataset, "qrels"))
         return {"rows": fused.candidates.num_rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
-from strop.artifacts.schemas import CORPUS
+from strop.artifacts.schemas import CORPUS, DOCUMENTS
 from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter, iterate_batches
-from strop.pipeline.data.documentation import (
-    DocumentationSizes,
-    documentation_dataset,
-    documentation_sources,
-)
+from strop.pipeline.config import Config
+from strop.pipeline.data.chunks import Chunking
+from strop.pipeline.data.documentation import DocumentationSizes, documentation_dataset
 from strop.pipeline.data.importing import (
     Request,
     import_files,
@@ -21,6 +19,8 @@ from strop.pipeline.data.importing import (
     split_files,
 )
 from strop.pipeline.data.locations import location
+from strop.pipeline.data.python_sources import documentation_sources
+from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
@@ -37,10 +37,8 @@ def import_request(place: Place, request: Request) -> Any:
     A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
     """
     digests = {name: file.sha256() for name, file in request.files().items()}
-    said = {**request.rule.parameters(), **request.options.parameters()}
-    version = 2 if request.format == "beir" and moves_queries(request) else 1
-    stage = f"import {request.format}"
-    recipe = Recipe("dataset", stage, version, {"files": digests, **said}, {})
+    stage, version = f"import {request.format}", _version(request)
+    recipe = Recipe("dataset", stage, version, {"files": digests, **request.parameters()}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         progress.start(0, "passages")
@@ -53,10 +51,30 @@ def import_request(place: Place, request: Request) -> Any:
         attempt.write_table("qrels", imported.qrels)
         if imported.candidates.num_rows:
             attempt.write_table("pool", imported.candidates)
+        if imported.teacher_scores.num_rows:
+            attempt.write_table("teacher_scores", imported.teacher_scores)
+        if imported.judges_documents:
+            _write_documents(attempt)
         changes = _changes(place.open(), stage, request.path.name, attempt)
         return {"source": request.path.name, **imported.summary, **changes}
 
     return carry_out(place, recipe, compute)
+
+
+def _version(request: Request) -> int:
+    """The recipe's version; data whose tables never changed keep their first."""
+    if request.format == "beir":
+        return 2 if moves_queries(request) else 1
+    return {"trec": 1}.get(request.format, 2)
+
+
+def _write_documents(attempt: Attempt) -> None:
+    """The document of every passage that was cut from one, read back from the corpus."""
+    columns = ["passage_id", "parent_id"]
+    with TableWriter(attempt.folder / "documents.parquet", DOCUMENTS) as writer:
+        for batch in iterate_batches(attempt.folder / "corpus.parquet", columns=columns):
+            cut = batch.filter(batch["parent_id"].is_valid())
+            writer.write(cut.rename_columns(DOCUMENTS.names).cast(DOCUMENTS))
 
 
 def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[str, Any]:
@@ -77,6 +95,22 @@ def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[st
 def beir_request(folder: Path, rule: SplitRule) -> Request:
     """A BEIR folder with nothing more said of it."""
     return Request("beir", location(folder), rule=rule)
+
+
+def configured_request(config: Config) -> Request:
+    """The data that a config names, read as its `data` says."""
+    said = config.data
+    rule = SplitRule(
+        dev_share=config.dev_share,
+        gate_share=config.gate_share,
+        seed=config.seed,
+        test_share=said.test_share,
+        by=said.split_by,
+        time_field=said.time_field,
+    )
+    chunks = Chunking(said.chunk_words, said.chunk_overlap) if said.chunk_words else None
+    path = location(config.dataset)
+    return Request(said.format, path, Options(dict(said.columns)), rule, chunks)
 
 
 @stage_task("import split")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
-from strop.pipeline.config import Config, Mining
+from strop.pipeline.config import GIVEN, Config, Mining
 from strop.pipeline.mining import negatives as derived
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.changes import selection_changes
@@ -22,6 +22,7 @@ from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.selection import Round, Selected, select
 from strop.pipeline.mining.verdicts import verdict_counts, with_verdicts
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map, judged_passages
 from strop.tasks.mining_inputs import MiningInputs, asks_for_probabilities
 from strop.tasks.round_pool import query_plan, window_of_round
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -63,6 +64,8 @@ def select_candidates(
         "rounds": config.rounds,
         "seed": config.seed,
         "temperature": config.training.temperature,
+        # A model scores the whole window, so that losses change nothing there.
+        **({"taught": True} if config.taught and mining.teacher == GIVEN else {}),
     }
     recipe = Recipe("selection", "select", 3, parameters, inputs.refs(mining))
 
@@ -77,6 +80,7 @@ def select_candidates(
             temperature=config.training.temperature,
             weight=weight,
             group_size=size.mean,
+            taught=config.taught is not None,
             draw=1 if mining.miner == "first_round" else number,
             calibrations=_calibrations(store, inputs, mining, weight),
         )
@@ -96,7 +100,10 @@ def _select(
     store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining, this: Round
 ) -> Selected:
     keys = text_keys(_corpus(store, inputs), rows["passage_id"].combine_chunks())
-    return select(rows, keys, _overlap(store, inputs, rows, config), config, this)
+    documents = document_map(store, inputs.pool.dataset)
+    codes = documents.codes(rows["passage_id"]) if documents else None
+    overlap = _overlap(store, inputs, rows, config)
+    return select(rows, keys, overlap, config, this, documents=codes)
 
 
 def _with_verdicts(
@@ -114,7 +121,7 @@ def _with_verdicts(
     """
     assert inputs.verdicts is not None
     verdicts = store.table(inputs.verdicts, "verdicts")
-    reviewed = with_verdicts(rows, verdicts, store.table(inputs.pool.dataset, "qrels"))
+    reviewed = with_verdicts(rows, verdicts, judged_passages(store, inputs.pool.dataset))
     selected = _select(store, inputs, reviewed, config, this)
     moved = selection_changes(plain.table, selected.table).moved.num_rows
     return selected, {"verdicts": verdict_counts(reviewed), "changed_by_verdicts": moved}
@@ -130,7 +137,7 @@ def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa
     return selection_rows(
         window_of_round(store, inputs.pool, config, number),
         store.table(inputs.pool.candidates, "positives"),
-        store.table(inputs.pool.dataset, "qrels"),
+        judged_passages(store, inputs.pool.dataset),
         {
             "reranker_score": scores(*inputs.scores),
             "teacher_score": scores(inputs.teacher_scores),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts import tables
@@ -10,6 +11,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -38,9 +40,12 @@ def rank_run_file(
         run, queries = store.table(run_file, "run"), store.table(dataset, "queries")
         lines = Lines(str(path), store.manifest(run_file).summary["first_line"])
         corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
-        require_known_ids(run, queries, corpus["passage_id"].combine_chunks(), lines=lines)
+        documents = document_map(store, dataset)
+        known = [*corpus["passage_id"].chunks, *documents.table["document_id"].chunks]
+        require_known_ids(run, queries, pa.chunked_array(known, pa.string()), lines=lines)
         table = store.table(candidates, "candidates")
-        found = run_ranking(run, table.filter(pc.equal(table["split"], split)))
+        table = documents.best_ranks(table.filter(pc.equal(table["split"], split)))
+        found = run_ranking(documents.best_ranks(run), table)
         if not len(found.table):
             raise InputError(
                 f"{path}: ranks none of the candidates of the {split} queries, expected a ranking "

@@ -18,6 +18,7 @@ from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.calibration_facts import calibration_facts
+from strop.tasks.documents import document_map
 from strop.tasks.publishing import artifact_key
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -200,7 +201,10 @@ def _shown_texts(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The texts of these queries and passages by id."""
     queries, passages = (pa.array(list(ids), pa.string()) for ids in (query_ids, passage_ids))
+    documents = document_map(store, dataset)
     corpus = tables.iterate_batches(store.file(dataset, "corpus.parquet"))
+    if documents:  # a document is shown by the passage that it begins with
+        corpus = (part for batch in corpus for part in (batch, documents.named(batch)))
     return (
         _texts([store.table(dataset, "queries")], "query_id", queries),
         _texts(corpus, "passage_id", passages),
@@ -228,7 +232,8 @@ def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]
     found: dict[str, str] = {}
     for part in parts:
         rows = part.filter(pc.is_in(part[key], value_set=ids))
-        found |= dict(zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True))
+        for name, text in zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True):
+            found.setdefault(name, text)
     return found
 
 

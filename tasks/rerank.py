@@ -11,6 +11,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -45,6 +46,7 @@ def rerank(
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation.fusion import choose_weight, fuse
+        from strop.pipeline.evaluation.max_passage import rank_documents
         from strop.pipeline.evaluation.metrics import judge
         from strop.pipeline.evaluation.ranking import build_ranking, within_depth
 
@@ -56,7 +58,8 @@ def rerank(
             store, reranker, tokens, scored, config=config.reranker, progress=progress
         )
         scores = pa.concat_tables(shards)["score"].to_numpy()
-        ranking = build_ranking(table, scores, depth)
+        documents = document_map(store, dataset)
+        ranking = rank_documents(build_ranking(table, scores, depth), documents)
         fusion: dict[str, Any] = {"weight": weight}
         if weight is None:
             judgements = judge(

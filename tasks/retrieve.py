@@ -10,6 +10,7 @@ from strop.artifacts.schemas import CANDIDATES
 from strop.artifacts.store import Attempt
 from strop.pipeline.progress import Progress
 from strop.tasks.build_index import passage_shards
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 DENSE = "dense"
@@ -55,9 +56,11 @@ def retrieve(
         )
         path = attempt.folder / "candidates.parquet"
         rows = tables.write_batches(path, found, CANDIDATES)
-        scores = retrieval.positive_scores(faiss_index, passage_ids, queries, vectors, qrels)
-        attempt.write_table("positives", scores)
-        ceiling = retrieval.recall_ceiling(tables.read_table(path), qrels)
+        documents = document_map(store, dataset)
+        judged = documents.passages_of(qrels)
+        scores = retrieval.positive_scores(faiss_index, passage_ids, queries, vectors, judged)
+        attempt.write_table("positives", documents.best_passages(scores))
+        ceiling = retrieval.recall_ceiling(documents.best_ranks(tables.read_table(path)), qrels)
         return {"rows": rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -7,6 +7,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CANDIDATES
 from strop.artifacts.store import Attempt
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -28,9 +29,11 @@ def retrieve_words(place: Place, dataset: ArtifactRef, index: ArtifactRef, depth
         found = bm25.retrieve(words, passage_ids, queries, depth=depth, progress=progress)
         path = attempt.folder / "candidates.parquet"
         rows = tables.write_batches(path, found, CANDIDATES)
-        scores = bm25.positive_scores(words, passage_ids, queries, qrels)
-        attempt.write_table("positives", scores)
-        ceiling = recall_ceiling(tables.read_table(path), qrels)
+        documents = document_map(store, dataset)
+        judged = documents.passages_of(qrels)
+        scores = bm25.positive_scores(words, passage_ids, queries, judged)
+        attempt.write_table("positives", documents.best_passages(scores))
+        ceiling = recall_ceiling(documents.best_ranks(tables.read_table(path)), qrels)
         return {"rows": rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from strop.artifacts import tables
 from strop.artifacts.canonical import digest
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.errors import InputError
+from strop.pipeline.mining.pool import KEYS
 from strop.pipeline.mining.verdicts import WORDS
 from strop.pipeline.progress import Progress
 from strop.pipeline.review.cards import COLUMNS, Card, cards
@@ -21,6 +25,7 @@ from strop.pipeline.review.judgements import (
     verdicts_of,
 )
 from strop.pipeline.review.verdict_files import check_suffix, read_verdicts, written
+from strop.tasks.documents import document_map, judged_passages
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Cards = list[Card]
@@ -32,9 +37,20 @@ def suspect_cards(store: Store, dataset: ArtifactRef, suspects: ArtifactRef) -> 
     return cards(
         store.table(suspects, "suspects"),
         store.table(dataset, "queries"),
-        store.table(dataset, "qrels"),
+        _shown_positives(store, dataset, suspects),
         tables.iterate_batches(store.file(dataset, "corpus.parquet")),
     )
+
+
+def _shown_positives(store: Store, dataset: ArtifactRef, suspects: ArtifactRef) -> pa.Table:
+    """The qrels; of documents that are judged, the passages that stand for them in the round."""
+    judged = judged_passages(store, dataset)
+    if not document_map(store, dataset):
+        return judged
+    rows = store.table(store.manifest(suspects).inputs["selection"], "selection")
+    rows = rows.filter(pc.equal(rows["decision"].cast(pa.string()), "positive"))
+    kept = judged.unify_dictionaries().join(rows.select(KEYS), KEYS, join_type="inner")
+    return kept.select(judged.schema.names)
 
 
 def read_back(store: Store, dataset: ArtifactRef, path: Path) -> dict[Pair, str]:
@@ -51,7 +67,7 @@ def _known(store: Store, dataset: ArtifactRef, pairs: Iterable[Pair]) -> Known:
     return known_pairs(
         pairs,
         store.table(dataset, "queries"),
-        store.table(dataset, "qrels"),
+        judged_passages(store, dataset),
         tables.iterate_batches(store.file(dataset, "corpus.parquet"), columns=["passage_id"]),
     )
 

@@ -34,7 +34,7 @@ def score(
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         window = window_of_round(store, pool, config, number)
-        pairs = pairs_to_score(window, store.table(pool.dataset, "qrels"))
+        pairs = pairs_to_score(window, store.table(pool.candidates, "positives"))
         shards = score_pairs(
             store, reranker, tokens, pairs, config=config.reranker, progress=progress
         )

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.pipeline.config import Config
-from strop.pipeline.mining.verdicts import without_false_negatives
+from strop.pipeline.mining.verdicts import RELEVANT, without_false_negatives
+from strop.tasks.documents import document_map
 from strop.tasks.pair_source import pair_source
 
 if TYPE_CHECKING:
@@ -55,8 +57,12 @@ class TrainingInputs:
 def groups_of(store: Store, inputs: TrainingInputs) -> tuple[pa.Table, list[pa.Table]]:
     """The round's negatives, and those of earlier rounds, which were mined before the verdicts."""
     earlier = [store.table(ref, "negatives") for ref in inputs.earlier]
-    if inputs.verdicts is not None:
+    if inputs.verdicts is not None and earlier:
         said = store.table(inputs.verdicts, "verdicts")
+        documents = document_map(store, store.manifest(inputs.earlier[0]).inputs["dataset"])
+        if documents:
+            relevant = said.filter(pc.equal(said["verdict"].cast(pa.string()), RELEVANT))
+            said = pa.concat_tables([said, documents.siblings_of(relevant)]).unify_dictionaries()
         earlier = [without_false_negatives(table, said) for table in earlier]
     return store.table(inputs.negatives, "negatives"), earlier
 
@@ -91,6 +97,7 @@ def development_of(store: Store, inputs: TrainingInputs, config: Config) -> "Dev
         store.table(inputs.dataset, "queries"),
         store.table(inputs.dataset, "qrels"),
         depth=config.evaluation.depth,
+        documents=document_map(store, inputs.dataset),
     )
 
 

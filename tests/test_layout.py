@@ -32,7 +32,6 @@ EXCEPTIONS = {
     ("flows/check_data.py", "strop.pipeline.data.validation.Defects"),
     ("flows/import_data.py", "strop.pipeline.data.documentation.DocumentationSizes"),  # a parameter
     ("flows/import_data.py", "strop.pipeline.data.importing.Request"),  # a parameter
-    ("flows/prepare.py", "strop.pipeline.data.splits.SplitRule"),
     ("flows/session.py", "strop.pipeline.threads.use_threads"),  # once a process, before any stage
 }
 """(file, imported name) of the imports that break a rule knowingly; unused ones fail a test."""

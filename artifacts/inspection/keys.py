@@ -43,10 +43,12 @@ BIN = (*CALIBRATED, "low")
 KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "dataset": {
         "corpus": ("passage_id",),
+        "documents": ("passage_id",),
         "queries": ("query_id",),
         "query_fields": ("query_id", "field"),
         "qrels": (*PAIR, "split"),
         "pool": PAIR,
+        "teacher_scores": PAIR,
     },
     "embeddings": {"passages": ("id",), "queries": ("id",)},
     "run_file": {"run": PAIR},
@@ -57,6 +59,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "changes": {"changes": PAIR},
     "suspects": {"suspects": PAIR},
     "verdicts": {"verdicts": PAIR},
+    "drift": {"negatives": PAIR, "queries": ("query_id",)},
     "curriculum": {"curriculum": ("round",)},
     "reranker": {"train_log": ("step",), "dev_log": ("step", "metric")},
     "ranking": {"ranking": PAIR},

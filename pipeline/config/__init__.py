@@ -1,8 +1,9 @@
 from strop.pipeline.config.changes import with_values
+from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation, GuardSet
 from strop.pipeline.config.first_stage import Bm25, FirstStage
 from strop.pipeline.config.losses import Loss
-from strop.pipeline.config.mining import Curriculum, Guard, Mining, Pool, Quotas
+from strop.pipeline.config.mining import GIVEN, Curriculum, Guard, Mining, Pool, Quotas
 from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
 from strop.pipeline.config.presets import CHANGES, with_preset
 from strop.pipeline.config.run import EXECUTION, Config, Execution
@@ -13,10 +14,12 @@ __all__ = [
     "BUNDLED",
     "CHANGES",
     "EXECUTION",
+    "GIVEN",
     "BiEncoder",
     "Bm25",
     "Config",
     "Curriculum",
+    "Data",
     "Decision",
     "Evaluation",
     "Execution",

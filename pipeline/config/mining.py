@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from strop.pipeline.config.section import Section
 
+GIVEN = "given"
+"""What came with the data: the source of a pool, or the teacher."""
 Judge = Literal["mining", "teacher", "earlier_round"]
 
 
@@ -164,7 +166,8 @@ class Mining(Section):
     relabel_probability: float = Field(default=0.9, gt=0, lt=1)
     """A suspect more probably relevant than this becomes a positive with `suspects: relabel`."""
     teacher: str | None = None
-    """A reranker whose scores judge suspects or teach: folder or Hugging Face name."""
+    """A reranker whose scores judge suspects or teach: folder or Hugging Face name; or `given`, the
+    scores that came with the data."""
     verdicts: str | None = None
     """Id of a verdicts artifact: what people said of suspects, as `strop review` keeps it."""
     sampler: Literal["top", "uniform", "log_rank", "simans", "quantile", "mixed"] = "mixed"
@@ -180,6 +183,11 @@ class Mining(Section):
     quantile_high: float = Field(default=0.95, ge=0, le=1)
     """Upper end of that band."""
     curriculum: Curriculum = Curriculum()
+
+    @property
+    def offers_given(self) -> bool:
+        """Whether passages that came with the data are mined."""
+        return any(pool.source == GIVEN for pool in self.more_pools)
 
     @property
     def group_sizes(self) -> tuple[int, int]:

@@ -5,10 +5,11 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation
 from strop.pipeline.config.first_stage import FirstStage
 from strop.pipeline.config.losses import TEACHER_LOSSES
-from strop.pipeline.config.mining import Mining
+from strop.pipeline.config.mining import GIVEN, Mining
 from strop.pipeline.config.models import BiEncoder, Reranker
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Training
@@ -43,7 +44,8 @@ class Config(Section):
     name: Name = "my-corpus"
     """Name of the run; the same name with the same config resumes."""
     dataset: str = "data"
-    """A folder in BEIR layout, or the id of an imported dataset artifact."""
+    """A folder or file of the format that `data` names, or the id of an imported dataset
+    artifact."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     """Root of all randomness."""
     rounds: int = Field(default=3, ge=1, le=100)
@@ -52,6 +54,7 @@ class Config(Section):
     """Share of train queries kept as dev when the data set has no dev split."""
     gate_share: float = Field(default=0.5, ge=0, lt=1)
     """Share of dev queries kept for the promotion gate when the data set has no gate split."""
+    data: Data = Data()
     bi_encoder: BiEncoder = BiEncoder()
     first_stage: FirstStage = FirstStage()
     reranker: Reranker = Reranker()
@@ -87,18 +90,7 @@ class Config(Section):
                 f"mining.group_size = {mining.group_size} needs more negatives than "
                 f"mining.window_size = {mining.window_size} holds"
             )
-        for loss in self.training.losses:
-            if loss.name in TEACHER_LOSSES and not mining.teacher:
-                raise ValueError(
-                    f"training.losses has {loss.name}, which needs the scores of a teacher; "
-                    "mining.teacher is null"
-                )
-            if loss.name in TEACHER_LOSSES and mining.sampler == "mixed" and mining.quotas.in_batch:
-                raise ValueError(
-                    f"training.losses has {loss.name}, but mining.quotas.in_batch = "
-                    f"{mining.quotas.in_batch:g} takes passages that the teacher does not score; "
-                    "expected 0"
-                )
+        self._check_teacher()
         if self.evaluation.depth > self.first_stage.depth:
             raise ValueError(
                 f"evaluation.depth = {self.evaluation.depth} reaches past "
@@ -111,11 +103,39 @@ class Config(Section):
             )
         return self
 
+    def _check_teacher(self) -> None:
+        mining, taught = self.mining, self.taught
+        if not taught:
+            return
+        needs = f"training.losses has {taught}, which needs the scores of a teacher"
+        if not mining.teacher:
+            raise ValueError(f"{needs}; mining.teacher is null")
+        if mining.sampler == "mixed" and mining.quotas.in_batch:
+            raise ValueError(
+                f"{needs}; mining.quotas.in_batch = {mining.quotas.in_batch:g} takes passages that "
+                "no teacher scored, expected 0"
+            )
+        if mining.teacher == GIVEN and not mining.offers_given:
+            raise ValueError(
+                f"{needs}; mining.teacher = 'given' scores what came with the data alone, expected "
+                "a pool of source given in mining.more_pools"
+            )
+
+    @property
+    def taught(self) -> str | None:
+        """The first loss that needs a teacher's score of every member; None without one."""
+        names = (loss.name for loss in self.training.losses)
+        return next((name for name in names if name in TEACHER_LOSSES), None)
+
     @classmethod
     def recorded(cls, values: dict[str, Any]) -> Self:
         """The config of a run's record, which names the data set by its artifact."""
         dataset = str(values["dataset"]).removeprefix("dataset ")
         return cls.model_validate({**values, "dataset": dataset})
+
+    def said_of_data(self) -> dict[str, Any]:
+        """What `data` says beyond its defaults, as JSON."""
+        return self.data.model_dump(mode="json", exclude_defaults=True)
 
     @property
     def champion(self) -> str:
@@ -124,7 +144,9 @@ class Config(Section):
 
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
-        values = self.model_dump(mode="json", exclude={"execution"})
+        values = self.model_dump(mode="json", exclude={"execution", "data"})
+        if said := self.said_of_data():
+            values["data"] = said
         for section, name in LATER:  # a run without them has the ids that it always had
             if values[section][name] in (None, [], "none"):
                 del values[section][name]

@@ -1,12 +1,13 @@
 """What every reader hands over: passages, queries, judgements and scored candidates, checked."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from strop.artifacts.schemas import RUN
+from strop.artifacts.schemas import RUN, SCORES
 from strop.pipeline.data.passages import Passages, Write, text_id
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
@@ -62,6 +63,8 @@ class Collector:
     passages: Passages = field(init=False)
     judged_files: dict[str, str] = field(default_factory=dict)
     """Files of judgements, each with its split: one without a positive is an error."""
+    judges_documents: bool = False
+    """Whether judgements are of the documents that passages were cut from."""
     _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
     _scored: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -133,16 +136,37 @@ class Collector:
             self._scored.setdefault((query_id, passage_id), float("nan"))
 
     def check_judgements(self) -> None:
-        """Report judgements whose query or passage is nowhere; call when all is read."""
-        found = self.judgements
+        """Report judgements whose query or passage is nowhere; call when all is read.
+
+        Those of documents that passages were cut from make all judgements such of documents.
+        """
+        found, of_chunk = self.judgements, ""
         for start in range(0, len(found), CHECKED_AT_ONCE):
             block = found[start : start + CHECKED_AT_ONCE]
-            known = self.passages.known([judgement.passage_id for judgement in block])
-            for judgement, in_corpus in zip(block, known, strict=True):
+            ids = [judgement.passage_id for judgement in block]
+            passages, documents = self.passages.known(ids), self.passages.documents
+            whole, chunks = documents.are_documents(ids), documents.are_chunks(ids)
+            for judgement, in_corpus in zip(block, passages | whole, strict=True):
                 self._check(judgement, bool(in_corpus))
+            self.judges_documents |= bool((whole & ~passages).any())
+            of_chunk = of_chunk or next((block[row].where for row in np.flatnonzero(chunks)), "")
+        if self.judges_documents and of_chunk:
+            self.defects.add(
+                "passage judged beside documents", f"{of_chunk}: judges a passage of a document, "
+                "and other lines judge whole documents; expected one of both"
+            )  # fmt: skip
         self.judgements = [one for one in found if one.split == self.splits[one.query_id]]
         if len(self.judgements) < len(found):
             self.left_out["judgements_of_queries_in_two_splits"] = len(found) - len(self.judgements)
+
+    def check_candidates(self) -> None:
+        """Report candidates of data that were cut: they, and their scores, are of what is whole."""
+        if self.passages.cut and self._scored:
+            self.defects.add(
+                "cut candidates", f"{len(self._scored):,} candidates or scores that came with the "
+                f"data are of whole passages, of which {self.passages.cut:,} were cut into chunks; "
+                "expected data without them, or no chunks"
+            )  # fmt: skip
 
     def _check(self, judgement: Judgement, in_corpus: bool) -> None:
         if judgement.query_id not in self.queries:
@@ -157,6 +181,18 @@ class Collector:
                 f"{judgement.where}: passage {judgement.passage_id!r} is not in the corpus "
                 f"({len(self.passages):,} passages); remove the line or import the missing passage",
             )
+
+    def teacher_scores(self, query_ids: set[str]) -> pa.Table:
+        """The scores that came with the data, of some queries, as they came."""
+        found = [
+            (*pair, score)
+            for pair, score in self._scored.items()
+            if pair[0] in query_ids and not math.isnan(score)
+        ]
+        columns = zip(*found, strict=True) if found else [[], [], []]
+        types = SCORES.types
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+        return pa.table(arrays, schema=SCORES)
 
     def run(self, query_ids: set[str]) -> pa.Table:
         """The candidates of some queries as a run: ranks by score, equal scores as they came.

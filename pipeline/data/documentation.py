@@ -5,12 +5,7 @@ passage. Sources are parsed, never imported; a module's docstrings stay within o
 """
 
 import ast
-import contextlib
-import importlib.metadata
-import importlib.util
-import platform
 import re
-import sysconfig
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +17,17 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
 from strop.pipeline.data.dataset import Dataset
+from strop.pipeline.data.python_sources import (
+    PACKAGES,
+    STANDARD_LIBRARY,
+    documentation_sources,
+    files_by_group,
+)
 from strop.pipeline.data.query_fields import field_table
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.seeds import generator
 
-STANDARD_LIBRARY = "python"
 PASSAGE_WORDS = 50
 MIN_PASSAGE_WORDS = 15
 MIN_QUERY_WORDS = 5
@@ -60,22 +60,7 @@ class _Entry:
     passage: str
 
 
-# The sources beside the standard library by their import names, which are their distributions'
-# names too, but for case, except where the next table says otherwise.
-PACKAGES = (
-    *("huggingface_hub", "matplotlib", "networkx", "numpy", "prefect", "pyarrow", "pydantic"),
-    *("scipy", "sentence_transformers", "sklearn", "sqlalchemy", "sympy", "torch", "transformers"),
-)
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-GROUP_DEPTHS = {STANDARD_LIBRARY: 1, "networkx": 3, "sqlalchemy": 3}
-
 _DOCUMENTED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-_SKIPPED_FOLDER = re.compile(
-    r".*[.-]|__pycache__$|_(decomp|dynamo|export|inductor|lib|numpy|refs|vendor|vendored)$"
-    r"|(tests?|testing|bench|benchmarks|cli|csrc|distutils|ensurepip|externs?|externals|f2py"
-    r"|idlelib|lib2to3|models|onnx|sandbox|site_packages|turtledemo|array_api_.*)$"
-)
-_SKIPPED_FILE = re.compile(r"^(test_.*|.*_tests?|testing.*|conftest|setup|.*_pb2|__main__)$")
 _DOCTEST = re.compile(r"^\s*(>>>|\.\. (plot|code|ipython|doctest)|::\s*$)", re.MULTILINE)
 _SECTION = re.compile(
     r"^\s*((Parameters|Returns|Yields|Raises|Attributes|Examples?|References|See [Aa]lso|Arguments"
@@ -86,15 +71,6 @@ _SECTION = re.compile(
 _UNDERLINE = re.compile(r"^\s*([-=~*#^+\"])\1{2,}\s*$", re.MULTILINE)
 _ROLE = re.compile(r":[a-z]+(?::[a-z]+)?:(?=`)")
 _SENTENCE_END = re.compile(r"(?<=[a-z0-9)`\"'\]][.!?])\s+(?=[\"'`(A-Z:])")
-
-
-def documentation_sources() -> dict[str, str]:
-    """The version of Python and of each source package that is installed, by distribution."""
-    versions = {STANDARD_LIBRARY: platform.python_version()}
-    for distribution in (DISTRIBUTIONS.get(package, package) for package in PACKAGES):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[distribution] = importlib.metadata.version(distribution)
-    return versions
 
 
 def documentation_dataset(
@@ -113,15 +89,16 @@ def documentation_dataset(
 
 def _collect(seed: int, sizes: DocumentationSizes, progress: Progress) -> list[_Entry]:
     """Entries of whole groups in seeded order, until there are enough (a quarter to spare)."""
-    files_by_group = _files_by_group()
-    names = sorted(files_by_group)
+    found_files = files_by_group()
+    names = sorted(found_files)
     wanted = sizes.passages + sizes.passages // 4 + MAX_GROUP_PASSAGES
     progress.start(wanted, "passages")
     entries: list[_Entry] = []
     for index in generator(seed, "documentation", "groups").permutation(len(names)):
         group = names[index]
-        files = files_by_group[group]
-        found = [entry for path, module in files for entry in _entries(path, module, group)]
+        found = [
+            entry for path, module in found_files[group] for entry in _entries(path, module, group)
+        ]
         kept = _sample(found, generator(seed, "documentation", "group", group))
         entries.extend(kept)
         progress.advance(len(kept))
@@ -134,51 +111,6 @@ def _sample(entries: list[_Entry], rng: np.random.Generator) -> list[_Entry]:
     """At most `MAX_GROUP_PASSAGES` entries, so that no large module fills a split alone."""
     chosen = rng.permutation(len(entries))[:MAX_GROUP_PASSAGES]
     return [entries[index] for index in chosen]
-
-
-def _files_by_group() -> dict[str, list[tuple[Path, str]]]:
-    """The source files (path and dotted module name) of every group, in sorted order."""
-    groups: dict[str, list[tuple[Path, str]]] = {}
-    for package in (STANDARD_LIBRARY, *PACKAGES):
-        folder = _folder(package)
-        if folder is None:
-            continue
-        depth = GROUP_DEPTHS.get(package, 2)
-        for path in _source_files(folder):
-            module = _module_name(path.relative_to(folder), package)
-            group = ".".join(module.split(".")[:depth])
-            groups.setdefault(group, []).append((path, module))
-    return groups
-
-
-def _folder(package: str) -> Path | None:
-    """The folder with a package's sources, or None if it is not installed."""
-    if package == STANDARD_LIBRARY:
-        return Path(sysconfig.get_paths()["stdlib"])
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0])
-
-
-def _source_files(folder: Path) -> Iterator[Path]:
-    """The .py files under a folder, sorted; without tests and vendored code."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.is_dir():
-            if not _SKIPPED_FOLDER.match(path.name):
-                yield from _source_files(path)
-        elif path.suffix == ".py" and not _SKIPPED_FILE.match(path.stem):
-            yield path
-
-
-def _module_name(relative: Path, package: str) -> str:
-    """The public-looking dotted name: private files count as their parent package's."""
-    parts = [part for part in relative.with_suffix("").parts if part != "__init__"]
-    if package == STANDARD_LIBRARY:
-        return ".".join(part.lstrip("_") for part in parts)
-    public = [part for part in parts[:-1] if part != "_core"]
-    public += [part for part in parts[-1:] if not part.startswith("_")]
-    return ".".join([package, *(part.lstrip("_") for part in public)])
 
 
 def _entries(path: Path, module: str, group: str) -> Iterator[_Entry]:

@@ -117,7 +117,11 @@ def _texts(negatives: pa.Table, corpus: Iterable[pa.Table]) -> dict[str, tuple[s
 
 
 def _flagembedding(export: Export) -> Iterator[Any]:
-    """query, pos and neg; pos_scores and neg_scores where all passages of a group have one."""
+    """query, pos and neg; pos_scores and neg_scores where all passages of a group have one.
+
+    FlagEmbedding distils from files alone of which every line has scores: where scores are asked
+    for, the other groups are left out.
+    """
     for group in export.groups:
         row: dict[str, Any] = {
             "query": group.query,
@@ -125,6 +129,9 @@ def _flagembedding(export: Export) -> Iterator[Any]:
             "neg": [passage.whole for passage in group.negatives],
         }
         scores = group.scores(group.negatives)
+        if scores is None and export.scores:
+            export.left_out["queries without all scores"] += 1
+            continue
         if scores is None:
             export.left_out["scores"] += 1
         else:

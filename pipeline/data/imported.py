@@ -24,6 +24,10 @@ class Imported:
     qrels: pa.Table
     candidates: pa.Table
     """What the data offer as candidates beside the positives, as a run; often empty."""
+    teacher_scores: pa.Table
+    """The scores that came with the data; often empty."""
+    judges_documents: bool
+    """Whether the ids in the qrels are of documents that passages were cut from."""
     summary: dict[str, Any]
     report: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -61,6 +65,8 @@ def _tables(
         field_table(fields),
         _qrels_table(judgements, splits),
         found.run(set(splits)),
+        found.teacher_scores(set(splits)),
+        found.judges_documents,
         _summary(found, kept, splits, judgements),
         found.defects.report(),
         found.defects.warnings(),
@@ -74,6 +80,7 @@ def check(found: Collector, source: str) -> None:
         found.defects.raise_if_any()
         raise InvalidData([f"{source}: no passages and queries; expected one record a line"])
     found.check_judgements()
+    found.check_candidates()
     _require_positives(found, source)
     found.defects.raise_if_any()
 
@@ -179,6 +186,14 @@ def _qrels_table(judgements: list[Judgement], splits: Mapping[str, str]) -> pa.T
     return pa.table(columns, schema=QRELS)
 
 
+def _documents(found: Collector) -> int:
+    """What judgements may be of: documents, and passages of none; 0 where they are of passages."""
+    if not found.judges_documents:
+        return 0
+    documents = found.passages.documents
+    return len(found.passages) - documents.num_chunks + len(documents)
+
+
 def _summary(
     found: Collector, kept: Kept, splits: Mapping[str, str], judgements: list[Judgement]
 ) -> dict[str, Any]:
@@ -188,6 +203,8 @@ def _summary(
         "merged_passages": found.passages.merged,
         "merged_queries": found.merged_queries,
         "duplicate_passages": found.passages.duplicate_texts,
+        "documents_cut": found.passages.cut,
+        "documents": _documents(found),
         "near_duplicate_queries": kept.near_duplicates,
         "queries_left_out_as_duplicates": kept.left_out,
         **found.left_out,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from strop.pipeline.data.chunks import Chunking
 from strop.pipeline.data.collector import Collector
 from strop.pipeline.data.imported import Imported, imported, imported_as_is, query_groups, split
 from strop.pipeline.data.locations import Location, location
@@ -24,12 +25,29 @@ class Request:
     path: Location
     options: Options = field(default_factory=Options)
     rule: SplitRule = field(default_factory=SplitRule)
+    chunking: Chunking | None = None
 
     @classmethod
-    def checked(cls, name: str, path: str, columns: list[str], rule: dict[str, Any]) -> "Request":
-        """A request in a person's words; raises `InputError` for an unknown format or column."""
+    def checked(
+        cls,
+        name: str,
+        path: str,
+        columns: list[str],
+        rule: dict[str, Any],
+        chunks: tuple[int, int] | None = None,
+    ) -> "Request":
+        """A request in a person's words; raises `InputError` for an unknown format or column.
+
+        ``chunks`` are the words of a chunk, and those that it shares with the one before.
+        """
         format_named(name)
-        return cls(name, location(path), Options(read_columns(columns)), SplitRule(**rule))
+        options, cut = Options(read_columns(columns)), Chunking(*chunks) if chunks else None
+        return cls(name, location(path), options, SplitRule(**rule), cut)
+
+    def parameters(self) -> dict[str, Any]:
+        """The identity parameters: what was said of the data."""
+        cut = self.chunking.parameters() if self.chunking else {}
+        return {**self.rule.parameters(), **self.options.parameters(), **cut}
 
     def files(self) -> Files:
         """The files to read; raises `InputError` when they are not there."""
@@ -42,6 +60,7 @@ def import_files(request: Request, *, write_corpus: Write, progress: Progress = 
     files = request.files()
     found = Collector(Defects(), write_corpus, chosen.repeats, progress)
     found.passages.keep_parents = rule.by == "source"
+    found.passages.chunking = request.chunking
     chosen.read(files, request.options, found)
     return imported(found, rule, source=str(request.path))
 

@@ -30,11 +30,19 @@ class KeyTable:
 
     def add(self, found: Keys, values: Keys) -> None:
         """Add distinct keys that are not in the table yet."""
+        if not len(found):
+            return
         order = np.argsort(found, kind="stable")
         run = (found[order], values[order])
         while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
             run = _merged(self._runs.pop(), run)
         self._runs.append(run)
+
+    def add_new(self, found: Keys) -> None:
+        """Add those of some keys, which may repeat, that are not in the table yet."""
+        distinct = np.unique(found)
+        new = distinct[~self.find(distinct)[0]]
+        self.add(new, np.zeros(len(new), np.int64))
 
     def find(self, wanted: Keys) -> tuple[Any, Keys]:
         """Which keys are in the table, and their values (0 where they are not)."""

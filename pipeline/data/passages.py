@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import CORPUS
+from strop.pipeline.data.chunks import Chunking, chunk_id
+from strop.pipeline.data.documents import DocumentKeys, Row
 from strop.pipeline.data.fields import is_blank
 from strop.pipeline.data.keys import Keys, KeyTable, first_places, keys
 from strop.pipeline.data.text_files import Place
@@ -20,8 +22,6 @@ BATCH_CHARACTERS = 64 << 20
 """A batch of long documents is written before it has its rows."""
 
 Write = Callable[[pa.Table], object]
-Row = tuple[str, str, str, str | None]
-"""A passage's id, title, text and parent id."""
 
 
 def text_id(prefix: str, text: str) -> str:
@@ -33,7 +33,8 @@ def text_id(prefix: str, text: str) -> str:
 class Passages:
     """Writes passages in batches; in memory stay 32 bytes of each, and no text.
 
-    ``repeats`` says that an id may come again with the same text, which is then one passage.
+    Of a passage that was cut from a document stay 32 more. ``repeats`` says that an id may come
+    again with the same text, which is then one passage; ``chunking`` cuts long passages.
     """
 
     defects: Defects
@@ -46,6 +47,10 @@ class Passages:
     parents: dict[str, str] = field(default_factory=dict)
     """Source documents of the passages that have one, where ``keep_parents`` asks for them."""
     keep_parents: bool = False
+    chunking: Chunking | None = None
+    cut: int = 0
+    """Passages that were too long and were cut into chunks."""
+    documents: DocumentKeys = field(default_factory=DocumentKeys)
     _shared: list[int] = field(default_factory=list)
     _rows: list[Row] = field(default_factory=list)
     _places: list[tuple[Place, int]] = field(default_factory=list)
@@ -61,7 +66,7 @@ class Passages:
     def add(
         self, place: Place, passage_id: str, text: str, title: str = "", parent: str | None = None
     ) -> None:
-        """Add a passage; an empty one and an id that was used before are errors."""
+        """Add a passage, or its chunks; an empty one and an id used before are errors."""
         if is_blank(text) and is_blank(title):
             self.defects.add(
                 "empty passage", f"{place}: passage {passage_id!r} has neither title nor text; "
@@ -69,9 +74,23 @@ class Passages:
             )  # fmt: skip
         if self.keep_parents and parent:
             self.parents[passage_id] = parent
-        self._rows.append((passage_id, title, text, parent))
+        chunks = [text] if self.chunking is None else self.chunking.cut(text)
+        if len(chunks) == 1:
+            self._add_row(place, (passage_id, title, text, parent))
+            return
+        if parent:
+            self.defects.add(
+                "cut twice", f"{place}: passage {passage_id!r} was cut from document {parent!r} "
+                "already, expected whole documents where long ones are cut into chunks"
+            )  # fmt: skip
+        self.cut += 1
+        for number, chunk in enumerate(chunks, start=1):
+            self._add_row(place, (chunk_id(passage_id, number), title, chunk, passage_id))
+
+    def _add_row(self, place: Place, row: Row) -> None:
+        self._rows.append(row)
         self._places.append((place, place.number))
-        self._characters += len(text)
+        self._characters += len(row[2])
         if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
             self._flush()
 
@@ -112,7 +131,9 @@ class Passages:
         self._warn_of_texts(rows, places, new, text_keys)
         self._ids.add(id_keys[new], text_keys[new])
         if len(new):
-            self.write(_table([rows[row] for row in new]))
+            added = [rows[row] for row in new]
+            self.documents.add(added)
+            self.write(_table(added))
         self.progress.advance(len(rows))
 
     def _repeated(

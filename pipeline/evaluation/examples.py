@@ -88,7 +88,7 @@ def _head(
 ) -> list[tuple[str, bool]]:
     column = RANK_COLUMNS[kind]
     rows = ranking.filter(pc.equal(ranking["query_id"], query_id))
-    rows = rows.filter(pc.less_equal(rows[column], PLACES)).sort_by(column)
+    rows = rows.sort_by(column).slice(0, PLACES)  # ranks of documents have gaps
     return [
         (passage, (query_id, passage) in relevant) for passage in rows["passage_id"].to_pylist()
     ]

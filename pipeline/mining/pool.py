@@ -94,12 +94,10 @@ def _merged(rows: pa.Table) -> pa.Table:
     )
 
 
-def pairs_to_score(rows: pa.Table, qrels: pa.Table) -> pa.Table:
-    """The window's pairs that are scored, and the positives that it lacks."""
+def pairs_to_score(rows: pa.Table, positives: pa.Table) -> pa.Table:
+    """The window's pairs that are scored, and those of the positives that it lacks."""
     queries = pc.unique(rows["query_id"])
-    positives = qrels.filter(
-        pc.and_(pc.greater(qrels["grade"], 0), pc.is_in(qrels["query_id"], value_set=queries))
-    ).select(KEYS)
+    positives = positives.filter(pc.is_in(positives["query_id"], value_set=queries)).select(KEYS)
     pairs = rows.filter(rows["scored"]).select(KEYS)
     missing = positives.join(pairs, keys=KEYS, join_type="left anti")
     ordered = missing.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])

@@ -30,6 +30,7 @@ class Sampling:
     passage_ids: pa.ChunkedArray
     text_keys: Ints
     positive: Any
+    documents: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class _Others:
     row_passages: Ints
     row_keys: Ints
     row_positive: Any
+    row_documents: Ints
 
     @staticmethod
     def of(from_rows: Sampling) -> "_Others":
@@ -157,14 +159,19 @@ class _Others:
         keys = from_rows.text_keys
         _, first = np.unique(np.where(from_rows.positive, passages, -1), return_index=True)
         rows = first[from_rows.positive[first]]
-        return _Others(
-            rows, passages[rows], keys[rows], passages, keys, np.asarray(from_rows.positive)
-        )
+        positive = np.asarray(from_rows.positive)
+        documents = passages if from_rows.documents is None else from_rows.documents
+        return _Others(rows, passages[rows], keys[rows], passages, keys, positive, documents)
 
     def draw(self, span: Ints, count: int, random: np.random.Generator) -> Ints:
-        """Rows of positives that are neither in the query's window nor its positives' repeats."""
-        own = self.row_keys[span[self.row_positive[span]]]
-        usable = ~np.isin(self.passages, self.row_passages[span]) & ~np.isin(self.keys, own)
+        """Rows of positives that are neither in the query's window nor its positives' repeats.
+
+        Nor are they of the documents that its positives are of.
+        """
+        own = span[self.row_positive[span]]
+        usable = ~np.isin(self.passages, self.row_passages[span])
+        usable &= ~np.isin(self.keys, self.row_keys[own])
+        usable &= ~np.isin(self.row_documents[self.rows], self.row_documents[own])
         places = np.flatnonzero(usable)
         chosen = random.choice(places, min(count, len(places)), replace=False, shuffle=False)
         rows: Ints = self.rows[np.sort(chosen)]

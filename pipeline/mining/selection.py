@@ -1,7 +1,6 @@
 """Selection: every row of a round's window with its scores, its decision and the rule behind it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow as pa
 from strop.artifacts.schemas import GROUP_SIZES
 from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
-from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.curriculum import hardness_of_round
 from strop.pipeline.mining.duplicates import repeats_a_positive
 from strop.pipeline.mining.group_sizes import difficulties, group_sizes
@@ -18,28 +16,10 @@ from strop.pipeline.mining.judging import Judged, probabilities_of, reference_of
 from strop.pipeline.mining.labels import Labels
 from strop.pipeline.mining.mining_score import spread
 from strop.pipeline.mining.sampling import Sampling, sample
-from strop.pipeline.mining.scored_rows import ScoredRows, numbers, scored_rows
+from strop.pipeline.mining.scored_rows import Round as Round
+from strop.pipeline.mining.scored_rows import ScoredRows, margin_unit, numbers, scored_rows
 from strop.pipeline.mining.selection_table import selection_table
-from strop.pipeline.mining.verdicts import RULES, UNSURE, label_verdicts
-
-
-@dataclass(frozen=True)
-class Round:
-    """Which round of how many is mined, from which seed, and how dev weighs the reranker.
-
-    ``group_size`` is the mean of the round's groups; ``draw`` keys the randomness, so that rounds
-    of one draw take the same negatives where nothing else changed. ``calibrations`` are dev's, by
-    what mines (``mining`` and ``first_stage``), for rules that ask for probabilities.
-    """
-
-    number: int
-    rounds: int
-    seed: int
-    temperature: float
-    weight: float
-    group_size: int
-    draw: int
-    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+from strop.pipeline.mining.verdicts import RELEVANT, RULES, UNSURE, label_verdicts, said_of_rows
 
 
 @dataclass(frozen=True)
@@ -52,19 +32,33 @@ class Selected:
 
 
 def select(
-    table: pa.Table, text_keys: Ints, overlap: Floats | None, config: Mining, this: Round
+    table: pa.Table,
+    text_keys: Ints,
+    overlap: Floats | None,
+    config: Mining,
+    this: Round,
+    *,
+    documents: Ints | None = None,
 ) -> Selected:
     """Decide on every row of the window.
 
     ``table`` is `selection_rows`'s, or that `with_verdicts`; ``text_keys`` (equal for equal texts)
     and ``overlap`` (largest share of words in common with a positive of the query) are parallel to
-    it. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped`` and ``negative``.
+    it. So are ``documents`` (equal for passages of one) where documents are judged: no passage of a
+    relevant one is a negative. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped``
+    and ``negative``.
     """
-    rows = scored_rows(table, config.guard, weight=this.weight, unit=_unit(config, this))
+    rows = scored_rows(table, config, this, documents)
     values, labels = rows.values, Labels(len(rows.codes))
     label_verdicts(labels, table, rows.positive)
+    relevant = rows.positive | said_of_rows(table, RELEVANT)
+    labels.set(rows.siblings(relevant) & ~rows.positive, "skipped", "sibling_of_positive")
+    if this.taught:
+        _leave_out_untaught(labels, rows, numbers(table["teacher_score"]))
     _label_positives(labels, rows, text_keys, overlap, config)
     thresholds = _guard(labels, rows, values, table, config, this)
+    relabelled = rows.siblings(labels.decision == "relabelled")
+    labels.set(relabelled, "skipped", "sibling_of_positive")
     difficulty = _difficulty(labels, rows, values, config, this)
     hardness = hardness_of_round(config.curriculum.rounds, this.number, this.rounds)
     available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
@@ -100,6 +94,13 @@ def select(
     return Selected(made, pa.table(wanted, schema=GROUP_SIZES), summary)
 
 
+def _leave_out_untaught(labels: Labels, rows: ScoredRows, teacher: Floats) -> None:
+    """Skip what the teacher has no score of, and queries of which it scored no positive."""
+    taught = ~np.isnan(teacher)
+    positives = np.bincount(rows.codes[rows.positive & taught], minlength=len(rows.query_ids))
+    labels.set(~taught | (positives == 0)[rows.codes], "skipped", "without_teacher_score")
+
+
 def _label_positives(
     labels: Labels, rows: ScoredRows, text_keys: Ints, overlap: Floats | None, config: Mining
 ) -> None:
@@ -122,11 +123,6 @@ def _sizes(difficulty: Floats, available: Ints, config: Mining, this: Round) -> 
     asked, _ = group_sizes(difficulty, np.full_like(available, bounds["high"]), **bounds)
     sizes, _ = group_sizes(difficulty, _with_others(available, config), **bounds)
     return asked, sizes
-
-
-def _unit(config: Mining, this: Round) -> float:
-    """Absolute margins are in logits over the temperature; shares of a score have no unit."""
-    return this.temperature if config.guard.rule == "margin" else 1.0
 
 
 def _guard(
@@ -166,7 +162,7 @@ def _judges(
     first_stage = Judged(
         "first_stage", beyond, config.guard.first_stage_margin, by.get("first_stage")
     )
-    unit = _unit(config, this) * config.guard.margin
+    unit = margin_unit(config, this) * config.guard.margin
     offered = {
         "mining": [mining] if rows.scored[~rows.positive].all() else [mining, first_stage],
         "teacher": [Judged("teacher", numbers(table["teacher_score"]), unit)],
@@ -193,6 +189,7 @@ def _sampling(
         table["passage_id"],
         text_keys,
         rows.positive,
+        rows.documents,
     )
 
 

@@ -51,7 +51,7 @@ class Project:
         }
         values["reranker"] = {**CONFIG["reranker"], "base": str(self.folder / "encoder")}
         for key, value in changes.items():
-            values[key] = {**values[key], **value} if isinstance(value, dict) else value
+            values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
         (self.folder / file).write_text(yaml.safe_dump(values), encoding="utf-8")
         return file
 

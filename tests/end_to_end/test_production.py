@@ -18,7 +18,7 @@ from strop.artifacts.store import Store
 from tests.end_to_end.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-NIGHTLY = {"rounds": 1, "name": "night"}
+NIGHTLY = {"rounds": 1, "name": "night", "data": {"split_by": "source"}}
 
 
 def post(url, body):
@@ -35,6 +35,27 @@ def nightly(project):
 def nights(project):
     runs = [run for run in list_runs(Store(project.store)) if run.name.startswith("night.")]
     return sorted(runs, key=lambda run: run.started)
+
+
+def change(project, store, run):
+    """Remove one of the run's negatives, change another, and add a passage and its dev query."""
+    parts = run.parts()
+    rows = store.table(parts["round-001"]["negatives"], "negatives").to_pylist()
+    judged = store.table(parts["prepare"]["dataset"], "qrels")["passage_id"].to_pylist()
+    mined = {item["passage_id"] for row in rows for item in row["negatives"]}
+    gone, changed = sorted(mined - set(judged))[:2]
+    data = project.folder / "data"
+    corpus = [json.loads(line) for line in (data / "corpus.jsonl").read_text().splitlines()]
+    corpus = [row for row in corpus if row["_id"] != gone]
+    for row in corpus:
+        row["text"] += " more" if row["_id"] == changed else ""
+    corpus.append({"_id": "new", "title": "", "text": "a new passage"})
+    (data / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus))
+    with (data / "queries.jsonl").open("a") as file:
+        file.write(json.dumps({"_id": "dev-new", "text": "a new query"}) + "\n")
+    with (data / "qrels" / "dev.tsv").open("a") as file:
+        file.write("dev-new\tnew\t1\n")
+    return gone, changed
 
 
 @pytest.fixture
@@ -67,13 +88,28 @@ def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champ
     refs.move(store, refs.read(store, "night"), value)
     assert nightly(project)["unchanged"] is True, "the champion's own change starts no training"
 
-    with (project.folder / "data" / "corpus.jsonl").open("a") as file:
-        file.write(json.dumps({"_id": "new", "title": "", "text": "a new passage"}) + "\n")
+    gone, changed = change(project, store, run)
     assert nightly(project)["unchanged"] is False
     newer = nights(project)[-1]
+    assert newer.config["dataset"] != run.config["dataset"]
     assert newer.name != run.name
     assert newer.config["reranker"]["base"] == str(store.folder(reranker))
     assert not store.manifest(newer.parts()["prepare"]["reranker"]).summary["fresh_head"]
+
+    drift = newer.parts()["prepare"]["drift"]
+    states = store.table(drift, "negatives").to_pylist()
+    assert {row["passage_id"] for row in states if row["state"] == "gone"} == {gone}
+    assert {row["passage_id"] for row in states if row["state"] == "changed"} == {changed}
+    queries = store.table(drift, "queries").to_pylist()
+    assert [row["query_id"] for row in queries if not row["known"]] == ["dev-new"]
+    summary = store.manifest(drift).summary
+    assert summary["old_negatives"]["same"] == len(states) - sum(
+        row["passage_id"] in (gone, changed) for row in states
+    )
+    assert 0 <= summary["nDCG@10 on new queries"] <= 1
+    report = store.file(newer.parts()["assess"]["report"], "report.md").read_text()
+    assert f"negatives of round 1 of {run.name}: " in report
+    assert "on 1 new and " in report
 
 
 def test_a_challenger_that_won_awaits_a_person(project):

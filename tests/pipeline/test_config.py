@@ -64,6 +64,30 @@ def test_a_value_out_of_range_is_refused_by_its_place(section: str, key: str, va
             "reranker.max_query_tokens = 57 leaves no room for the passage in "
             "reranker.max_tokens = 64",
         ),
+        (
+            {"training": {"losses": [{"name": "kl"}]}, "mining": {"teacher": "given"}},
+            "training.losses has kl, which needs the scores of a teacher; mining.teacher = 'given' "
+            "scores what came with the data alone, expected a pool of source given",
+        ),
+        (
+            {
+                "training": {"losses": [{"name": "margin_mse"}]},
+                "mining": {
+                    "teacher": "model",
+                    "quotas": {"reranker_hard": 0.5, "in_batch": 0.1, "random": 0.4},
+                },
+            },
+            "mining.quotas.in_batch = 0.1 takes passages that no teacher scored, expected 0",
+        ),
+        ({"data": {"chunk_overlap": 5}}, "data.chunk_overlap needs data.chunk_words"),
+        (
+            {"data": {"chunk_words": 10, "chunk_overlap": 10}},
+            "data.chunk_overlap = 10 is not below data.chunk_words = 10",
+        ),
+        (
+            {"data": {"columns": {"text": "x"}}},
+            "'text' is unknown, expected one of query, query_id",
+        ),
         ({"dataset": " "}, "is empty, expected a BEIR folder or a dataset id"),
     ],
 )
@@ -129,12 +153,17 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
         "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
     }
     later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}], "patience": 2}
+    data = {"format": "table", "split_by": "time", "time_field": "asked", "test_share": 0.1}
+    chunks = {"chunk_words": 100, "chunk_overlap": 20}
+    later["data"] = {**data, **chunks, "columns": {"query": "question"}}
     config = Config.model_validate(later)
     identity = {name for name, mark in marks.items() if not mark}
-    assert _leaves(config.identity()) == identity
+    columns = {"data.columns"}
+    assert _leaves(config.identity()) == identity - columns | {"data.columns.query"}
     # Runs without these keep the ids that they had before there were any.
     without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
     without |= {"evaluation.calibration", "decision.patience"}
+    without |= {name for name in identity if name.startswith("data.")}
     assert _leaves(Config().identity()) == identity - without
 
 

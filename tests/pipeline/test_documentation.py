@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
-from strop.pipeline.data import documentation
+from strop.pipeline.data import documentation, python_sources
 from strop.pipeline.data.dataset import Dataset
-from strop.pipeline.data.documentation import (
-    DocumentationSizes,
-    documentation_dataset,
-    documentation_sources,
-)
+from strop.pipeline.data.documentation import DocumentationSizes, documentation_dataset
+from strop.pipeline.data.python_sources import documentation_sources
 from strop.pipeline.errors import InputError
 
 SIZES = DocumentationSizes(passages=200, train=80, dev=20, gate=20, test=40)
@@ -36,7 +33,7 @@ Examples
 
 @pytest.fixture(autouse=True)
 def _few_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documentation, "PACKAGES", ("numpy", "networkx"))
+    monkeypatch.setattr(python_sources, "PACKAGES", ("numpy", "networkx"))
 
 
 @pytest.fixture
@@ -90,7 +87,7 @@ def test_private_names_are_left_out_and_methods_are_dotted() -> None:
     ],
 )
 def test_private_files_count_as_their_package(path: str, name: str) -> None:
-    assert documentation._module_name(Path(path), "scipy") == name
+    assert python_sources._module_name(Path(path), "scipy") == name
 
 
 def test_sharers_of_a_query_or_a_passage_are_dropped_on_both_sides() -> None:

@@ -54,6 +54,9 @@ def test_flagembedding_has_the_field_s_layout_and_scores_where_all_are_known() -
     assert "«query»" in lines[0]
     assert "neg_scores" not in lines[1]
     assert left_out == {"scores": 1}
+    scored, left_out = export("flagembedding", scores=True)
+    assert scored == [lines[0], lines[2]]
+    assert left_out == {"queries without all scores": 1}
 
 
 def test_flagembedding_comes_back_as_it_went(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -366,7 +367,8 @@ def test_compressed_files_and_uris_read_as_plain_ones_do(tmp_path: Path) -> None
         (packed / name).unlink()
         whole = gzip.compress(data) if ending == ".gz" else pa.compress(data, "zstd", asbytes=True)
         (packed / f"{name}{ending}").write_bytes(whole)
-    for place in (packed, f"file://{plain}"):
+    fsspec.filesystem("memory").put(str(packed), "/strop-test", recursive=True)
+    for place in (packed, f"file://{plain}", "memory://strop-test"):
         found, texts = load("beir", place)
         assert found.queries.equals(expected.queries)
         assert found.qrels.equals(expected.qrels)

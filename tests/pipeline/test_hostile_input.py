@@ -374,7 +374,8 @@ def trec() -> Iterator[Case]:
         yield name, "trec", {**good, "collection.trec": text.encode()}, ()
 
 
-CASES = [*strange_texts(), *wrong_types(), *broken_bytes(), *ids_and_qrels(), *tables(), *trec()]
+TOPICS = (strange_texts, wrong_types, broken_bytes, ids_and_qrels, tables, trec)
+CASES = [(topic.__name__.replace("_", " "), case) for topic in TOPICS for case in topic()]
 
 
 def outcome(case: Case, folder: Path) -> str:
@@ -401,26 +402,28 @@ def outcome(case: Case, folder: Path) -> str:
 
 
 def test_there_are_more_than_200_and_each_is_its_own() -> None:
-    names = [f"{kind}: {name}" for name, kind, _, _ in CASES]
+    names = [f"{kind}: {name}" for _, (name, kind, _, _) in CASES]
     assert len(set(names)) == len(names) >= 200
 
 
 @pytest.mark.timeout(120)
 def test_every_file_is_read_or_refused(tmp_path: Path, capsys: Any) -> None:
-    found: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     wrong = []
-    for number, case in enumerate(CASES):
+    for number, (topic, case) in enumerate(CASES):
         folder = tmp_path / f"case{number}"
         folder.mkdir()
         try:
             result = outcome(case, folder)
         except Exception as error:
             result = f"{type(error).__name__}: {str(error)[:300]}"
-        found[result if result in ("read", "refuse") else "fault"] += 1
+        found[topic, result if result in ("read", "refuse") else "fault"] += 1
         if result != case[0].split()[0]:
             wrong.append(f"{case[1]}: {case[0][:80]} -> {result}")
     with capsys.disabled():
-        print(f"\n{len(CASES)} hostile files: {found['read']} read, {found['refuse']} refused")
+        print(f"\n{len(CASES)} hostile files")
+        for (topic, result), count in found.items():
+            print(f"{topic}: {result} {count}")
     assert wrong == []
 
 

@@ -67,11 +67,13 @@ def selected(
     others: tuple[Mapping[str, str], ...] = (),
     judged: str = "",
     same_text: str = "",
+    document: str = "",
     overlap: Mapping[str, float] | None = None,
     teacher: Scores | None = None,
     earlier: Scores | None = None,
 ) -> Selected:
-    """What is decided; the passages in ``same_text`` have one text, all others differ."""
+    """What is decided; the passages in ``same_text`` have one text, those of ``document`` are of
+    one document, and all others differ."""
     made = {"reranker_score": reranker, "teacher_score": teacher, "earlier_score": earlier}
     found = sources(retrieved(passages), [retrieved(other) for other in others], config)
     queries = pa.array(sorted({query for pool in (passages, *others) for query in pool}))
@@ -84,9 +86,11 @@ def selected(
     letters = table["passage_id"].to_pylist()
     keys = np.asarray([0 if letter in same_text else ord(letter) for letter in letters], np.int64)
     shares = np.asarray([(overlap or {}).get(letter, 0.0) for letter in letters])
+    codes = np.asarray([0 if letter in document else ord(letter) for letter in letters], np.int64)
     this = this or this_round(weight=1.0 if reranker else 0.0)
     sized = replace(this, group_size=this.group_size or config.group_size)
-    return select(table, keys, shares if overlap else None, config, sized)
+    documents = codes if document else None
+    return select(table, keys, shares if overlap else None, config, sized, documents=documents)
 
 
 def decide(passages: Mapping[str, str], positives: Scores, *args: Any, **more: Any) -> pa.Table:
@@ -638,6 +642,45 @@ def test_positives_of_other_queries_fill_their_share_of_a_group() -> None:
     assert len(set(in_batch(made.table, "s"))) == 2
     assert set(in_batch(made.table, "s")) < set("apu")
     assert made.summary["unfilled_slots"] == 1
+
+
+def test_no_passage_of_a_relevant_document_is_a_negative() -> None:
+    # q's positive a is of one document with c and with r's positive p, which q did not find.
+    passages, positives = {"q": "abcde", "r": "pbcd"}, {("q", "a"): 9.0, ("r", "p"): 9.0}
+    config = mined(group_size=5, **IN_BATCH)
+    made = selected(passages, positives, config=config, document="acp").table
+    assert rules(made)["c"] == rules(made, "r")["c"] == "skipped: sibling_of_positive"
+    assert with_rule(made, "negative") == "bd"
+    assert in_batch(made) == in_batch(made, "r") == ""
+    assert in_batch(selected(passages, positives, config=config, document="ac").table) == "p"
+
+
+def test_passages_of_a_relabelled_document_are_no_negatives_either() -> None:
+    config = mined(suspects="relabel", relabel_probability=0.8)
+    this = this_round(calibrations={"first_stage": Calibration(1.0, -7.0)})
+    found = decide({"q": "abcdef"}, {("q", "d"): 6.0}, config=config, this=this, document="af")
+    assert rules(found)["a"].startswith("relabelled")
+    assert rules(found)["f"] == "skipped: sibling_of_positive"
+    assert with_rule(found, "negative") == "e"
+
+
+def test_what_the_teacher_has_no_score_of_is_not_trained_on_where_losses_need_one() -> None:
+    passages, positives = {"q": "abcd", "r": "pbcd"}, {("q", "a"): 9.0, ("r", "p"): 9.0}
+    teacher = {("q", "a"): 5.0, ("q", "c"): 1.0, ("r", "b"): 1.0}
+    config = mined(group_size=4)
+    made = selected(
+        passages, positives, config=config, this=this_round(taught=True), teacher=teacher
+    )
+    assert rules(made.table) == {
+        "a": "positive: judged",
+        "b": "skipped: without_teacher_score",
+        "c": "negative: sampled",
+        "d": "skipped: without_teacher_score",
+    }
+    # r's positive has no score, so that r teaches nothing.
+    assert set(rules(made.table, "r").values()) == {"skipped: without_teacher_score"}
+    untaught = selected(passages, positives, config=config, teacher=teacher).table
+    assert with_rule(untaught, "negative") == "bcd"
 
 
 def test_other_queries_fill_no_more_than_their_share_of_a_full_group() -> None:

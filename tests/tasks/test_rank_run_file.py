@@ -1,5 +1,6 @@
 """A run file's ranking as a stage over a store of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import Bm25
+from strop.pipeline.data.chunks import Chunking
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.tasks.import_data import beir_request, import_request
@@ -53,6 +55,40 @@ def test_a_split_s_candidates_are_ranked_and_the_rest_is_counted(shared, tmp_pat
     assert summary == {
         "split": "test", "queries": 1, "rows": len(ours), "rows_of_no_candidate": 1,
     }  # fmt: skip
+
+
+def test_a_run_may_rank_the_documents_that_passages_were_cut_from(
+    tmp_path: Path, beir_folder: Path
+) -> None:
+    place = Place(tmp_path / "store", "tiny", "compare")
+    request = replace(beir_request(beir_folder, SplitRule()), chunking=Chunking(12, 3))
+    dataset = done(import_request, place, request)
+    index = done(index_words, place, dataset, Bm25())
+    candidates = done(retrieve_words, place, dataset, index, 20)
+    store = place.open()
+    rows = [
+        row
+        for row in store.table(candidates, "candidates").to_pylist()
+        if row["query_id"] == "test-0"
+    ]
+    found = list(dict.fromkeys(row["passage_id"].partition("#")[0] for row in rows))
+    assert len(found) < len(rows)
+    # The worst document first, then, by one of its chunks, the best.
+    lines = [f"test-0 Q0 {found[-1]} 1 9 x\n", f"test-0 Q0 {rows[0]['passage_id']} 2 8 x\n"]
+    made = ranked((place, dataset, candidates), tmp_path / "my.run", "".join(lines))
+    table = store.table(made, "ranking")
+    assert table["passage_id"].to_pylist() == [found[-1], found[0]]
+    qrels, positives = store.table(dataset, "qrels"), store.table(candidates, "positives")
+    assert positives.num_rows == qrels.num_rows
+    texts = store.table(dataset, "corpus")["passage_id"].to_pylist()
+    assert set(positives["passage_id"].to_pylist()) <= set(texts)
+    ceiling = store.manifest(candidates).summary["recall_ceiling"]["test"]
+    judged = {
+        (row["query_id"], row["passage_id"]) for row in qrels.to_pylist() if row["split"] == "test"
+    }
+    every = store.table(candidates, "candidates").to_pylist()
+    hit = {(row["query_id"], row["passage_id"].partition("#")[0]) for row in every} & judged
+    assert ceiling == pytest.approx(len(hit) / len(judged), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Negatives that the data came with, as candidates that can be mined."""
+"""What data came with: negatives as candidates that can be mined, and a teacher's scores."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.data.importing import Request
 from strop.pipeline.errors import InputError
+from strop.tasks.given import read_given_pool, read_given_scores
 from strop.tasks.import_data import import_request
-from strop.tasks.import_run_file import read_given_pool
 from strop.tasks.stage import Place
 
 RULE = {"dev_share": 0.4, "gate_share": 0.5}
@@ -52,3 +52,20 @@ def test_data_without_negatives_offer_no_pool(tmp_path: Path) -> None:
     dataset = imported(place, tmp_path, neg=None)
     with pytest.raises(InputError, match=r"'given': dataset .* came without negatives"):
         done(read_given_pool, place, dataset, 2)
+
+
+def test_given_scores_are_a_teacher_s_as_far_as_they_go(tmp_path: Path) -> None:
+    place = Place(tmp_path / "store", "tiny", "prepare")
+    dataset = imported(place, tmp_path, pos_scores=[9.0], neg_scores=[1.0, 2.0])
+    store = place.open()
+    found = store.table(done(read_given_scores, place, dataset), "scores").to_pylist()
+    grades = store.table(dataset, "qrels").to_pylist()
+    positives = {(row["query_id"], row["passage_id"]) for row in grades}
+    assert len(found) == 15
+    for row in found:
+        assert (row["score"] == 9.0) == ((row["query_id"], row["passage_id"]) in positives)
+    partly = imported(place, tmp_path, pos_scores=[9.0], note="no scores of negatives")
+    scores = store.table(done(read_given_scores, place, partly), "scores")
+    assert scores["score"].to_pylist() == [9.0] * 5
+    with pytest.raises(InputError, match=r"mining.teacher = 'given': dataset .* came without a"):
+        done(read_given_scores, place, imported(place, tmp_path, a=1, b=2, c=3))

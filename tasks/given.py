@@ -1,0 +1,67 @@
+"""What data came with beside judgements: passages to mine from, and a teacher's scores."""
+
+from typing import Any
+
+from strop.artifacts import tables
+from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.store import Attempt
+from strop.pipeline.errors import InputError
+from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map
+from strop.tasks.stage import Place, carry_out, stage_task
+
+
+@stage_task("read given pool")
+def read_given_pool(place: Place, dataset: ArtifactRef, depth: int) -> Any:
+    """The passages that the data themselves offer as negatives, the best-scored first.
+
+    Raises `InputError` where they offer none.
+    """
+    if "pool.parquet" not in place.open().manifest(dataset).files:
+        raise InputError(
+            f"mining.more_pools source 'given': dataset {dataset.id} came without negatives; "
+            "expected one from a format that has them, such as flagembedding"
+        )
+    recipe = Recipe("candidates", "read given pool", 1, {"depth": depth}, {"dataset": dataset})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.first_stage.retrieval import recall_ceiling
+        from strop.pipeline.first_stage.run_file import Lines, run_candidates, run_positives
+
+        store = place.open()
+        run, qrels = store.table(dataset, "pool"), store.table(dataset, "qrels")
+        corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
+        found = run_candidates(
+            run,
+            store.table(dataset, "queries"),
+            corpus["passage_id"].combine_chunks(),
+            depth=depth,
+            lines=Lines("pool.parquet", 1),
+        )
+        documents = document_map(store, dataset)
+        positives = run_positives(run, documents.passages_of(qrels))
+        attempt.write_table("candidates", found)
+        attempt.write_table("positives", documents.best_passages(positives))
+        ceiling = recall_ceiling(documents.best_ranks(found), qrels)
+        return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
+
+    return carry_out(place, recipe, compute)
+
+
+@stage_task("read given scores")
+def read_given_scores(place: Place, dataset: ArtifactRef) -> Any:
+    """The teacher's scores that came with the data; raises `InputError` where none did."""
+    if "teacher_scores.parquet" not in place.open().manifest(dataset).files:
+        raise InputError(
+            f"mining.teacher = 'given': dataset {dataset.id} came without a teacher's scores; "
+            "expected data with them, such as pos_scores and neg_scores of flagembedding, or a "
+            "reranker as mining.teacher"
+        )
+    recipe = Recipe("scores", "read given scores", 1, {}, {"dataset": dataset})
+
+    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        found = place.open().table(dataset, "teacher_scores")
+        attempt.write_table("scores", found)
+        return {"pairs": found.num_rows}
+
+    return carry_out(place, recipe, compute)
