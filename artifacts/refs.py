@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts import durable
+from strop.artifacts.backends.location import in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
@@ -34,7 +35,7 @@ def check_name(name: str, what: str) -> str:
 def history(store: Store, name: str) -> list[Ref]:
     """Every value a ref has had, oldest first."""
     folder = store.root / "refs" / check_name(name, "ref")
-    paths = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
+    paths = in_order(folder, "[0-9]*.json")
     return [Ref(name, int(path.stem), json.loads(path.read_bytes())) for path in paths]
 
 
@@ -72,7 +73,7 @@ def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:
     """
     moves = history(store, name)
     if not moves:
-        raise NotFound(f"ref {name}: was never set in the store {store.root}")
+        raise NotFound(f"ref {name}: was never set in the store {store.location}")
     now = _first_of(moves[-1])
     target = now - 1 if to is None else to
     if to is None and target < 1:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from strop.artifacts import durable
+from strop.artifacts.backends.location import in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef, timestamp
@@ -35,7 +36,7 @@ class Run:
         """The identity config that the run was started with; raises `NotFound`."""
         path = self.folder / "config.json"
         if not path.exists():
-            raise NotFound(f"run {self.name}: not in the store {self.store.root}")
+            raise NotFound(f"run {self.name}: not in the store {self.store.location}")
         config: dict[str, Any] = json.loads(path.read_bytes())
         return config
 
@@ -67,7 +68,7 @@ class Run:
     def parts(self) -> dict[str, Refs]:
         """The refs of every recorded part of the run, by part and by role."""
         found = {}
-        for path in sorted((self.folder / "parts").glob("*.json")):
+        for path in in_order(self.folder / "parts", "*.json"):
             values = json.loads(path.read_bytes())
             found[path.stem] = {role: ArtifactRef(**ref) for role, ref in values.items()}
         return found
@@ -75,16 +76,14 @@ class Run:
     def record(self, lease: Lease, part: str, refs: Refs) -> None:
         """Add refs to a part's record; a role that is recorded already is replaced."""
         with lease.guard():
-            known = self.parts().get(part, {})
-            merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
-            data = json.dumps(merged, indent=1, sort_keys=True).encode()
-            durable.replace(self.folder / "parts" / f"{part}.json", data)
+            path = self.folder / "parts" / f"{part}.json"
+            durable.amend(path, lambda known: _merged(known, refs))
 
     def finish(self, lease: Lease, outcome: str) -> None:
         """Keep how the run ended; every run of the same name tells the same from then on."""
         with lease.guard():
             text = json.dumps({"outcome": outcome, "finished": timestamp()}, indent=1)
-            durable.replace(self.folder / "finished.json", text.encode())
+            durable.amend(self.folder / "finished.json", lambda _: text.encode())
 
     @property
     def outcome(self) -> str | None:
@@ -105,9 +104,14 @@ class Run:
         return value
 
 
+def _merged(known: bytes, refs: Refs) -> bytes:
+    values = {role: asdict(ref) for role, ref in refs.items()}
+    return json.dumps({**json.loads(known or b"{}"), **values}, indent=1, sort_keys=True).encode()
+
+
 def list_runs(store: Store) -> list[Run]:
     """Every run in the store, by name."""
-    paths = sorted((store.root / "runs").glob("*/config.json"))
+    paths = in_order(store.root / "runs", "*/config.json")
     return [Run(store, path.parent.name) for path in paths]
 
 

@@ -25,7 +25,7 @@ RANKINGS = {"reranker": "alone", "fused": "fused"}
 
 def run_experiment(
     path: Path,
-    store: Path,
+    store: str,
     presets: Iterable[str],
     others: Iterable[str],
     *,
@@ -44,7 +44,7 @@ def run_experiment(
     with prefect_server(out):
         from strop.flows.experiment import experiment
 
-        made = shown(out, lambda: experiment(config, arms, seeds, pairs, opened.root))
+        made = shown(out, lambda: experiment(config, arms, seeds, pairs, opened.location))
     show_comparison(opened, made, json=json)
 
 

@@ -37,7 +37,7 @@ EXAMPLES = 6
 def run_mine(
     run: str,
     number: int,
-    store: Path,
+    store: str,
     *,
     margin: float | None,
     settings: list[str],
@@ -54,7 +54,7 @@ def run_mine(
         from strop.flows.mine import mine, recorded_selection
 
         recorded_selection(opened, config, number)
-        made = shown(out, lambda: mine(config, other, number, opened.root))
+        made = shown(out, lambda: mine(config, other, number, opened.location))
     _show(opened, made, out, json=json)
 
 

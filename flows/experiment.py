@@ -1,7 +1,6 @@
 """Experiment: presets and other changes as branches of one run, at an equal number of pairs."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -10,6 +9,7 @@ from pydantic import Field
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
 from strop.flows.assess import final_metrics
+from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, prepare
 from strop.flows.round import one_round
 from strop.flows.session import Refs, Session, hold, round_part
@@ -32,7 +32,7 @@ def experiment(
     arms: Arms = CHANGES,
     seeds: Seeds = 3,
     pairs: Pairs | None = None,
-    store: Path = Path(".strop"),
+    store: Location = ".strop",
 ) -> ArtifactRef:
     """Run every arm at every seed, and hold their final rounds against `no-remine`'s.
 
@@ -73,7 +73,7 @@ def branch(
     return with_values(changed, {"training.pairs_per_round": each})
 
 
-def _arm(config: Config, name: str, store: Path) -> ArmRefs:
+def _arm(config: Config, name: str, store: Location) -> ArmRefs:
     """Run one arm's rounds, and measure the last accepted one."""
     with hold(config, store) as session:
         prepare(config, store)

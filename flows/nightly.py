@@ -1,6 +1,5 @@
 """Nightly: improve from the champion on the newest data, or nothing when nothing has changed."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -13,6 +12,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
 from strop.flows.improve import improve
+from strop.flows.location import Location
 from strop.flows.prepare import import_dataset
 from strop.flows.verdicts import verdicts_among
 from strop.pipeline.config import Config, with_values
@@ -28,7 +28,7 @@ LAST = 10**9
 
 @flow(name="nightly", flow_run_name="nightly {config.name}")
 def nightly(
-    config: Config, store: Path = Path(".strop"), read_test: bool = False
+    config: Config, store: Location = ".strop", read_test: bool = False
 ) -> State[str] | str:
     """Start a run from the champion over the newest version of the data; resume one that died.
 
@@ -37,14 +37,14 @@ def nightly(
     left alone unless `read_test` is set.
     """
     opened = Store(store)
-    place = Place(opened.root, config.name, "nightly")
+    place = Place(opened.location, config.name, "nightly")
     dataset = import_dataset(place, config)
     tonight = config_of_tonight(opened, config, dataset, place)
     outcome = Run(opened, tonight.name).outcome
     if outcome is not None:
         said = f"unchanged since run {tonight.name}: {outcome}"
         return Completed(name=UNCHANGED, message=said, data=said)
-    return f"run {tonight.name}: {improve(tonight, opened.root, read_test)}"
+    return f"run {tonight.name}: {improve(tonight, opened.location, read_test)}"
 
 
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:

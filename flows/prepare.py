@@ -14,6 +14,7 @@ from strop.flows.first_stage import (
     production_candidates,
 )
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
+from strop.flows.location import Location
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import Config
@@ -38,7 +39,7 @@ from strop.tasks.tokenize import tokenize
 
 
 @flow(name="prepare", flow_run_name="prepare {config.name}", validate_parameters=False)
-def prepare(config: Config, store: Path) -> None:
+def prepare(config: Config, store: Location) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
     check_sources(config)
     with hold(config, store) as session:

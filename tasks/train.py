@@ -75,7 +75,7 @@ def train(
             development=development,
             surroundings=training.Surroundings(
                 checkpoints=None if steps is None else store.work_folder(recipe),
-                tracking=store.root / "tracking" / recipe.id if tracked else None,
+                tracking=store.local / "tracking" / recipe.id if tracked else None,
                 progress=progress,
             ),
         )

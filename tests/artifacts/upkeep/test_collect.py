@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from strop.artifacts import pins, refs
+from strop.artifacts import pins, refs, slots
 from strop.artifacts.errors import Busy, Damaged
 from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.runs import Run
-from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.slots import DOOMED
+from strop.artifacts.store import MARKED, Store
 from strop.artifacts.upkeep import collect as collecting
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Plan, Policy, make_plan
@@ -150,7 +151,7 @@ def test_the_pins_of_a_killed_process_count_no_more(store: Store) -> None:
 
 def test_the_pins_of_a_process_go_with_it_and_count_while_it_lives(store: Store) -> None:
     code = (
-        "import sys; from pathlib import Path; from strop.artifacts import pins\n"
+        "import sys; from pathlib import Path; from strop.artifacts import pins, slots\n"
         "pins.pin(Path(sys.argv[1]), 'scores', 'abc'); print('pinned', flush=True); input()"
     )
     with subprocess.Popen(
@@ -230,14 +231,14 @@ def test_a_lookup_between_hiding_and_reading_the_pins_is_seen(
     scores = make("scores", pool=pool)
     used: set[tuple[str, str]] = set()
     monkeypatch.setattr(pins, "pinned", lambda root: used)
-    hide = collecting._hide
+    hide = slots.hide
 
-    def hide_then_use(opened: Store, item: Manifest) -> bool:
-        if item.kind == "scores":
-            used.add((item.kind, item.id))  # a lookup pins first …
-        return hide(opened, item)  # … and may have read the manifest just before
+    def hide_then_use(home: Path) -> bool:
+        if home.name == scores.id:
+            used.add((scores.kind, scores.id))  # a lookup pins first …
+        return hide(home)  # … and may have read the manifest just before
 
-    monkeypatch.setattr(collecting, "_hide", hide_then_use)
+    monkeypatch.setattr(slots, "hide", hide_then_use)
     assert ids(collect(store, NOW)) == set()
     assert use(store, scores) == scores
     assert whole(store)
