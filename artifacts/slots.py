@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from strop.artifacts import durable
-from strop.artifacts.backends.bucket import ABSENT
+from strop.artifacts.backends.bucket import ABSENT, About
 from strop.artifacts.backends.location import StorePath
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Conflict
@@ -108,13 +108,14 @@ def paths(objects: StorePath, kind: str = "*") -> Iterable[StorePath]:
     """Where the manifests are, in no order."""
     if not isinstance(objects, ObjectPath):
         return objects.glob(f"{kind}/*/{MANIFEST}")
-    start = objects if kind == "*" else objects / kind
-    return [path for path, about in start.files() if is_manifest(path) and about.size > len(EMPTY)]
+    return [path for path, _ in listed(objects, kind)]
 
 
-def is_manifest(path: ObjectPath) -> bool:
-    """Whether a key is that of a manifest."""
-    return len(path.parts) == 4 and path.name == MANIFEST
+def listed(objects: ObjectPath, kind: str = "*") -> Iterator[tuple[ObjectPath, About]]:
+    """The manifests in a bucket, with what the list tells of them."""
+    for path, about in (objects if kind == "*" else objects / kind).files():
+        if len(path.parts) == 4 and path.name == MANIFEST and about.size != len(EMPTY):
+            yield path, about
 
 
 def read_all(found: Iterable[StorePath]) -> Iterator[tuple[StorePath, bytes]]:

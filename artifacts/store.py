@@ -127,11 +127,12 @@ class Store:
 
     def _sizes(self, manifest: Manifest) -> dict[str, int]:
         """The bytes of every file that is there, by its name."""
+        places = [self.place_of(manifest, name) for name in manifest.files]
         folder = self.place(manifest)
         if isinstance(folder, ObjectPath):
             return {str(path.relative_to(folder)): about.size for path, about in folder.files()}
-        paths = {name: self.file(manifest, name) for name in manifest.files}
-        return {name: path.stat().st_size for name, path in paths.items() if path.exists()}
+        paths = zip(manifest.files, places, strict=True)
+        return {name: path.stat().st_size for name, path in paths if path.exists()}
 
     @contextmanager
     def attempt(self, recipe: Recipe) -> Iterator[Attempt]:

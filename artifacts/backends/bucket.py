@@ -249,14 +249,22 @@ def _named(url: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        _refuse_no_bucket(url, error)
         raise FileNotFoundError(errno.ENOENT, "no such object", url) from None
     except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
         raise Conflict(f"{url}: is another version now") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
         raise PermissionError(errno.EACCES, "access denied", url) from None
     except exceptions.BaseError as error:
+        _refuse_no_bucket(url, error)
         raise Unreachable(f"{url}: {first_line(error)}") from None
+
+
+def _refuse_no_bucket(url: str, error: Exception) -> None:
+    if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+        place = "/".join(url.split("/")[:3])
+        raise StoreError(f"{place}: no such bucket; make it, or name another") from None
 
 
 def first_line(error: BaseException) -> str:

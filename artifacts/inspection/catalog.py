@@ -108,9 +108,8 @@ def _age(entry: Entry) -> tuple[str, str, str]:
 
 def _manifests(objects: StorePath) -> Iterator[tuple[str, StorePath, Stamp]]:
     if isinstance(objects, ObjectPath):
-        for path, about in objects.files():
-            if slots.is_manifest(path):
-                yield f"{path.parts[1]}/{path.parts[2]}", path, (about.etag, about.size)
+        for path, about in slots.listed(objects):
+            yield f"{path.parts[1]}/{path.parts[2]}", path, (about.etag, about.size)
         return
     if not objects.is_dir():
         return

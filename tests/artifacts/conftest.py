@@ -13,9 +13,17 @@ from strop.artifacts.store import Store
 Make = Callable[..., Manifest]
 
 
+@pytest.fixture(params=["folder", "s3"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store is about to be: in a folder, and once more in a bucket."""
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket"))
+    return str(tmp_path / "store")
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(location: str) -> Store:
+    return Store(location)
 
 
 @pytest.fixture
