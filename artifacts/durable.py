@@ -164,7 +164,7 @@ def remove_tree(folder: StorePath) -> None:
 def discard(path: StorePath, trash: StorePath) -> None:
     """Take a file or folder away: at once by a rename, or where there is none by deleting it."""
     if isinstance(path, ObjectPath):
-        path.bucket.delete([path.key])
+        path.bucket.delete(path.key)
         path.remove_tree()
     elif isinstance(trash, ObjectPath):
         shutil.rmtree(path, ignore_errors=True)

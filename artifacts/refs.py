@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts import durable
-from strop.artifacts.backends.location import in_order
+from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
@@ -34,15 +34,21 @@ def check_name(name: str, what: str) -> str:
 
 def history(store: Store, name: str) -> list[Ref]:
     """Every value a ref has had, oldest first."""
-    folder = store.root / "refs" / check_name(name, "ref")
-    paths = in_order(folder, "[0-9]*.json")
-    return [Ref(name, int(path.stem), json.loads(path.read_bytes())) for path in paths]
+    return [_ref(name, path) for path in _moves(store, name)]
 
 
 def read(store: Store, name: str) -> Ref:
     """A ref's current value."""
-    moves = history(store, name)
-    return moves[-1] if moves else Ref(name, 0, None)
+    moves = _moves(store, name)
+    return _ref(name, moves[-1]) if moves else Ref(name, 0, None)
+
+
+def _moves(store: Store, name: str) -> list[StorePath]:
+    return in_order(store.root / "refs" / check_name(name, "ref"), "[0-9]*.json")
+
+
+def _ref(name: str, path: StorePath) -> Ref:
+    return Ref(name, int(path.stem), json.loads(path.read_bytes()))
 
 
 def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:

@@ -35,21 +35,21 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The identity config that the run was started with; raises `NotFound`."""
         path = self.folder / "config.json"
-        if not path.exists():
+        if not path.is_file():
             raise NotFound(f"run {self.name}: not in the store {self.store.location}")
         config: dict[str, Any] = json.loads(path.read_bytes())
         return config
 
     def config_or_none(self) -> dict[str, Any] | None:
         """The same, and None for a run that nobody has started."""
-        return self.config if (self.folder / "config.json").exists() else None
+        return self.config if (self.folder / "config.json").is_file() else None
 
     def claim(self, config: dict[str, Any], *, read: Read = lambda recorded: recorded) -> None:
         """Start the run with its config, or check that it was started with the same one.
 
         ``read`` turns a recorded config into what today's version would have recorded.
         """
-        if not (self.folder / "config.json").exists():
+        if not (self.folder / "config.json").is_file():
             with contextlib.suppress(Conflict):
                 durable.create(self.folder / "started", timestamp().encode())
         try:
@@ -63,7 +63,7 @@ class Run:
     def started(self) -> str:
         """When the run was first claimed, as manifests write times; empty where nobody knows."""
         path = self.folder / "started"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def parts(self) -> dict[str, Refs]:
         """The refs of every recorded part of the run, by part and by role."""
@@ -89,7 +89,7 @@ class Run:
     def outcome(self) -> str | None:
         """How the run ended; None while it has not."""
         path = self.folder / "finished.json"
-        if not path.exists():
+        if not path.is_file():
             return None
         outcome: str = json.loads(path.read_bytes())["outcome"]
         return outcome

@@ -31,13 +31,22 @@ def read(home: StorePath) -> bytes | None:
     return data if not isinstance(path, ObjectPath) or _shown(data) else None
 
 
+def claim(home: StorePath) -> bytes | None:
+    """The manifest, brought back if it was hidden; None where there is none."""
+    if isinstance(home, ObjectPath):
+        with suppress(FileNotFoundError):
+            while _hidden(data := (home / MANIFEST).read_bytes()):
+                bring_back(home)
+            return data if _shown(data) else None
+        return None
+    bring_back(home)
+    return read(home)
+
+
 def bring_back(home: StorePath) -> None:
     """Show a manifest again that was hidden, unless it is gone for good by now."""
     if isinstance(home, ObjectPath):
-        _change(
-            home / MANIFEST,
-            lambda data: data.removeprefix(HIDDEN) if data.startswith(HIDDEN) else None,
-        )
+        _change(home / MANIFEST, lambda data: data[len(HIDDEN) :] if _hidden(data) else None)
     elif not (home / MANIFEST).exists():
         with suppress(FileNotFoundError):
             (home / DOOMED).rename(home / MANIFEST)

@@ -87,8 +87,7 @@ class Store:
 
         The id is pinned for this process, whether the artifact is there or will be made.
         """
-        home = self._claim(recipe.kind, recipe.id)
-        data = slots.read(home)
+        home, data = self._claim(recipe.kind, recipe.id)
         if data is None:
             refuse_purged(home, f"{recipe.kind} {recipe.id}")
             return None
@@ -101,13 +100,12 @@ class Store:
         self._check_sizes(manifest)
         return manifest
 
-    def _claim(self, kind: str, artifact_id: str) -> StorePath:
-        """Pin an id, take it back from a garbage collection, and say where it lies."""
+    def _claim(self, kind: str, artifact_id: str) -> tuple[StorePath, bytes | None]:
+        """Pin an id, take it back from a garbage collection; where it lies, and its manifest."""
         home = self.home(kind, artifact_id)
         pins.pin(self.root, kind, artifact_id)
         (home / MARKED).unlink(missing_ok=True)
-        slots.bring_back(home)
-        return home
+        return home, slots.claim(home)
 
     def use(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact, pinned for this process; raises as `manifest` does."""

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -136,10 +136,10 @@ class Bucket:
         with _named(self._url(key)):
             yield from map(bytes, _obstore().get(_client(self.url), key).stream())
 
-    def delete(self, keys: list[str]) -> None:
-        """Delete objects; those that are not there are no fault."""
+    def delete(self, keys: str | list[str]) -> None:
+        """Delete an object, or many; those that are not there are no fault."""
         if keys:
-            with _named(self._url(keys[0])):
+            with _named(self.url), suppress(FileNotFoundError):
                 _obstore().delete(_client(self.url), keys)
 
     def below(self, prefix: str = "") -> Iterator[About]:
@@ -182,7 +182,7 @@ def _clock(url: str) -> tuple[float, float]:
     bucket, key = Bucket(url), f"probe/clock-{secrets.token_hex(8)}"
     bucket.write(key, b"")
     measured, found = time.monotonic(), bucket.about(key)
-    bucket.delete([key])
+    bucket.delete(key)
     return (found.modified if found else time.time()), measured
 
 

@@ -144,7 +144,7 @@ class ObjectPath:
         """Delete the object."""
         if not missing_ok and not self.is_file():
             raise FileNotFoundError(f"{self}: no such object")
-        self.bucket.delete([self.key])
+        self.bucket.delete(self.key)
 
     def remove_tree(self) -> None:
         """Delete everything below."""

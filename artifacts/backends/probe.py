@@ -25,7 +25,7 @@ def require_conditions(bucket: Bucket) -> None:
         if bucket.read(key) != (b"22", second):
             raise StoreError(f"store {bucket.url}: a write was not there when it was read")
     finally:
-        bucket.delete([key])
+        bucket.delete(key)
 
 
 def _refused(bucket: Bucket, key: str, condition: str, *, seen: str) -> None:

@@ -1,9 +1,12 @@
 """What garbage collection would delete, and why the rest stays."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from strop.artifacts import durable, pins
 from strop.artifacts.backends.location import StorePath, in_order
@@ -105,6 +108,6 @@ def _leftovers(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> 
         if key not in used and durable.idle(path) > limit:
             yield path
     for place in ("index", "runs", "refs", "pins"):
-        for half in in_order(store.local / place, "**/.*.tmp"):
-            if durable.idle(half) > TEMPORARY_SECONDS:
-                yield half
+        for folder, _, names in os.walk(store.local / place):  # folders may vanish meanwhile
+            halves = [Path(folder, name) for name in names if re.fullmatch(r"\..*\.tmp", name)]
+            yield from (path for path in halves if durable.idle(path) > TEMPORARY_SECONDS)
