@@ -27,25 +27,19 @@ that nothing struck, and a garbage collection must leave all of that as it is.
 """
 
 import argparse
-import errno
 import json
 import os
 import random
-import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from s3 import BUCKET, Plan, Servers, running
+from faults import Kind, Say, Task, stores
 
 from strop.artifacts import refs
 from strop.artifacts.manifest import Recipe
@@ -56,11 +50,6 @@ from strop.artifacts.upkeep.plan import Policy
 from strop.artifacts.verify import readable, verify
 
 STAGES, ROWS = 5, 3000
-CALLS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove", "os.rmdir", "strop.fsync"}
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-FAULTS = ("kill", "kill at a call", "ENOSPC", "EIO", "short write")
-S3_FAULTS = ("kill", "kill before", "kill after", "lost answer", "late request", "storm")
-Say = Callable[[Any], None]
 
 
 def work(root: str, say: Say) -> None:
@@ -115,59 +104,8 @@ def sweep(root: str, say: Say) -> None:
     say(["leftovers", len(plan.leftovers)])
 
 
-Strike = Callable[[], None]
-
-
-def strike(fault: str, chosen: random.Random, calls: int) -> Strike:
-    """What a writer does to itself before it begins; the number of calls is that of a whole run."""
-    at, once = chosen.randrange(calls), chosen.random() < 0.5
-    limit = chosen.randrange(1, 90_000)
-
-    def prepare() -> None:
-        if fault == "short write":
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        elif fault != "kill":
-            _audit(lambda count, call: _fail(fault, call) if _due(count, at, once) else None)
-
-    return prepare
-
-
-def _due(count: int, at: int, once: bool) -> bool:
-    return count == at or (count > at and not once)
-
-
-def _fail(fault: str, call: tuple[str, tuple[Any, ...]]) -> None:
-    event, arguments = call
-    if fault == "kill at a call":
-        os.kill(os.getpid(), signal.SIGKILL)
-    number = errno.EIO if fault == "EIO" else errno.ENOSPC
-    reads = event == "open" and not (int(arguments[2] or 0) & WRITING)
-    if number == errno.ENOSPC and (reads or event in ("os.remove", "os.rmdir")):
-        return  # a full disk can be read, and freed
-    raise OSError(number, os.strerror(number))
-
-
-def _audit(act: Callable[[int, tuple[str, tuple[Any, ...]]], None]) -> None:
-    """Call ``act`` with the number of every call that touches a file; syncs are made visible."""
-    count = 0
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event in CALLS:
-            count += 1
-            act(count - 1, (event, arguments))
-
-    def fsync(handle: int, sync: Callable[[int], None] = os.fsync) -> None:
-        sys.audit("strop.fsync", handle)
-        sync(handle)
-
-    os.fsync = fsync  # type: ignore[assignment]
-    sys.addaudithook(hook)
-
-
 def in_child(
-    task: Callable[[str, Say], None],
+    task: Task,
     root: str,
     *,
     prepare: Callable[[], None] = lambda: None,
@@ -188,9 +126,7 @@ def in_child(
     return [json.loads(line) for line in lines], status == 0
 
 
-def _child(
-    task: Callable[[str, Say], None], root: str, write: int, prepare: Callable[[], None]
-) -> None:
+def _child(task: Task, root: str, write: int, prepare: Callable[[], None]) -> None:
     code = 3
     try:
         prepare()
@@ -204,85 +140,6 @@ def _child(
         code = 4  # the fault, passed on as it should be
     finally:
         os._exit(code)
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Stores in folders of their own; what is struck is what a writer does with files."""
-
-    faults = FAULTS
-
-    @contextmanager
-    def place(self) -> Iterator[str]:
-        """Where a store is about to be."""
-        folder = tempfile.mkdtemp(prefix="strop-crash-")
-        try:
-            yield f"{folder}/store"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def strike(self, fault: str, chosen: random.Random, calls: int) -> Strike:
-        """What a writer does to itself before it begins."""
-        return strike(fault, chosen, calls)
-
-    def calm(self) -> None:
-        """Nothing fails any more."""
-
-    def counted(self, root: str, say: Say) -> None:
-        """The work, and how many calls it makes."""
-        seen = [0]
-        _audit(lambda count, call: seen.__setitem__(0, count + 1))
-        work(root, say)
-        say(["calls", seen[0]])
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """Stores in a bucket; what is struck is what comes to the server, or comes back from it."""
-
-    servers: Servers
-    faults = S3_FAULTS
-
-    @contextmanager
-    def place(self) -> Iterator[str]:
-        """Where a store is about to be; this host's copies are in a folder of their own."""
-        cache = tempfile.mkdtemp(prefix="strop-crash-")
-        os.environ.update(self.servers.environment(proxied=True), STROP_CACHE=cache)
-        try:
-            yield f"s3://{BUCKET}/{Path(cache).name}"
-        finally:
-            shutil.rmtree(cache, ignore_errors=True)
-
-    def strike(self, fault: str, chosen: random.Random, calls: int) -> Strike:
-        """What a writer tells the proxy before it begins."""
-        at, seed = chosen.randrange(calls), chosen.randrange(1 << 30)
-
-        def prepare() -> None:
-            if fault == "storm":
-                self.servers.plan(Plan(rate=0.25, seed=seed, seconds=0.1))
-            elif fault != "kill":
-                kills = fault.startswith("kill")
-                methods = Plan.methods if kills else ("PUT",)
-                number = at if kills else at // 3
-                plan = Plan(fault=fault, at=number, victim=os.getpid(), methods=methods)
-                self.servers.plan(plan)
-
-        return prepare
-
-    def calm(self) -> None:
-        """Nothing fails any more, and what was late has come."""
-        self.servers.plan(Plan())
-        os.environ.update(self.servers.environment())
-        time.sleep(0.4)
-
-    def counted(self, root: str, say: Say) -> None:
-        """The work, and how many requests it makes."""
-        self.servers.plan(Plan())
-        work(root, say)
-        say(["calls", self.servers.plan()["seen"]])
-
-
-Kind = Folders | Buckets
 
 
 @dataclass
@@ -353,7 +210,7 @@ def clean_run(kind: Kind) -> tuple[dict[str, str], tuple[int, float]]:
     """The digests of a run that nothing strikes, how many calls it makes and how long it takes."""
     with kind.place() as root:
         started = time.perf_counter()
-        said, well = in_child(kind.counted, root)
+        said, well = in_child(kind.counted(work), root)
         seconds = time.perf_counter() - started
     assert well
     digests = {str(what[1]): what[2] for what in said if what[0] == "made"}
@@ -372,16 +229,6 @@ def run(kind: Kind, points: int, seed: int) -> Counts:
         total.leftovers += counts.leftovers
         total.problems += counts.problems
     return total
-
-
-@contextmanager
-def stores(name: str) -> Iterator[Kind]:
-    """Where the stores are to be."""
-    if name == "folder":
-        yield Folders()
-        return
-    with running() as servers:
-        yield Buckets(servers)
 
 
 def main() -> None:

@@ -73,12 +73,13 @@ def read_catalog(store: Store) -> Catalog:
     found: dict[str, tuple[Stamp, Entry]] = {}
     damaged: dict[StorePath, str] = {}
     new: dict[StorePath, tuple[str, Stamp]] = {}
-    for key, file, stamp in _manifests(store.root / "objects"):
+    objects = store.root / "objects"
+    for key, stamp in _manifests(objects):
         seen = known.get(key)
         if seen is not None and seen[0] == stamp:
             found[key] = seen
         else:
-            new[file] = (key, stamp)
+            new[objects / key / slots.MANIFEST] = (key, stamp)
     for file, data in slots.read_all(new):
         key, stamp = new[file]
         try:
@@ -106,10 +107,11 @@ def _age(entry: Entry) -> tuple[str, str, str]:
     return (entry.created, entry.kind, entry.id)
 
 
-def _manifests(objects: StorePath) -> Iterator[tuple[str, StorePath, Stamp]]:
+def _manifests(objects: StorePath) -> Iterator[tuple[str, Stamp]]:
+    """The kind and id of every artifact with its manifest's stamp."""
     if isinstance(objects, ObjectPath):
         for path, about in slots.listed(objects):
-            yield f"{path.parts[1]}/{path.parts[2]}", path, (about.etag, about.size)
+            yield f"{path.parts[1]}/{path.parts[2]}", (about.etag, about.size)
         return
     if not objects.is_dir():
         return
@@ -117,14 +119,10 @@ def _manifests(objects: StorePath) -> Iterator[tuple[str, StorePath, Stamp]]:
         if not kind.is_dir(follow_symlinks=False):
             continue
         for item in os.scandir(kind.path):
-            file = Path(item.path) / "manifest.json"
             with suppress(FileNotFoundError, NotADirectoryError):
                 stat = os.stat(f"{item.path}/manifest.json")  # noqa: PTH116 (10,000 of them)
-                yield (
-                    f"{kind.name}/{item.name}",
-                    file,
-                    (stat.st_mtime_ns, stat.st_size, stat.st_ino),
-                )
+                stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                yield f"{kind.name}/{item.name}", stamp
 
 
 def _known(path: Path) -> dict[str, tuple[Stamp, Entry]]:
