@@ -28,8 +28,8 @@ ABSENT = ""
 TRIES = 6
 PAUSE_SECONDS = 0.1
 READERS = 16
-WRITER = "strop-writer"
-"""The metadata that tells whose write an object is, for when its answer was lost."""
+WRITER = "stropwriter"
+"""The metadata that tells whose write an object is; letters alone, as Azure wants names."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Bucket:
         """An object's bytes and version; raises `FileNotFoundError`."""
         with _named(self._url(key)):
             found = _obstore().get(_client(self.url), key)
-            return bytes(found.bytes()), str(found.meta["e_tag"])
+            return bytes(found.bytes()), _version(found.meta)
 
     def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes | None]]:
         """Every object's bytes, several at a time and in order; None for one that is gone."""
@@ -98,12 +98,13 @@ class Bucket:
         raise last
 
     def _put(self, key: str, data: bytes, token: str, seen: str | None) -> str:
-        mode: Any = "overwrite" if seen is None else "create" if seen == ABSENT else {"e_tag": seen}
+        mode: Any = "overwrite" if seen is None else "create" if seen == ABSENT else _seen(seen)
         try:
             with _named(self._url(key)):
                 put = _obstore().put
-                found = put(_client(self.url), key, data, mode=mode, attributes={WRITER: token})
-                return str(found["e_tag"])
+                return _version(
+                    put(_client(self.url), key, data, mode=mode, attributes={WRITER: token})
+                )
         except FileNotFoundError as error:
             if seen:
                 raise Conflict(f"{self._url(key)}: is gone") from error
@@ -114,7 +115,7 @@ class Bucket:
         try:
             with _named(self._url(key)):
                 found = _obstore().get(_client(self.url), key, options={"head": True})
-                return str(found.meta["e_tag"]), str(found.attributes.get(WRITER, ""))
+                return _version(found.meta), str(found.attributes.get(WRITER, ""))
         except FileNotFoundError:
             return None
 
@@ -164,6 +165,16 @@ class Bucket:
 
     def _url(self, key: str) -> str:
         return f"{self.url}/{key}"
+
+
+def _version(item: Any) -> str:
+    """What names one version of an object: S3 and Azure compare the ETag, Google the version."""
+    return f"{item['e_tag']}\n{item['version'] or ''}"
+
+
+def _seen(version: str) -> dict[str, str]:
+    etag, _, number = version.partition("\n")
+    return {"e_tag": etag, "version": number} if number else {"e_tag": etag}
 
 
 def _about(item: Any) -> About:

@@ -29,7 +29,11 @@ def commit(store: Store, recipe: Recipe = RECIPE) -> Manifest:
         return store.commit(attempt, summary={})
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+QUICK = ("lost answer", "late request", "500 after")
+LATER = [pytest.param(name, marks=pytest.mark.slow) for name in FAULTS if name not in QUICK]
+
+
+@pytest.mark.parametrize("fault", [*QUICK, *LATER])
 def test_a_commit_whose_manifest_meets_a_fault_is_whole(
     proxied: str, s3: Servers, fault: str
 ) -> None:
@@ -88,6 +92,7 @@ def test_files_stay_where_nobody_knows_whether_their_manifest_arrived(
     assert whole(store)
 
 
+@pytest.mark.slow
 def test_a_storm_of_faults_costs_time_alone(proxied: str, s3: Servers) -> None:
     store = Store(proxied)
     s3.plan(Plan(rate=0.25, seed=5, seconds=0.05))
