@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from strop.artifacts import refs
 from strop.artifacts.canonical import digest
-from strop.artifacts.errors import NotFound
+from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
@@ -78,7 +78,7 @@ def _still_there(store: Store, base: str) -> str:
     """A base that an earlier night took from the store; a local copy of it may be gone by now."""
     parts = Path(base).parts
     if parts[-4:-2] == ("objects", "reranker"):
-        with suppress(NotFound):
+        with suppress(StoreError):
             store.folder(store.find(parts[-2]))
     return base
 

@@ -63,7 +63,7 @@ def test_a_run_in_a_bucket_ends_with_the_bits_of_one_in_a_folder(remote, bucket,
     two = [item["id"] for item in listed if item["kind"] == "negatives"][:2]
     assert "negatives" in strop("artifacts", "diff", *two).stdout
     assert "was made from" in strop("artifacts", "lineage", two[1]).stdout
-    assert "first stage" in strop("compare", "tiny:1", "tiny:2").stdout
+    assert "20 test queries" in strop("compare", "tiny:1", "tiny:2").stdout
     assert "tiny" in strop("champion", "show").stdout
     strop("review", "tiny", "--export", "suspects.csv")
     strop("round", "strop.yaml", "2")
