@@ -7,7 +7,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,6 +55,8 @@ class Bucket:
 
     def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes | None]]:
         """Every object's bytes, several at a time and in order; None for one that is gone."""
+        from concurrent.futures import ThreadPoolExecutor  # late: local stores need none
+
         with ThreadPoolExecutor(READERS) as pool:
             yield from zip(keys, pool.map(self._read_or_none, keys), strict=True)
 
