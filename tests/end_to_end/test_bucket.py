@@ -10,7 +10,7 @@ from tests.end_to_end.conftest import KILL
 from tests.end_to_end.test_interruptions import bits, prepare
 from tests.end_to_end.test_run import stage_lines
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_run_in_a_bucket_ends_with_the_bits_of_one_in_a_folder(remote, bucket,
     assert "20 test queries" in strop("compare", "tiny:1", "tiny:2").stdout
     assert "tiny" in strop("champion", "show").stdout
     strop("review", "tiny", "--export", "suspects.csv")
-    strop("round", "strop.yaml", "2")
+    strop("round", "strop.yaml", "--round", "2")
     strop("artifacts", "gc", "--delete", "--keep-days", "0", "--grace", "0")
     assert bits_there(bucket) == bits(theirs)
     gone = strop(
