@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
+
+from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.object_path import ObjectPath
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -19,8 +21,10 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: StorePath) -> str:
     """The SHA-256 of a file's bytes, in hex, read in chunks."""
+    if isinstance(path, ObjectPath):
+        return path.sha256()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,5 +1,6 @@
 """One holder at a time: a lease with a heartbeat, an expiry and a fencing generation."""
 
+import functools
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,9 @@ from typing import Self
 import psutil
 
 from strop.artifacts import durable
-from strop.artifacts.errors import Busy, Conflict
+from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.object_path import ObjectPath
+from strop.artifacts.errors import Busy, Conflict, Unreachable
 
 EXPIRY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
@@ -37,7 +40,12 @@ class Holder:
 
     def alive(self, seen: float) -> bool:
         """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
-        return _fresh(seen) and (self.host != socket.gethostname() or self.lives())
+        return _fresh(seen) and (not self.here or self.lives())
+
+    @property
+    def here(self) -> bool:
+        """Whether it is a process of this host, whom one can ask."""
+        return self.host in (socket.gethostname(), _machine())
 
     def lives(self) -> bool:
         """Whether the holder's process, which is one of this host, is still there."""
@@ -45,10 +53,22 @@ class Holder:
         return started is not None and abs(started - self.started) < START_TOLERANCE_SECONDS
 
 
-def this_process() -> Holder:
-    """This process as a holder, with a token of its own."""
+def this_process(folder: StorePath) -> Holder:
+    """This process as a holder in a store's folder, with a token of its own."""
     started = _process_started(os.getpid()) or 0.0
-    return Holder(socket.gethostname(), os.getpid(), started, secrets.token_hex(8))
+    host = _machine() if isinstance(folder, ObjectPath) else socket.gethostname()
+    return Holder(host, os.getpid(), started, secrets.token_hex(8))
+
+
+@functools.cache
+def _machine() -> str:
+    """This host among all that share a bucket, where names need not be unique, nor process ids."""
+    found = [socket.gethostname()]
+    with suppress(OSError):
+        found.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    with suppress(OSError):
+        found.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return " ".join(found)
 
 
 def _fresh(seen: float) -> bool:
@@ -66,10 +86,11 @@ def _process_started(pid: int) -> float | None:
         return None
 
 
-def _generations(folder: Path) -> list[int]:
-    if not folder.is_dir():
+def _generations(folder: StorePath) -> list[int]:
+    try:
+        matches = [GENERATION.fullmatch(path.name) for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    matches = (GENERATION.fullmatch(path.name) for path in folder.iterdir())
     return sorted(int(match[1]) for match in matches if match)
 
 
@@ -80,7 +101,7 @@ class Lease:
     writes are refused (fencing tokens, as in Kleppmann, "How to do distributed locking", 2016).
     """
 
-    def __init__(self, folder: Path, *, what: str) -> None:
+    def __init__(self, folder: StorePath, *, what: str) -> None:
         """Name the folder that keeps the generations, and what the lease is for."""
         self._folder = folder
         self._what = what
@@ -94,7 +115,7 @@ class Lease:
         last = generations[-1] if generations else 0
         if last and not self._released(last):
             self._refuse_if_alive(last)
-        holder = this_process()
+        holder = this_process(self._folder)
         self._generation = last + 1
         try:
             durable.create(self._path(self._generation), json.dumps(vars(holder)).encode())
@@ -132,10 +153,10 @@ class Lease:
             self.check()
             yield
 
-    def _path(self, generation: int) -> Path:
+    def _path(self, generation: int) -> StorePath:
         return self._folder / f"{generation:08d}.json"
 
-    def _release_path(self, generation: int) -> Path:
+    def _release_path(self, generation: int) -> StorePath:
         return self._folder / f"{generation:08d}.released"
 
     def _released(self, generation: int) -> bool:
@@ -144,7 +165,8 @@ class Lease:
     def _refuse_if_alive(self, generation: int) -> None:
         path = self._path(generation)
         try:
-            holder, seen = Holder(**json.loads(path.read_bytes())), path.stat().st_mtime
+            holder = Holder(**json.loads(path.read_bytes()))
+            seen = time.time() - durable.age(path)
         except FileNotFoundError as error:
             raise self._just_taken() from error
         if holder.alive(seen):
@@ -164,6 +186,8 @@ class Lease:
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             try:
-                os.utime(self._path(self._generation))
+                durable.renew(self._path(self._generation))
             except FileNotFoundError:
                 return
+            except (Conflict, Unreachable):  # the next beat may get through
+                continue

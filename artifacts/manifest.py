@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from strop.artifacts import slots
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.canonical import digest, folder_digest
 from strop.artifacts.errors import Damaged, StoreError
 from strop.artifacts.schemas import SCHEMA_VERSION
@@ -139,10 +139,6 @@ def _no_manifest(source: str, error: Exception) -> Damaged:
     return Damaged(f"{source}: not a manifest ({error}); delete its folder and run again")
 
 
-def read_manifests(paths: Iterable[Path]) -> list[Manifest]:
+def read_manifests(paths: Iterable[StorePath]) -> list[Manifest]:
     """The manifests at these paths, without those that are deleted meanwhile."""
-    found = []
-    for path in paths:
-        with suppress(FileNotFoundError):
-            found.append(Manifest.from_bytes(path.read_bytes(), source=str(path)))
-    return found
+    return [Manifest.from_bytes(data, source=str(path)) for path, data in slots.read_all(paths)]

@@ -5,14 +5,12 @@ import errno
 import json
 import os
 import secrets
-import shutil
-import socket
 import threading
-import time
 from dataclasses import asdict
-from pathlib import Path
 
 from strop.artifacts import durable
+from strop.artifacts.backends.location import StorePath, in_order
+from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Damaged
 from strop.artifacts.leases import Holder, this_process
 
@@ -26,11 +24,11 @@ UNFINISHED_SECONDS = 3600.0
 """So long a folder counts in which a process has not yet said who it is."""
 READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
-_own: dict[tuple[Path, int], Path] = {}
+_own: dict[tuple[StorePath, int], StorePath] = {}
 _turn = threading.Lock()
 
 
-def pin(root: Path, kind: str, artifact_id: str) -> None:
+def pin(root: StorePath, kind: str, artifact_id: str) -> None:
     """Pin an id for as long as this process lives.
 
     Called before the artifact is looked for or made: whoever deletes reads the pins after it has
@@ -39,6 +37,9 @@ def pin(root: Path, kind: str, artifact_id: str) -> None:
     """
     try:
         path = _folder(root) / kind / artifact_id
+        if isinstance(path, ObjectPath):
+            path.write_bytes(b"")
+            return
         if path.exists():
             return
         path.parent.mkdir(exist_ok=True)
@@ -48,12 +49,19 @@ def pin(root: Path, kind: str, artifact_id: str) -> None:
             raise
 
 
-def keep(root: Path, kind: str, artifact_id: str, reason: str) -> None:
+def unpin(root: StorePath, kind: str, artifact_id: str) -> None:
+    """Take this process's pin off before its end."""
+    folder = _own.get((root, os.getpid()))
+    if folder is not None:
+        (folder / kind / artifact_id).unlink(missing_ok=True)
+
+
+def keep(root: StorePath, kind: str, artifact_id: str, reason: str) -> None:
     """Pin an artifact until `let_go`, whoever lives; a second time replaces the reason."""
     durable.replace(root / "pins" / KEPT / kind / artifact_id, reason.encode())
 
 
-def let_go(root: Path, kind: str, artifact_id: str) -> bool:
+def let_go(root: StorePath, kind: str, artifact_id: str) -> bool:
     """Take a person's pin off; whether there was one."""
     path = root / "pins" / KEPT / kind / artifact_id
     existed = path.exists()
@@ -61,17 +69,17 @@ def let_go(root: Path, kind: str, artifact_id: str) -> bool:
     return existed
 
 
-def kept(root: Path) -> dict[Key, str]:
+def kept(root: StorePath) -> dict[Key, str]:
     """What people pinned, with their reasons."""
-    paths = (root / "pins" / KEPT).glob("*/*")
+    paths = in_order(root / "pins" / KEPT, "*/*")
     return {
         (path.parent.name, path.name): path.read_text(encoding="utf-8")
-        for path in sorted(paths)
+        for path in paths
         if not path.name.startswith(".")
     }
 
 
-def pinned(root: Path) -> set[Key]:
+def pinned(root: StorePath) -> set[Key]:
     """Every id that a live process has pinned."""
     found = set()
     for folder in _folders(root):
@@ -80,49 +88,52 @@ def pinned(root: Path) -> set[Key]:
     return found
 
 
-def forget_dead(root: Path) -> None:
+def forget_dead(root: StorePath) -> None:
     """Remove the pins of processes that are gone."""
     for folder in _folders(root):
         if _dead(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            durable.remove_tree(folder)
 
 
-def _folders(root: Path) -> list[Path]:
+def _folders(root: StorePath) -> list[StorePath]:
     folder = root / "pins"
+    if isinstance(folder, ObjectPath):
+        return [path for path in folder.iterdir() if path.name != KEPT]
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_dir() and path.name != KEPT)
 
 
-def _dead(folder: Path) -> bool:
+def _dead(folder: StorePath) -> bool:
     path = folder / "holder.json"
     try:
-        holder, seen = Holder(**json.loads(path.read_bytes())), folder.stat().st_mtime
+        holder, age = Holder(**json.loads(path.read_bytes())), durable.age(folder)
     except FileNotFoundError:
         return _age(folder) > UNFINISHED_SECONDS
     except (ValueError, TypeError) as error:
         raise Damaged(f"{path}: does not say whose pins these are; remove {folder}") from error
-    if holder.host == socket.gethostname():
+    if holder.here:
         return not holder.lives()
-    newest = max([seen, *(item.stat().st_mtime for item in folder.glob("*"))])
-    return time.time() - newest > FOREIGN_SECONDS
+    if not isinstance(folder, ObjectPath):
+        age = min([age, *(durable.age(item) for item in folder.glob("*"))])
+    return age > FOREIGN_SECONDS
 
 
-def _age(folder: Path) -> float:
+def _age(folder: StorePath) -> float:
     try:
-        return time.time() - folder.stat().st_mtime
+        return durable.age(folder)
     except FileNotFoundError:
         return float("inf")
 
 
-def _folder(root: Path) -> Path:
+def _folder(root: StorePath) -> StorePath:
     """This process's folder of pins in a store; made at its first pin, gone at its end."""
     key = (root, os.getpid())
     with _turn:
         found = _own.get(key)
-        if found is not None and found.exists():
+        if found is not None and (isinstance(found, ObjectPath) or found.exists()):
             return found
-        holder = this_process()
+        holder = this_process(root)
         folder = root / "pins" / f"{holder.pid}-{secrets.token_hex(6)}"
         durable.create(folder / "holder.json", json.dumps(asdict(holder)).encode())
         if not _own:
@@ -135,4 +146,4 @@ def _release() -> None:
     """Remove this process's pins; a child that was forked leaves its parent's alone."""
     for (_, pid), folder in _own.items():
         if pid == os.getpid():
-            shutil.rmtree(folder, ignore_errors=True)
+            durable.remove_tree(folder)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts import durable
+from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
@@ -33,15 +34,21 @@ def check_name(name: str, what: str) -> str:
 
 def history(store: Store, name: str) -> list[Ref]:
     """Every value a ref has had, oldest first."""
-    folder = store.root / "refs" / check_name(name, "ref")
-    paths = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-    return [Ref(name, int(path.stem), json.loads(path.read_bytes())) for path in paths]
+    return [_ref(name, path) for path in _moves(store, name)]
 
 
 def read(store: Store, name: str) -> Ref:
     """A ref's current value."""
-    moves = history(store, name)
-    return moves[-1] if moves else Ref(name, 0, None)
+    moves = _moves(store, name)
+    return _ref(name, moves[-1]) if moves else Ref(name, 0, None)
+
+
+def _moves(store: Store, name: str) -> list[StorePath]:
+    return in_order(store.root / "refs" / check_name(name, "ref"), "[0-9]*.json")
+
+
+def _ref(name: str, path: StorePath) -> Ref:
+    return Ref(name, int(path.stem), json.loads(path.read_bytes()))
 
 
 def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:
@@ -72,7 +79,7 @@ def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:
     """
     moves = history(store, name)
     if not moves:
-        raise NotFound(f"ref {name}: was never set in the store {store.root}")
+        raise NotFound(f"ref {name}: was never set in the store {store.location}")
     now = _first_of(moves[-1])
     target = now - 1 if to is None else to
     if to is None and target < 1:

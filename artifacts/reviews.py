@@ -1,7 +1,6 @@
 """The working file of a review: each verdict is appended durably at once, until it is committed."""
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,15 +81,7 @@ class ReviewLog:
         assert self._lease is not None, "a review that was opened for reading"
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         with self._lease.guard():
-            new = not self._path.exists()
-            with self._path.open("xb" if new else "r+b") as file:
-                file.seek(self._size)
-                file.truncate()  # what a killed process left of a line
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if new:
-                durable.sync_folder(self._path.parent)
+            durable.append(self._path, self._size, data)
             self._size += len(data)
             self._apply(line)
 

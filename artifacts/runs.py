@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from strop.artifacts import durable
+from strop.artifacts.backends.location import in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef, timestamp
@@ -34,21 +35,21 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The identity config that the run was started with; raises `NotFound`."""
         path = self.folder / "config.json"
-        if not path.exists():
-            raise NotFound(f"run {self.name}: not in the store {self.store.root}")
+        if not path.is_file():
+            raise NotFound(f"run {self.name}: not in the store {self.store.location}")
         config: dict[str, Any] = json.loads(path.read_bytes())
         return config
 
     def config_or_none(self) -> dict[str, Any] | None:
         """The same, and None for a run that nobody has started."""
-        return self.config if (self.folder / "config.json").exists() else None
+        return self.config if (self.folder / "config.json").is_file() else None
 
     def claim(self, config: dict[str, Any], *, read: Read = lambda recorded: recorded) -> None:
         """Start the run with its config, or check that it was started with the same one.
 
         ``read`` turns a recorded config into what today's version would have recorded.
         """
-        if not (self.folder / "config.json").exists():
+        if not (self.folder / "config.json").is_file():
             with contextlib.suppress(Conflict):
                 durable.create(self.folder / "started", timestamp().encode())
         try:
@@ -62,12 +63,12 @@ class Run:
     def started(self) -> str:
         """When the run was first claimed, as manifests write times; empty where nobody knows."""
         path = self.folder / "started"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
 
     def parts(self) -> dict[str, Refs]:
         """The refs of every recorded part of the run, by part and by role."""
         found = {}
-        for path in sorted((self.folder / "parts").glob("*.json")):
+        for path in in_order(self.folder / "parts", "*.json"):
             values = json.loads(path.read_bytes())
             found[path.stem] = {role: ArtifactRef(**ref) for role, ref in values.items()}
         return found
@@ -75,22 +76,20 @@ class Run:
     def record(self, lease: Lease, part: str, refs: Refs) -> None:
         """Add refs to a part's record; a role that is recorded already is replaced."""
         with lease.guard():
-            known = self.parts().get(part, {})
-            merged = {role: asdict(ref) for role, ref in {**known, **refs}.items()}
-            data = json.dumps(merged, indent=1, sort_keys=True).encode()
-            durable.replace(self.folder / "parts" / f"{part}.json", data)
+            path = self.folder / "parts" / f"{part}.json"
+            durable.amend(path, lambda known: _merged(known, refs))
 
     def finish(self, lease: Lease, outcome: str) -> None:
         """Keep how the run ended; every run of the same name tells the same from then on."""
         with lease.guard():
             text = json.dumps({"outcome": outcome, "finished": timestamp()}, indent=1)
-            durable.replace(self.folder / "finished.json", text.encode())
+            durable.amend(self.folder / "finished.json", lambda _: text.encode())
 
     @property
     def outcome(self) -> str | None:
         """How the run ended; None while it has not."""
         path = self.folder / "finished.json"
-        if not path.exists():
+        if not path.is_file():
             return None
         outcome: str = json.loads(path.read_bytes())["outcome"]
         return outcome
@@ -105,9 +104,14 @@ class Run:
         return value
 
 
+def _merged(known: bytes, refs: Refs) -> bytes:
+    values = {role: asdict(ref) for role, ref in refs.items()}
+    return json.dumps({**json.loads(known or b"{}"), **values}, indent=1, sort_keys=True).encode()
+
+
 def list_runs(store: Store) -> list[Run]:
     """Every run in the store, by name."""
-    paths = sorted((store.root / "runs").glob("*/config.json"))
+    paths = in_order(store.root / "runs", "*/config.json")
     return [Run(store, path.parent.name) for path in paths]
 
 

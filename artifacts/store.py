@@ -1,7 +1,5 @@
 """The versioned store: immutable artifacts under ids that are known before they are made."""
 
-import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,19 +11,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from strop.artifacts import durable, pins, tables
+from strop.artifacts import durable, pins, slots, tables
+from strop.artifacts.backends.location import StorePath, store_path
+from strop.artifacts.backends.mirror import Mirror
+from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.environment import device_name, library_versions
-from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
+from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError, Unreachable
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, read_manifests, timestamp
+from strop.artifacts.mark import open_mark
 from strop.artifacts.names import check_part, follows_link, leaves
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
 from strop.artifacts.sealing import seal
 from strop.artifacts.tombstones import absence, refuse_purged
 
-FORMAT = 1
-MARK = "store.json"
-MARKED, DOOMED = "marked", "manifest.doomed"
-"""What garbage collection leaves beside a manifest, and then renames the manifest to."""
+MARKED = "marked"
+"""What garbage collection leaves beside a manifest that it may hide later."""
 
 
 @dataclass(frozen=True)
@@ -46,64 +46,37 @@ class Attempt:
 
 
 class Store:
-    """A folder of artifacts, runs and refs."""
+    """Artifacts, runs and refs, in a folder or a prefix of a bucket.
 
-    def __init__(self, root: Path) -> None:
-        """Open the store at a folder, and make it one when the folder is empty or absent."""
-        self.root = root.expanduser().absolute()
-        self._open()
+    ``root`` is where they lie, ``local`` the folder for what never leaves this host.
+    """
 
-    def _open(self) -> None:
-        mark = self.root / MARK
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"store {self.root}: a file, expected a folder; choose another path")
-        try:
-            if mark.exists():
-                self._check_format(mark)
-                return
-            if self._holds_other_files() and not mark.exists():
-                raise StoreError(
-                    f"store {self.root}: a folder with other files in it, expected an empty "
-                    "folder or a strop store; choose another path"
-                )
-            self.root.mkdir(parents=True, exist_ok=True)
-            durable.create(mark, json.dumps({"strop_store": FORMAT}).encode())
-        except Conflict:
-            self._check_format(mark)
-        except OSError as error:
-            raise StoreError(
-                f"store {self.root}: cannot be written ({error.strerror}); choose another path"
-            ) from error
+    def __init__(self, location: str | Path | ObjectPath) -> None:
+        """Open the store there, and make it one when nothing is there yet."""
+        self.root = store_path(location)
+        self._mirror = Mirror(self.root.bucket) if isinstance(self.root, ObjectPath) else None
+        self.local = self._mirror.root if self._mirror else Path(self.root)
+        open_mark(self.root)
 
-    def _holds_other_files(self) -> bool:
-        """Whether the folder holds more than a mark that another process may just be writing."""
-        if not self.root.is_dir():
-            return False
-        return any(not path.name.startswith(f".{MARK}.") for path in self.root.iterdir())
+    @property
+    def location(self) -> str:
+        """The store's place as `Store` takes it: a path, or ``s3://bucket/prefix``."""
+        return str(self.root)
 
-    def _check_format(self, mark: Path) -> None:
-        try:
-            found = json.loads(mark.read_bytes())["strop_store"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise Damaged(f"{mark}: not the mark of a strop store") from error
-        if found != FORMAT:
-            raise StoreError(
-                f"store {self.root}: format {found}, this strop reads format {FORMAT}; update strop"
-            )
-
-    def _object(self, kind: str, artifact_id: str) -> Path:
+    def home(self, kind: str, artifact_id: str) -> StorePath:
+        """Where an artifact lies: its manifest, and a folder for each attempt at it."""
         check_part(kind, "kind")
         check_part(artifact_id, "id")
         return self.root / "objects" / kind / artifact_id
 
     def _work(self, recipe: Recipe) -> Path:
-        return self.root / "work" / recipe.kind / recipe.key
+        return self.local / "work" / recipe.kind / recipe.key
 
     def work_folder(self, recipe: Recipe) -> Path:
         """A folder for what a stage keeps while it works, found again by a later attempt.
 
-        It survives a killed process, is no part of any artifact, and goes when the recipe's
-        artifact is committed.
+        It survives a killed process, is no part of any artifact, stays on this host, and goes
+        when the recipe's artifact is committed.
         """
         folder = self._work(recipe)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,11 +87,11 @@ class Store:
 
         The id is pinned for this process, whether the artifact is there or will be made.
         """
-        path = self._claim(recipe.kind, recipe.id)
-        if not path.exists():
-            refuse_purged(path.parent, f"{recipe.kind} {recipe.id}")
+        home, data = self._claim(recipe.kind, recipe.id)
+        if data is None:
+            refuse_purged(home, f"{recipe.kind} {recipe.id}")
             return None
-        manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+        manifest = Manifest.from_bytes(data, source=str(home / slots.MANIFEST))
         if manifest.key != recipe.key:
             raise Conflict(
                 f"{recipe.kind} {recipe.id}: another recipe has the same shortened id; "
@@ -127,16 +100,12 @@ class Store:
         self._check_sizes(manifest)
         return manifest
 
-    def _claim(self, kind: str, artifact_id: str) -> Path:
-        """Pin an id, take it back from a garbage collection, and say where its manifest lies."""
-        folder = self._object(kind, artifact_id)
+    def _claim(self, kind: str, artifact_id: str) -> tuple[StorePath, bytes | None]:
+        """Pin an id, take it back from a garbage collection; where it lies, and its manifest."""
+        home = self.home(kind, artifact_id)
         pins.pin(self.root, kind, artifact_id)
-        path = folder / "manifest.json"
-        (folder / MARKED).unlink(missing_ok=True)
-        if not path.exists():
-            with suppress(FileNotFoundError):
-                (folder / DOOMED).rename(path)
-        return path
+        (home / MARKED).unlink(missing_ok=True)
+        return home, slots.claim(home)
 
     def use(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact, pinned for this process; raises as `manifest` does."""
@@ -144,15 +113,24 @@ class Store:
         return self.manifest(ref)
 
     def _check_sizes(self, manifest: Manifest) -> None:
+        found = self._sizes(manifest)
         for name, entry in manifest.files.items():
-            path = self.file(manifest, name)
-            size = path.stat().st_size if path.exists() else None
+            size = found.get(name)
             if size != entry.bytes:
-                found = "is missing" if size is None else f"has {size} bytes"
+                told = "is missing" if size is None else f"has {size} bytes"
                 raise Damaged(
-                    f"{manifest.kind} {manifest.id}: file {name} {found}, expected {entry.bytes} "
-                    f"bytes; delete {self._object(manifest.kind, manifest.id)} and run again"
+                    f"{manifest.kind} {manifest.id}: file {name} {told}, expected {entry.bytes} "
+                    f"bytes; delete {self.home(manifest.kind, manifest.id)} and run again"
                 )
+
+    def _sizes(self, manifest: Manifest) -> dict[str, int]:
+        """The bytes of every file that is there, by its name."""
+        places = [self.place_of(manifest, name) for name in manifest.files]
+        folder = self.place(manifest)
+        if isinstance(folder, ObjectPath):
+            return {str(path.relative_to(folder)): about.size for path, about in folder.files()}
+        paths = zip(manifest.files, places, strict=True)
+        return {name: path.stat().st_size for name, path in paths if path.exists()}
 
     @contextmanager
     def attempt(self, recipe: Recipe) -> Iterator[Attempt]:
@@ -161,7 +139,7 @@ class Store:
             raise StoreError(f"kind {recipe.kind!r}: unknown; the kinds are {', '.join(KINDS)}")
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self._claim(recipe.kind, recipe.id)
-        folder = self._object(recipe.kind, recipe.id) / name
+        folder = self._scratch(recipe, name)
         durable.make_folder(folder)
         try:
             yield Attempt(recipe, name, folder)
@@ -172,11 +150,18 @@ class Store:
                     folder.parent.rmdir()
             raise
 
+    def _scratch(self, recipe: Recipe, name: str) -> Path:
+        """Where an attempt's files are written: in the store, or on the way to its bucket."""
+        if self._mirror:
+            return self._mirror.attempt(recipe.kind, recipe.id, name)
+        return Path(self.home(recipe.kind, recipe.id) / name)
+
     def _committed(self, recipe: Recipe, name: str) -> bool:
         """Whether the artifact's manifest speaks for this attempt, so that its files must stay."""
-        with suppress(StoreError, FileNotFoundError):
-            path = self._object(recipe.kind, recipe.id) / "manifest.json"
-            return Manifest.from_bytes(path.read_bytes(), source=str(path)).attempt == name
+        with suppress(StoreError, FileNotFoundError, Unreachable):
+            home = self.home(recipe.kind, recipe.id)
+            data = slots.read(home)
+            return data is not None and Manifest.from_bytes(data, source="").attempt == name
         return False
 
     def commit(
@@ -228,34 +213,43 @@ class Store:
 
     def _publish(self, attempt: Attempt, manifest: Manifest) -> Manifest:
         """Create the manifest if there is none yet; returns the one that there is."""
-        path = self._object(manifest.kind, manifest.id) / "manifest.json"
+        home = self.home(manifest.kind, manifest.id)
+        if self._mirror:
+            remote = self._mirror.remote(manifest.kind, manifest.id, manifest.attempt)
+            self._mirror.upload(attempt.folder, remote, list(manifest.files))
         try:
-            durable.create(path, manifest.to_bytes())
+            slots.put(home, manifest.to_bytes())
         except Conflict:
-            shutil.rmtree(attempt.folder, ignore_errors=True)
-            manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+            data = slots.read(home)
+            if data is None:  # collected or erased just now
+                raise
+            manifest = Manifest.from_bytes(data, source=str(home / slots.MANIFEST))
+            if manifest.attempt != attempt.name:
+                durable.remove_tree(attempt.folder)
+                durable.remove_tree(home / attempt.name)
         shutil.rmtree(self._work(attempt.recipe), ignore_errors=True)
         return manifest
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact; raises `NotFound`, or `Damaged` when its digest differs."""
-        path = self._object(ref.kind, ref.id) / "manifest.json"
-        if not path.exists():
-            raise NotFound(f"{ref.kind} {ref.id}: {absence(path.parent, self.root)}")
-        manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
+        home = self.home(ref.kind, ref.id)
+        data = slots.read(home)
+        if data is None:
+            raise NotFound(f"{ref.kind} {ref.id}: {absence(home, self.location)}")
+        manifest = Manifest.from_bytes(data, source=str(home / slots.MANIFEST))
         if manifest.digest != ref.digest:
             raise Damaged(f"{ref.kind} {ref.id}: was made again with other content; run again")
         return manifest
 
     def find(self, prefix: str) -> Manifest:
         """The one artifact whose id starts so; raises `NotFound` when none or several do."""
-        paths = (self.root / "objects").glob("*/*/manifest.json") if prefix else ()
+        paths = slots.paths(self.root / "objects") if prefix else ()
         matches = read_manifests(
             path for path in sorted(paths) if path.parent.name.startswith(prefix)
         )
         if not matches:
             raise NotFound(
-                f"artifact {prefix!r}: none in the store {self.root}; see `strop artifacts ls`"
+                f"artifact {prefix!r}: none in the store {self.location}; see `strop artifacts ls`"
             )
         if len(matches) > 1:
             names = ", ".join(f"{manifest.kind} {manifest.id}" for manifest in matches[:4])
@@ -264,36 +258,60 @@ class Store:
 
     def artifacts(self, kind: str | None = None) -> list[Manifest]:
         """Every artifact, oldest first."""
-        pattern = f"{kind or '*'}/*/manifest.json"
-        found = read_manifests((self.root / "objects").glob(pattern))
+        found = read_manifests(slots.paths(self.root / "objects", kind or "*"))
         return sorted(found, key=lambda manifest: (manifest.created, manifest.kind, manifest.id))
 
-    def folder(self, item: ArtifactRef | Manifest) -> Path:
-        """The folder that holds an artifact's files."""
+    def place(self, item: ArtifactRef | Manifest) -> StorePath:
+        """Where an artifact's files lie; refuses an attempt that leaves the artifact's folder."""
         manifest = item if isinstance(item, Manifest) else self.manifest(item)
-        folder = self._object(manifest.kind, manifest.id)
+        home = self.home(manifest.kind, manifest.id)
         if leaves(manifest.attempt) or "/" in manifest.attempt:
-            raise Damaged(f"{folder}: attempt {manifest.attempt!r} leaves the artifact's folder")
-        return folder / manifest.attempt
+            raise Damaged(f"{home}: attempt {manifest.attempt!r} leaves the artifact's folder")
+        return home / manifest.attempt
 
-    def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
-        """The path of one file of an artifact; refuses names and links that leave its folder."""
-        folder = self.folder(item)
+    def place_of(self, item: ArtifactRef | Manifest, name: str) -> StorePath:
+        """Where one file lies; refuses names and links that leave the artifact's folder."""
+        folder = self.place(item)
         if leaves(name):
             raise Damaged(f"{folder}: file name {name!r} leaves the artifact's folder")
-        if follows_link(folder / name, folder):
+        if isinstance(folder, Path) and follows_link(folder / name, folder):
             raise Damaged(
                 f"{folder}: {name!r} is behind a link, which leaves the artifact's folder"
             )
         return folder / name
+
+    def folder(self, item: ArtifactRef | Manifest) -> Path:
+        """A local folder that holds an artifact's files; from a bucket, verified copies of them."""
+        if self._mirror is None:
+            return Path(self.place(item))
+        manifest = item if isinstance(item, Manifest) else self.manifest(item)
+        for name in manifest.files:
+            self.file(manifest, name)
+        return self._mirror.attempt(manifest.kind, manifest.id, manifest.attempt)
+
+    def file(self, item: ArtifactRef | Manifest, name: str) -> Path:
+        """The local path of one file of an artifact, or of a verified copy of it.
+
+        Refuses names and links that leave the artifact's folder.
+        """
+        path = self.place_of(item, name)
+        if isinstance(path, Path):
+            return path
+        assert self._mirror is not None
+        return self._mirror.file(item if isinstance(item, Manifest) else self.manifest(item), name)
+
+    def let_go(self, manifest: Manifest) -> None:
+        """Say that nothing here reads the artifact any more, so that copies of it may go."""
+        if self._mirror:
+            self._mirror.let_go(manifest)
+
+    def forget_copies(self, manifest: Manifest) -> None:
+        """Delete what this host has of an artifact beside the store."""
+        if self._mirror:
+            shutil.rmtree(self.local / "objects" / manifest.kind / manifest.id, ignore_errors=True)
 
     def table(
         self, item: ArtifactRef | Manifest, name: str, *, columns: list[str] | None = None
     ) -> pa.Table:
         """A whole declared table of an artifact."""
         return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
-
-
-def default_root() -> Path:
-    """The store that commands use when none is named: ``$STROP_STORE`` or ``.strop``."""
-    return Path(os.environ.get("STROP_STORE", ".strop"))

@@ -1,37 +1,37 @@
 """What is left of an artifact whose content had to be erased: that it was, and what replaces it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.errors import StoreError
 
 TOMBSTONE = "purged.json"
 
 
-def tombstone(home: Path) -> dict[str, Any] | None:
+def tombstone(home: StorePath) -> dict[str, Any] | None:
     """What the tombstone in an artifact's folder says, if there is one."""
-    path = home / TOMBSTONE
-    if not path.exists():
+    try:
+        values: dict[str, Any] = json.loads((home / TOMBSTONE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    values: dict[str, Any] = json.loads(path.read_bytes())
     return values
 
 
-def absence(home: Path, root: Path) -> str:
+def absence(home: StorePath, location: str) -> str:
     """Why an artifact is not there."""
     found = tombstone(home)
-    return f"not in the store {root}" if found is None else _told(found)
+    return f"not in the store {location}" if found is None else _told(found)
 
 
-def refuse_purged(home: Path, what: str) -> None:
+def refuse_purged(home: StorePath, what: str) -> None:
     """Raise `StoreError` rather than let a stage make again what was erased."""
     found = tombstone(home)
     if found is not None:
         raise StoreError(f"{what}: {_told(found)}")
 
 
-def purged_digests(root: Path) -> dict[tuple[str, str], str]:
+def purged_digests(root: StorePath) -> dict[tuple[str, str], str]:
     """The content digests that erased artifacts had."""
     paths = (root / "objects").glob(f"*/*/{TOMBSTONE}")
     return {

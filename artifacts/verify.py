@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from strop.artifacts import slots
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.canonical import file_digest
 from strop.artifacts.errors import Damaged, StoreError
 from strop.artifacts.manifest import Manifest
@@ -28,12 +29,10 @@ class Defect:
 def readable(store: Store) -> tuple[list[Manifest], list[Defect]]:
     """Every manifest that can be read, and a defect for each that cannot."""
     found, defects = [], []
-    for path in sorted((store.root / "objects").glob("*/*/manifest.json")):
+    for path, data in slots.read_all(sorted(slots.paths(store.root / "objects"))):
         kind, artifact_id = path.parts[-3:-1]
         try:
-            manifest = Manifest.from_bytes(path.read_bytes(), source=str(path))
-        except FileNotFoundError:  # deleted while we looked
-            continue
+            manifest = Manifest.from_bytes(data, source=str(path))
         except StoreError as error:
             defects.append(Defect(kind, artifact_id, "", str(error), str(path.parent)))
             continue
@@ -60,14 +59,15 @@ def verify(
         broken = {path for path, _ in problems}
         if deep:
             problems += [item for item in deep_problems(store, manifest) if item[0] not in broken]
+            store.let_go(manifest)
         about = (manifest.kind, manifest.id, manifest.stage)
         yield manifest, [Defect(*about, problem, str(path)) for path, problem in problems]
 
 
-def _file_problems(store: Store, manifest: Manifest) -> Iterator[tuple[Path, str]]:
+def _file_problems(store: Store, manifest: Manifest) -> Iterator[tuple[StorePath, str]]:
     for name, entry in manifest.files.items():
         try:
-            path = store.file(manifest, name)
+            path = store.place_of(manifest, name)
         except Damaged as error:
             yield store.root / "objects" / manifest.kind / manifest.id, str(error)
             continue
@@ -80,8 +80,8 @@ def _file_problems(store: Store, manifest: Manifest) -> Iterator[tuple[Path, str
 
 
 def _input_problems(
-    digests: dict[tuple[str, str], str], manifest: Manifest, home: Path
-) -> Iterator[tuple[Path, str]]:
+    digests: dict[tuple[str, str], str], manifest: Manifest, home: StorePath
+) -> Iterator[tuple[StorePath, str]]:
     for role, ref in manifest.inputs.items():
         found = digests.get((ref.kind, ref.id))
         if found is None:

@@ -1,6 +1,7 @@
 """The crash benchmark: a writer dies at random points, and the store is looked at and gone on with.
 
     python benchmarks/crashes.py --points 100
+    python benchmarks/crashes.py --points 60 --store s3
 
 A writer makes a chain of artifacts, records each in a run and moves a champion. At every point it
 is struck once:
@@ -10,29 +11,35 @@ is struck once:
 - *ENOSPC*, *EIO*: from its n-th such call on writing fails so, or it fails once;
 - *short write*: no file may grow beyond a random size, so that a write ends in the middle.
 
+In a bucket (of moto's server, behind a proxy that fails: `s3.py`) the faults are these:
+
+- *kill*: SIGKILL after a random time;
+- *kill before*, *kill after*: SIGKILL before its n-th request is carried out, or after it was,
+  when the answer never comes;
+- *lost answer*: the n-th write is carried out and its connection closed without an answer;
+- *late request*: the connection is closed, and the n-th write is carried out 0.3 s later;
+- *storm*: a quarter of all requests fail in one of seven ways: lost, late and slow answers, lost
+  requests, 500 and 503 without effect, and 500 after the effect.
+
 Then `verify --deep` must find nothing wrong, what was committed must be there with the same bits,
 the same work again must make anew at most the stage that died, it must end with the bits of a run
 that nothing struck, and a garbage collection must leave all of that as it is.
 """
 
 import argparse
-import errno
 import json
 import os
 import random
-import resource
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from faults import Kind, Say, Task, stores
 
 from strop.artifacts import refs
 from strop.artifacts.manifest import Recipe
@@ -43,13 +50,9 @@ from strop.artifacts.upkeep.plan import Policy
 from strop.artifacts.verify import readable, verify
 
 STAGES, ROWS = 5, 3000
-CALLS = {"open", "os.mkdir", "os.link", "os.rename", "os.remove", "os.rmdir", "strop.fsync"}
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-FAULTS = ("kill", "kill at a call", "ENOSPC", "EIO", "short write")
-Say = Callable[[Any], None]
 
 
-def work(root: Path, say: Say) -> None:
+def work(root: str, say: Say) -> None:
     """Make all stages that are not there yet, one from the other; says what it does."""
     store = Store(root)
     run, before = Run(store, "crash"), None
@@ -83,7 +86,7 @@ def _table(number: int) -> pa.Table:
     return pa.table({"query_id": ids, "passage_id": ids[::-1], "score": scores})
 
 
-def look(root: Path, say: Say) -> None:
+def look(root: str, say: Say) -> None:
     """Say what is wrong, and what is there."""
     store = Store(root)
     manifests, broken = readable(store)
@@ -95,63 +98,15 @@ def look(root: Path, say: Say) -> None:
     say(["moves", [(move.value or {})["n"] for move in refs.history(store, "champion")]])
 
 
-def sweep(root: Path, say: Say) -> None:
+def sweep(root: str, say: Say) -> None:
     """Collect everything that nobody speaks of, at once."""
     plan = collect(Store(root), Policy(keep_days=0, grace_seconds=0))
     say(["leftovers", len(plan.leftovers)])
 
 
-def strike(fault: str, chosen: random.Random, calls: int) -> Callable[[], None]:
-    """What a writer does to itself before it begins; the number of calls is that of a whole run."""
-    at, once = chosen.randrange(calls), chosen.random() < 0.5
-    limit = chosen.randrange(1, 90_000)
-
-    def prepare() -> None:
-        if fault == "short write":
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        elif fault != "kill":
-            _audit(lambda count, call: _fail(fault, call) if _due(count, at, once) else None)
-
-    return prepare
-
-
-def _due(count: int, at: int, once: bool) -> bool:
-    return count == at or (count > at and not once)
-
-
-def _fail(fault: str, call: tuple[str, tuple[Any, ...]]) -> None:
-    event, arguments = call
-    if fault == "kill at a call":
-        os.kill(os.getpid(), signal.SIGKILL)
-    number = errno.EIO if fault == "EIO" else errno.ENOSPC
-    reads = event == "open" and not (int(arguments[2] or 0) & WRITING)
-    if number == errno.ENOSPC and (reads or event in ("os.remove", "os.rmdir")):
-        return  # a full disk can be read, and freed
-    raise OSError(number, os.strerror(number))
-
-
-def _audit(act: Callable[[int, tuple[str, tuple[Any, ...]]], None]) -> None:
-    """Call ``act`` with the number of every call that touches a file; syncs are made visible."""
-    count = 0
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event in CALLS:
-            count += 1
-            act(count - 1, (event, arguments))
-
-    def fsync(handle: int, sync: Callable[[int], None] = os.fsync) -> None:
-        sys.audit("strop.fsync", handle)
-        sync(handle)
-
-    os.fsync = fsync  # type: ignore[assignment]
-    sys.addaudithook(hook)
-
-
 def in_child(
-    task: Callable[[Path, Say], None],
-    root: Path,
+    task: Task,
+    root: str,
     *,
     prepare: Callable[[], None] = lambda: None,
     kill_after: float | None = None,
@@ -171,9 +126,7 @@ def in_child(
     return [json.loads(line) for line in lines], status == 0
 
 
-def _child(
-    task: Callable[[Path, Say], None], root: Path, write: int, prepare: Callable[[], None]
-) -> None:
+def _child(task: Task, root: str, write: int, prepare: Callable[[], None]) -> None:
     code = 3
     try:
         prepare()
@@ -200,29 +153,26 @@ class Counts:
     problems: list[str] = field(default_factory=list)
 
 
-def point(number: int, seed: int, clean: dict[str, str], pace: tuple[int, float]) -> Counts:
+def point(
+    kind: Kind, number: int, seed: int, clean: dict[str, str], pace: tuple[int, float]
+) -> Counts:
     """Strike once, look, go on, look again."""
     calls, seconds = pace
     chosen, counts = random.Random(f"{seed} {number}"), Counts()
-    fault = FAULTS[number % len(FAULTS)]
+    fault = kind.faults[number % len(kind.faults)]
     counts.tried[fault] += 1
-    folder = Path(tempfile.mkdtemp(prefix="strop-crash-"))
-    root = folder / "store"
-    try:
+    with kind.place() as root:
         kill_after = chosen.random() * seconds if fault == "kill" else None
-        prepare = strike(fault, chosen, calls)
+        prepare = kind.strike(fault, chosen, calls)
         said, well = in_child(work, root, prepare=prepare, kill_after=kill_after)
         counts.died[fault] += not well
+        kind.calm()
         told = [f"point {number} ({fault})", *_look_and_go_on(root, said, clean, counts)]
         counts.problems += [f"{told[0]}: {problem}" for problem in told[1:]]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return counts
 
 
-def _look_and_go_on(
-    root: Path, said: list[Any], clean: dict[str, str], counts: Counts
-) -> list[str]:
+def _look_and_go_on(root: str, said: list[Any], clean: dict[str, str], counts: Counts) -> list[str]:
     made = {str(what[1]): what[2] for what in said if what[0] == "made"}
     begun = {what[1] for what in said if what[0] == "compute"}
     problems = _looked(root, made)
@@ -240,9 +190,7 @@ def _look_and_go_on(
     return problems + ([] if well else ["gc failed"]) + _looked(root, clean, whole=True)
 
 
-def _looked(root: Path, expected: dict[str, str], *, whole: bool = False) -> list[str]:
-    if not root.exists():
-        return [] if not expected else ["the store is gone"]
+def _looked(root: str, expected: dict[str, str], *, whole: bool = False) -> list[str]:
     said, well = in_child(look, root)
     if not well:
         return ["the store cannot be looked at"]
@@ -258,33 +206,23 @@ def _looked(root: Path, expected: dict[str, str], *, whole: bool = False) -> lis
     return problems
 
 
-def clean_run() -> tuple[dict[str, str], tuple[int, float]]:
+def clean_run(kind: Kind) -> tuple[dict[str, str], tuple[int, float]]:
     """The digests of a run that nothing strikes, how many calls it makes and how long it takes."""
-    folder = Path(tempfile.mkdtemp(prefix="strop-crash-"))
-
-    def counted(root: Path, say: Say) -> None:
-        seen = [0]
-        _audit(lambda count, call: seen.__setitem__(0, count + 1))
-        work(root, say)
-        say(["calls", seen[0]])
-
-    try:
+    with kind.place() as root:
         started = time.perf_counter()
-        said, well = in_child(counted, folder / "store")
+        said, well = in_child(kind.counted(work), root)
         seconds = time.perf_counter() - started
-    finally:
-        shutil.rmtree(folder)
     assert well
     digests = {str(what[1]): what[2] for what in said if what[0] == "made"}
     return digests, (said[-1][1], seconds)
 
 
-def run(points: int, seed: int) -> Counts:
+def run(kind: Kind, points: int, seed: int) -> Counts:
     """Strike at so many points."""
-    clean, pace = clean_run()
+    clean, pace = clean_run(kind)
     total = Counts()
     for number in range(points):
-        counts = point(number, seed, clean, pace)
+        counts = point(kind, number, seed, clean, pace)
         total.tried += counts.tried
         total.died += counts.died
         total.recomputed += counts.recomputed
@@ -298,8 +236,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A writer that dies at random points.")
     parser.add_argument("--points", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", choices=("folder", "s3"), default="folder")
     arguments = parser.parse_args()
-    found = run(arguments.points, arguments.seed)
+    with stores(arguments.store) as kind:
+        found = run(kind, arguments.points, arguments.seed)
     for fault, tried in found.tried.items():
         print(f"{fault:<15} {tried:>4} tried, {found.died[fault]:>4} ended the writer")
     for number, times in sorted(found.recomputed.items()):

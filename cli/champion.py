@@ -120,11 +120,11 @@ def champion_name(store: Store, name: str | None) -> str:
             return known[0]
         if known:
             raise NotFound(f"there are several champions; name one of {', '.join(known)}")
-        raise NotFound(f"there is no champion in the store {store.root}; `strop run` decides")
+        raise NotFound(f"there is no champion in the store {store.location}; `strop run` decides")
     asked = _of_config(Path(name)) if Path(name).is_file() else _of_run(store, name)
     if asked not in known:
         there = f"the champions are {', '.join(known)}" if known else "`strop run` decides"
-        raise NotFound(f"champion {asked!r}: not in the store {store.root}; {there}")
+        raise NotFound(f"champion {asked!r}: not in the store {store.location}; {there}")
     return asked
 
 
@@ -155,7 +155,7 @@ def _told(store: Store, ref: Ref) -> dict[str, Any]:
         "generation": ref.generation,
         **{key: value.get(key) for key in keys},
         "restored": value.get("restored"),
-        "model": str(store.folder(ArtifactRef(**reranker))) if reranker else None,
+        "model": str(store.place(ArtifactRef(**reranker))) if reranker else None,
         "reason": _reason(store, value),
     }
 

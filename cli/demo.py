@@ -1,6 +1,5 @@
 """`strop demo`: three real rounds on the documentation of the installed Python packages."""
 
-from pathlib import Path
 from typing import Any
 
 from strop.artifacts.store import Store
@@ -21,7 +20,7 @@ from strop.pipeline.config import (
 )
 
 
-def run_demo(store: Path, *, seed: int, small: bool, json: bool) -> None:
+def run_demo(store: str, *, seed: int, small: bool, json: bool) -> None:
     """Build the data, run the rounds, show the table and what to try next."""
     opened = Store(store)
     out = console(stderr=json)
@@ -31,9 +30,9 @@ def run_demo(store: Path, *, seed: int, small: bool, json: bool) -> None:
         from strop.flows.improve import improve
 
         def work() -> Any:
-            dataset = import_docs(opened.root, SMALL_SIZES if small else SIZES, seed)
+            dataset = import_docs(opened.location, SMALL_SIZES if small else SIZES, seed)
             config = demo_config(dataset.id, seed=seed, small=small)
-            return config, improve(config, opened.root)
+            return config, improve(config, opened.location)
 
         config, reason = shown(out, work)
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})

@@ -43,12 +43,12 @@ class Schedule:
             ) from error
 
 
-def deploy_flows(path: Path, store: Path, schedule: Schedule, *, worker: bool) -> None:
+def deploy_flows(path: Path, store: str, schedule: Schedule, *, worker: bool) -> None:
     """Make or renew the deployments of a config; with a worker, carry out what is due.
 
     A second nightly run is cancelled while one is running. The worker ends with Ctrl-C.
     """
-    config, root = _absolute(load_config(path)), Store(store).root
+    config, root = _absolute(load_config(path)), Store(store).location
     out = console()
     with prefect_server(out) as server:
         schedule.check()
@@ -86,7 +86,7 @@ def _make_pool() -> None:
             return
 
 
-def _deployments(config: Config, root: Path, schedule: Schedule) -> dict[str, Any]:
+def _deployments(config: Config, root: str, schedule: Schedule) -> dict[str, Any]:
     from prefect.client.schemas.objects import (
         ConcurrencyLimitConfig,
         ConcurrencyLimitStrategy,
@@ -99,7 +99,7 @@ def _deployments(config: Config, root: Path, schedule: Schedule) -> dict[str, An
     from strop.flows.promote import approve
     from strop.flows.round import manual_round
 
-    shared = {"config": config.model_dump(mode="json"), "store": str(root)}
+    shared = {"config": config.model_dump(mode="json"), "store": root}
     alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     cron = Cron(schedule.cron, timezone=schedule.timezone)
     return {
@@ -113,7 +113,7 @@ def _deployments(config: Config, root: Path, schedule: Schedule) -> dict[str, An
         "improve": _deployment(improve, "improve", shared, concurrency_limit=alone),
         "round": _deployment(manual_round, "round", {**shared, "number": 1}),
         "assess": _deployment(assess, "assess", shared),
-        "promote": _deployment(approve, "promote", {"run": config.name, "store": str(root)}),
+        "promote": _deployment(approve, "promote", {"run": config.name, "store": root}),
     }
 
 

@@ -25,7 +25,7 @@ RANKINGS = {"reranker": "alone", "fused": "fused"}
 
 def run_experiment(
     path: Path,
-    store: Path,
+    store: str,
     presets: Iterable[str],
     others: Iterable[str],
     *,
@@ -52,7 +52,7 @@ def run_experiment(
         made = shown(
             out,
             lambda: experiment(
-                config, arms, seeds, pairs, others_by_name, opponent, split, opened.root
+                config, arms, seeds, pairs, others_by_name, opponent, split, opened.location
             ),
         )
     show_comparison(opened, made, json=json)

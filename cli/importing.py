@@ -1,7 +1,6 @@
 """`strop import`: check a data set, and keep it in the store."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -58,7 +57,7 @@ class Wishes:
 
 
 def run_import(
-    data_format: str, path: str, store: Path, wishes: Wishes, *, check: bool, json: bool
+    data_format: str, path: str, store: str, wishes: Wishes, *, check: bool, json: bool
 ) -> None:
     """Import a data set, or only check it."""
     from strop.flows.check_data import data_request
@@ -85,13 +84,13 @@ def _problem(error: InputError) -> dict[str, Any]:
     return {"kind": "not readable", "severity": "error", "count": 1, "examples": [str(error)]}
 
 
-def _import(request: Any, store: Path, *, json: bool) -> None:
+def _import(request: Any, store: str, *, json: bool) -> None:
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.import_data import import_data
 
-        ref = shown(out, lambda: import_data(request, opened.root))
+        ref = shown(out, lambda: import_data(request, opened.location))
     summary = opened.manifest(ref).summary
     if json:
         print_json({"dataset": ref.id, **summary})

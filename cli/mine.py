@@ -39,7 +39,7 @@ FIRST_STAGE = "first_stage"
 def run_mine(
     run: str,
     number: int,
-    store: Path,
+    store: str,
     *,
     margin: float | None,
     settings: list[str],
@@ -56,7 +56,7 @@ def run_mine(
         from strop.flows.mine import mine, recorded_selection
 
         recorded_selection(opened, config, number)
-        made = shown(out, lambda: mine(config, other, number, opened.root))
+        made = shown(out, lambda: mine(config, other, number, opened.location))
     _show(opened, made, out, json=json)
     alone = other.mining.guard.judges == ("mining",)
     if margin is not None and alone and _mined_by(opened, made) == FIRST_STAGE:

@@ -5,19 +5,31 @@ from typing import Annotated
 
 import typer
 
+from strop.artifacts.backends.location import store_path
+from strop.artifacts.mark import MARK
 from strop.artifacts.store import Store
 from strop.cli.output import REFUSED, end_with_error
 
 StoreOption = Annotated[
-    Path, typer.Option(envvar="STROP_STORE", help="Folder of the artifact store.")
+    str,
+    typer.Option(
+        envvar="STROP_STORE",
+        help="The artifact store: a folder, or s3://bucket/prefix, gs://…, az://….",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
-STORE = Path(".strop")
+STORE = ".strop"
 
 
-def existing_store(path: Path) -> Store:
-    """The store at a folder that is there; a command that only looks makes none."""
-    if not path.exists():
-        end_with_error(f"store {path}: no such folder; give --store", code=REFUSED)
-    return Store(path)
+def existing_store(location: str) -> Store:
+    """The store that is there; a command that only looks makes none."""
+    try:
+        place = store_path(location)
+        there = place.exists() if isinstance(place, Path) else (place / MARK).is_file()
+    except OSError as error:
+        end_with_error(f"store {location}: cannot be reached ({error})", code=REFUSED)
+    if not there:
+        kind = "folder" if isinstance(place, Path) else "store"
+        end_with_error(f"store {location}: no such {kind}; give --store", code=REFUSED)
+    return Store(place)

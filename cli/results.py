@@ -41,7 +41,7 @@ def model_folder(store: Store, champion: dict[str, Any]) -> str | None:
     """The folder of the champion's reranker; None when the first stage is champion."""
     if not champion.get("reranker"):
         return None
-    return str(store.folder(ArtifactRef(**champion["reranker"])))
+    return str(store.place(ArtifactRef(**champion["reranker"])))
 
 
 def results_grid(results: dict[str, Any]) -> Table:

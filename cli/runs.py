@@ -15,7 +15,7 @@ from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
 
 
-def run_improve(path: Path, store: Path, *, preset: str | None, json: bool) -> None:
+def run_improve(path: Path, store: str, *, preset: str | None, json: bool) -> None:
     """Run all rounds of a config and show the results."""
     config, opened = load_config(path), Store(store)
     config = with_preset(config, preset) if preset else config
@@ -23,18 +23,18 @@ def run_improve(path: Path, store: Path, *, preset: str | None, json: bool) -> N
     with prefect_server(out) as server:
         from strop.flows.improve import improve
 
-        reason = shown(out, lambda: improve(config, opened.root))
+        reason = shown(out, lambda: improve(config, opened.location))
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
 
 
-def run_nightly(path: Path, store: Path, *, read_test: bool, json: bool) -> None:
+def run_nightly(path: Path, store: str, *, read_test: bool, json: bool) -> None:
     """Do what the nightly deployment does, once and now."""
     config, opened = load_config(path), Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.nightly import UNCHANGED, nightly
 
-        state = shown(out, lambda: nightly(config, opened.root, read_test, return_state=True))
+        state = shown(out, lambda: nightly(config, opened.location, read_test, return_state=True))
         outcome = state.result()
     if json:
         print_json({"unchanged": state.name == UNCHANGED, "outcome": outcome})
@@ -56,7 +56,7 @@ class OnBranch:
         return dict(read_setting(text, "--set") for text in self.settings)
 
 
-def run_round(path: Path, number: int, store: Path, branch: OnBranch, *, json: bool) -> None:
+def run_round(path: Path, number: int, store: str, branch: OnBranch, *, json: bool) -> None:
     """Run one round and say whether it was accepted."""
     config, opened = load_config(path), Store(store)
     changes = branch.changes()
@@ -66,7 +66,7 @@ def run_round(path: Path, number: int, store: Path, branch: OnBranch, *, json: b
         from strop.flows.round import manual_round
 
         accepted = shown(
-            out, lambda: manual_round(config, number, opened.root, branch.name, changes)
+            out, lambda: manual_round(config, number, opened.location, branch.name, changes)
         )
     name = f"{config.name}.{branch.name}" if branch.name else config.name
     if json:
@@ -79,14 +79,14 @@ def run_round(path: Path, number: int, store: Path, branch: OnBranch, *, json: b
         out.print(f"next: strop round {path} --round {number + 1}, or strop assess {path}")
 
 
-def run_assess(path: Path, store: Path, *, json: bool) -> None:
+def run_assess(path: Path, store: str, *, json: bool) -> None:
     """Measure all finished rounds on test and show the results."""
     config, opened = load_config(path), Store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.assess import assess
 
-        shown(out, lambda: assess(config, opened.root))
+        shown(out, lambda: assess(config, opened.location))
     show_results(config, opened, json=json, extra={"ui": server.ui_url})
 
 
@@ -106,5 +106,5 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
     out.print(f"report      {relative(results['report'])}")
     if model := results["champion"]["model"]:
         out.print(f"champion    {relative(model)}")
-    out.print(f"artifacts   {relative(str(store.root))}  (strop artifacts ls)")
+    out.print(f"artifacts   {relative(store.location)}  (strop artifacts ls)")
     out.print(f"Prefect UI  {results['ui']}")

@@ -1,6 +1,5 @@
 """`strop serve`: deployments of the flows, so that runs can be started from the Prefect UI."""
 
-from pathlib import Path
 from typing import Any
 
 from strop.artifacts.store import Store
@@ -8,13 +7,13 @@ from strop.cli.output import console
 from strop.cli.running import prefect_server
 
 
-def serve_flows(store: Path) -> None:
+def serve_flows(store: str) -> None:
     """Offer improve, round and assess in the UI, and carry out what is started there.
 
     Runs write to the given store unless their form names another; only one is carried out at a
     time, since each uses the whole machine. Ends with Ctrl-C.
     """
-    root = str(Store(store).root)
+    root = Store(store).location
     out = console()
     with prefect_server(out) as server:
         from prefect import serve

@@ -1,13 +1,13 @@
 """Assess: the test split, read once for all rounds after every decision, and the report."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.calibrate import calibrate_last, measure_on_test
+from strop.flows.location import Location
 from strop.flows.outside import outside_of_run
 from strop.flows.reported import run_inputs
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
@@ -22,7 +22,7 @@ from strop.tasks.time_reranking import time_reranking
 
 
 @flow(name="assess", flow_run_name="assess {config.name}")
-def assess(config: Config, store: Path = Path(".strop"), read_test: bool = True) -> ArtifactRef:
+def assess(config: Config, store: Location = ".strop", read_test: bool = True) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
 
     A data set without a test split is reported on dev, on which choices were made; so is a run

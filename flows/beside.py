@@ -52,7 +52,7 @@ def compare_rounds(
     config = sides[0][0].config
     if outside:
         own = Config.recorded(config)
-        measured = measure_outside(own, rerankers, run_files, chosen, store.root)
+        measured = measure_outside(own, rerankers, run_files, chosen, store.location)
         metrics |= dict(zip(outside, measured, strict=True))
     return put_beside(
         store,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -11,6 +10,7 @@ from pydantic import Field
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
 from strop.flows.assess import final_metrics, has_test
+from strop.flows.location import Location
 from strop.flows.outside import find_reranker, measure_reranker, without_code
 from strop.flows.prepare import import_dataset, in_store, prepare
 from strop.flows.round import one_round
@@ -40,7 +40,7 @@ def experiment(
     outside: Outside | None = None,
     opponent: str | None = None,
     split: Split = "test",
-    store: Path = Path(".strop"),
+    store: Location = ".strop",
 ) -> ArtifactRef:
     """Run every arm at every seed, and hold their final rounds against the opponent's.
 
@@ -98,7 +98,7 @@ def branch(
     return with_values(changed, {"training.pairs_per_round": each})
 
 
-def _arm(config: Config, name: str, split: Split, store: Path) -> ArmRefs:
+def _arm(config: Config, name: str, split: Split, store: Location) -> ArmRefs:
     """Run one arm's rounds, and measure the last accepted one."""
     with hold(config, store) as session:
         prepare(config, store)
@@ -108,7 +108,7 @@ def _arm(config: Config, name: str, split: Split, store: Path) -> ArmRefs:
         return _refs(session, name, final, _measured(session, final, split))
 
 
-def _untuned(config: Config, split: Split, store: Path) -> ArmRefs:
+def _untuned(config: Config, split: Split, store: Location) -> ArmRefs:
     """What an arm starts from."""
     with hold(config, store) as session:
         metrics = _measured(session, 0, split)
@@ -121,7 +121,7 @@ def _measured(session: Session, number: int, split: Split) -> ArtifactRef:
     return made["metrics_dev"] if split == "dev" else final_metrics(session, made)
 
 
-def _outside(config: Config, name: str, folder: str, split: Split, store: Path) -> ArmRefs:
+def _outside(config: Config, name: str, folder: str, split: Split, store: Location) -> ArmRefs:
     """A reranker from outside, measured on an arm's candidates; it has one round."""
     with hold(config, store) as session:
         place, shared = session.place(f"outside · {name}"), session.part(PREPARE)

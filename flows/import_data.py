@@ -1,10 +1,9 @@
 """Import: a data set into the store, as a root that everything else is made from."""
 
-from pathlib import Path
-
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.flows.location import Location
 from strop.pipeline.data.documentation import DocumentationSizes
 from strop.pipeline.data.importing import Request
 from strop.tasks.import_data import import_documentation, import_request
@@ -12,7 +11,7 @@ from strop.tasks.stage import Place, call
 
 
 @flow(name="import", flow_run_name="import {request.path}", validate_parameters=False)
-def import_data(request: Request, store: Path) -> ArtifactRef:
+def import_data(request: Request, store: Location) -> ArtifactRef:
     """Import data of any format."""
     place = Place(store, "import", request.path.name or "data")
     made: ArtifactRef = call(import_request, place, request)
@@ -20,7 +19,7 @@ def import_data(request: Request, store: Path) -> ArtifactRef:
 
 
 @flow(name="import documentation", validate_parameters=False)
-def import_docs(store: Path, sizes: dict[str, int], seed: int) -> ArtifactRef:
+def import_docs(store: Location, sizes: dict[str, int], seed: int) -> ArtifactRef:
     """Build the demo's data set; ``sizes`` are passages, and queries by split."""
     place = Place(store, "import", "documentation")
     made: ArtifactRef = call(import_documentation, place, DocumentationSizes(**sizes), seed)

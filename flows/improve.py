@@ -1,12 +1,11 @@
 """Improve: prepare once, repeat rounds, promote, assess."""
 
-from pathlib import Path
-
 from prefect import flow
 from prefect.logging import get_run_logger
 
 from strop.flows.accepted import why_stopped
 from strop.flows.assess import assess
+from strop.flows.location import Location
 from strop.flows.prepare import prepare
 from strop.flows.promote import promote_last
 from strop.flows.round import one_round
@@ -18,7 +17,7 @@ OUTCOMES = {True: "accepted", False: "rejected; the next one starts from the las
 
 
 @flow(name="improve", flow_run_name="improve {config.name}")
-def improve(config: Config, store: Path = Path(".strop"), read_test: bool = True) -> str:
+def improve(config: Config, store: Location = ".strop", read_test: bool = True) -> str:
     """Sharpen a reranker over all rounds of a config; returns what became of the champion.
 
     A round that is rejected is not mined with: the next one starts from the last accepted, or the

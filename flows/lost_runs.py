@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,7 +15,7 @@ OPEN: dict[str, Any] = {"type": {"any_": ["RUNNING", "PENDING"]}}
 GONE = "its process is gone"
 
 
-def end_lost_runs(store: Path, run: str) -> None:
+def end_lost_runs(store: str, run: str) -> None:
     """Mark what earlier holders of the run's lease left Running, and tag this flow run.
 
     Only the holder of the lease may call this: nobody else works on the run then.
@@ -24,7 +23,7 @@ def end_lost_runs(store: Path, run: str) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    place = hashlib.sha256(str(store).encode()).hexdigest()[:8]
+    place = hashlib.sha256(store.encode()).hexdigest()[:8]
     tags = [f"run:{run}", f"store:{place}"]
     own = context.flow_run.id
     with get_client(sync_client=True) as client:

@@ -1,7 +1,6 @@
 """Mine: another choice of a round's negatives from the scores that it has, for looking only."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from prefect import flow
 
@@ -9,6 +8,7 @@ from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.location import Location
 from strop.flows.session import PREPARE, round_part
 from strop.pipeline.config import Config
 from strop.tasks.feed_back import size_of_selection
@@ -19,7 +19,7 @@ from strop.tasks.stage import Place, call
 
 
 @flow(name="mine", flow_run_name="mine {config.name} round {number}", validate_parameters=False)
-def mine(config: Config, changed: Config, number: int, store: Path) -> ArtifactRef:
+def mine(config: Config, changed: Config, number: int, store: Location) -> ArtifactRef:
     """Select again with a changed ``mining`` config; returns what that changes.
 
     The run itself stays as it is.
@@ -27,7 +27,7 @@ def mine(config: Config, changed: Config, number: int, store: Path) -> ArtifactR
     opened = Store(store)
     recorded = recorded_selection(opened, config, number)
     prepared = Run(opened, config.name).parts()[PREPARE]
-    place = Place(opened.root, config.name, f"round {number} again")
+    place = Place(opened.location, config.name, f"round {number} again")
     inputs = inputs_of_selection(opened, recorded, prepared["ranking_dev"])
     if changed.mining.verdicts not in (None, config.mining.verdicts):
         said = call(find_verdicts, place, changed.mining.verdicts, prepared["dataset"])

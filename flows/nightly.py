@@ -1,5 +1,6 @@
 """Nightly: improve from the champion on the newest data, or nothing when nothing has changed."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from prefect.states import Completed
 
 from strop.artifacts import refs
 from strop.artifacts.canonical import digest
+from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
 from strop.flows.improve import improve
+from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, in_store
 from strop.flows.verdicts import verdicts_among
 from strop.pipeline.config import Config, with_values
@@ -28,7 +31,7 @@ LAST = 10**9
 
 @flow(name="nightly", flow_run_name="nightly {config.name}")
 def nightly(
-    config: Config, store: Path = Path(".strop"), read_test: bool = False
+    config: Config, store: Location = ".strop", read_test: bool = False
 ) -> State[str] | str:
     """Start a run from the champion over the newest version of the data; resume one that died.
 
@@ -37,14 +40,14 @@ def nightly(
     left alone unless `read_test` is set.
     """
     opened = Store(store)
-    place = Place(opened.root, config.name, "nightly")
+    place = Place(opened.location, config.name, "nightly")
     dataset = import_dataset(place, config)
     tonight = config_of_tonight(opened, config, dataset, place)
     outcome = Run(opened, tonight.name).outcome
     if outcome is not None:
         said = f"unchanged since run {tonight.name}: {outcome}"
         return Completed(name=UNCHANGED, message=said, data=said)
-    return f"run {tonight.name}: {improve(tonight, opened.root, read_test)}"
+    return f"run {tonight.name}: {improve(tonight, opened.location, read_test)}"
 
 
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:
@@ -67,11 +70,20 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
 
 def _base(store: Store, config: Config, name: str) -> str:
     if known := Run(store, name).config_or_none():
-        return str(known["reranker"]["base"])
+        return _still_there(store, str(known["reranker"]["base"]))
     champion = refs.read(store, config.champion).value or {}
     if not champion.get("reranker"):
         return config.reranker.base
     return str(store.folder(ArtifactRef(**champion["reranker"])))
+
+
+def _still_there(store: Store, base: str) -> str:
+    """A base that an earlier night took from the store; a local copy of it may be gone by now."""
+    parts = Path(base).parts
+    if parts[-4:-2] == ("objects", "reranker"):
+        with suppress(StoreError):
+            store.folder(store.find(parts[-2]))
+    return base
 
 
 def _newest_verdicts(

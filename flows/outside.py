@@ -10,6 +10,7 @@ from prefect import flow
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.location import Location
 from strop.flows.session import ASSESS, PREPARE, Refs, Session
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
@@ -26,12 +27,12 @@ from strop.tasks.tokenize import tokenize
 
 @flow(name="compare", flow_run_name="compare {config.name}", validate_parameters=False)
 def measure_outside(
-    config: Config, rerankers: Sequence[str], run_files: Sequence[Path], split: str, store: Path
+    config: Config, rerankers: Sequence[str], run_files: Sequence[Path], split: str, store: Location
 ) -> list[ArtifactRef]:
     """The metrics of outside rerankers, then of run files, on a run's data set and candidates."""
     opened = Store(store)
     shared = Run(opened, config.name).parts()[PREPARE]
-    place = Place(opened.root, config.name, "compare")
+    place = Place(opened.location, config.name, "compare")
     named = [(_place_of(place, name), name) for name in rerankers]
     found = [(at, find_reranker(at, config, name, "--reranker")) for at, name in named]
     files = [(_place_of(place, path.name), path) for path in run_files]

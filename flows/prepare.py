@@ -1,7 +1,6 @@
 """Prepare, once a data set: dataset ─► index ─► candidates and more pools; reranker(0)."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -15,6 +14,7 @@ from strop.flows.first_stage import (
     production_candidates,
 )
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
+from strop.flows.location import Location
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.pipeline.config import GIVEN, Config
@@ -40,7 +40,7 @@ from strop.tasks.trainable import check_training
 
 
 @flow(name="prepare", flow_run_name="prepare {config.name}", validate_parameters=False)
-def prepare(config: Config, store: Path) -> None:
+def prepare(config: Config, store: Location) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
     check_sources(config)
     check_training(config)

@@ -1,6 +1,5 @@
 """Promote: the last accepted round against the champion on gate, once a run."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -9,6 +8,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted
 from strop.flows.guard_sets import hold_guard_sets
+from strop.flows.location import Location
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Config
@@ -24,7 +24,7 @@ WON = ("promoted", "awaiting")
 
 
 @flow(name="promote", flow_run_name="promote {config.name}", validate_parameters=False)
-def promote_last(config: Config, store: Path) -> str:
+def promote_last(config: Config, store: Location) -> str:
     """Hold the run's challenger against the champion; returns the decision's reason.
 
     The challenger is the last accepted round: each accepted round was not worse than the one
@@ -128,7 +128,7 @@ def _gate_metrics(
 
 
 @flow(name="promote by hand", flow_run_name="promote {run} by hand")
-def approve(run: str, store: Path = Path(".strop"), note: str = "") -> str:
+def approve(run: str, store: Location = ".strop", note: str = "") -> str:
     """Promote the challenger of a run whose decision awaits a person's word.
 
     Raises `InputError` where nothing awaits, and `Conflict` where another run has moved the

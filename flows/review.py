@@ -103,7 +103,7 @@ class Review:
     def finish(self) -> Finished:
         """Keep all verdicts as an artifact, and record it for the rounds that are not mined yet."""
         with self.turn:
-            place = Place(self.run.store.root, self.run.name, f"review of round {self.number}")
+            place = Place(self.run.store.location, self.run.name, f"review of round {self.number}")
             said = self.verdicts
             if not said:
                 raise InputError(

@@ -1,6 +1,5 @@
 """One round: scores(r-1) ─► selection ─► negatives ─► reranker(r) ─► metrics ─► decision."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
@@ -11,6 +10,7 @@ from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted, previous
 from strop.flows.branch import branched
 from strop.flows.feedback import group_size
+from strop.flows.location import Location
 from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
 from strop.flows.reported import report_round
@@ -26,7 +26,7 @@ from strop.tasks.stage import call
 
 
 @flow(name="round", flow_run_name="{config.name} round {number}", validate_parameters=False)
-def one_round(config: Config, number: int, store: Path) -> bool:
+def one_round(config: Config, number: int, store: Location) -> bool:
     """Mine with the last round's reranker, train, measure on dev; returns whether accepted."""
     with hold(config, store) as session:
         _mine(session, number)
@@ -40,7 +40,7 @@ def one_round(config: Config, number: int, store: Path) -> bool:
 def manual_round(
     config: Config,
     number: Annotated[int, Field(ge=1)],
-    store: Path = Path(".strop"),
+    store: Location = ".strop",
     branch: Name | None = None,
     changes: dict[str, Any] | None = None,
 ) -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from strop.artifacts import refs
@@ -12,6 +11,7 @@ from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.location import Location
 from strop.flows.lost_runs import end_lost_runs, subflows_without_heartbeat
 from strop.flows.recorded import with_defaults
 from strop.pipeline.config import Config
@@ -49,7 +49,7 @@ class Session:
 
     def place(self, part: str) -> Place:
         """Where a stage of this part of the run takes place."""
-        return Place(self.store.root, self.run.name, part_title(part))
+        return Place(self.store.location, self.run.name, part_title(part))
 
     def record(self, part: str, **found: ArtifactRef) -> None:
         """Add refs to a part's record."""
@@ -109,21 +109,21 @@ class Session:
         refs.move(self.store, current, value)
 
 
-_held: dict[tuple[Path, str], Session] = {}
+_held: dict[tuple[str, str], Session] = {}
 
 
 @contextlib.contextmanager
-def hold(config: Config, store: Path) -> Iterator[Session]:
+def hold(config: Config, store: Location) -> Iterator[Session]:
     """The session of a run, whose lease this process takes unless it holds it already."""
     opened = Store(store)
-    key = (opened.root, config.name)
+    key = (opened.location, config.name)
     if key in _held:
         yield _held[key]
         return
     use_threads(config.execution.threads)
     run = Run(opened, config.name)
     with run.lease() as lease:
-        end_lost_runs(opened.root, config.name)
+        end_lost_runs(opened.location, config.name)
         _held[key] = Session(config, run, lease)
         try:
             with subflows_without_heartbeat():

@@ -4,7 +4,6 @@ import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import task
@@ -32,7 +31,7 @@ PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, 
 class Place:
     """Where a stage runs: the store, the run, and the part of the run (``round 2``)."""
 
-    store: Path
+    store: str
     run: str
     part: str
 

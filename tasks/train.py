@@ -80,7 +80,7 @@ def _surroundings(store: Store, recipe: Recipe, config: Config, progress: Progre
     steps, tracked = config.execution.checkpoint_steps, bool(config.execution.report_to)
     return Surroundings(
         checkpoints=None if steps is None else store.work_folder(recipe),
-        tracking=store.root / "tracking" / recipe.id if tracked else None,
+        tracking=store.local / "tracking" / recipe.id if tracked else None,
         progress=progress,
     )
 

@@ -7,7 +7,7 @@ give the same ids. Only a new format version adds another one.
 import shutil
 from pathlib import Path
 
-from strop.artifacts.store import FORMAT
+from strop.artifacts.mark import FORMAT
 from tests.store_world import store_world
 
 GOLDEN = Path(__file__).parent / "golden" / f"store-{FORMAT}"

@@ -63,7 +63,7 @@ def _write(attempt: Attempt, rows: dict[str, Any], files: dict[str, bytes]) -> N
         path.write_bytes(data)
 
 
-def store_world(root: Path) -> Store:
+def store_world(root: str | Path) -> Store:
     """The store; the same call on it again makes nothing new."""
     store = Store(root)
     world, run = World(store), Run(store, "tiny")

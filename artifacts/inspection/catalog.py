@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from strop.artifacts import durable
+from strop.artifacts import durable, slots
+from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Damaged, StoreError
 from strop.artifacts.manifest import ArtifactRef, Manifest
 from strop.artifacts.store import Store
 
 VERSION = 1
 """Raised when an entry's fields change, so that an older catalogue is built anew."""
-Stamp = tuple[int, int, int]
-"""What tells one state of a manifest file from another: its time, size and inode."""
+Stamp = tuple[int | str, ...]
+"""What tells one state of a manifest from another: a file's time, size and inode, or an ETag."""
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,29 @@ class Catalog:
     """Every artifact, oldest first, and why some manifests could not be read."""
 
     entries: list[Entry]
-    damaged: dict[Path, str] = field(default_factory=dict)
+    damaged: dict[StorePath, str] = field(default_factory=dict)
 
 
 def read_catalog(store: Store) -> Catalog:
     """What is in the store now; only manifests that are new since the last time are read."""
-    path = store.root / "index" / "catalog.json"
+    path = store.local / "index" / "catalog.json"
     known = _known(path)
     found: dict[str, tuple[Stamp, Entry]] = {}
-    damaged: dict[Path, str] = {}
-    for key, file, stamp in _manifests(store.root / "objects"):
+    damaged: dict[StorePath, str] = {}
+    new: dict[StorePath, tuple[str, Stamp]] = {}
+    objects = store.root / "objects"
+    for key, stamp in _manifests(objects):
         seen = known.get(key)
         if seen is not None and seen[0] == stamp:
             found[key] = seen
-            continue
+        else:
+            new[objects / key / slots.MANIFEST] = (key, stamp)
+    for file, data in slots.read_all(new):
+        key, stamp = new[file]
         try:
-            found[key] = (stamp, Entry.of(Manifest.from_bytes(file.read_bytes(), source=str(file))))
+            found[key] = (stamp, Entry.of(Manifest.from_bytes(data, source=str(file))))
         except StoreError as error:
             damaged[file] = str(error)
-        except FileNotFoundError:  # deleted while we looked
-            continue
     if found != known:
         _keep(path, found)
     entries = sorted((entry for _, entry in found.values()), key=_age)
@@ -102,21 +107,22 @@ def _age(entry: Entry) -> tuple[str, str, str]:
     return (entry.created, entry.kind, entry.id)
 
 
-def _manifests(objects: Path) -> Iterator[tuple[str, Path, Stamp]]:
+def _manifests(objects: StorePath) -> Iterator[tuple[str, Stamp]]:
+    """The kind and id of every artifact with its manifest's stamp."""
+    if isinstance(objects, ObjectPath):
+        for path, about in slots.listed(objects):
+            yield f"{path.parts[1]}/{path.parts[2]}", (about.etag, about.size)
+        return
     if not objects.is_dir():
         return
     for kind in sorted(os.scandir(objects), key=lambda item: item.name):
         if not kind.is_dir(follow_symlinks=False):
             continue
         for item in os.scandir(kind.path):
-            path = Path(item.path) / "manifest.json"
             with suppress(FileNotFoundError, NotADirectoryError):
                 stat = os.stat(f"{item.path}/manifest.json")  # noqa: PTH116 (10,000 of them)
-                yield (
-                    f"{kind.name}/{item.name}",
-                    path,
-                    (stat.st_mtime_ns, stat.st_size, stat.st_ino),
-                )
+                stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                yield f"{kind.name}/{item.name}", stamp
 
 
 def _known(path: Path) -> dict[str, tuple[Stamp, Entry]]:
@@ -130,9 +136,8 @@ def _known(path: Path) -> dict[str, tuple[Stamp, Entry]]:
         return {}
 
 
-def _stamp(values: list[int]) -> Stamp:
-    time, size, inode = values
-    return (time, size, inode)
+def _stamp(values: list[int | str]) -> Stamp:
+    return tuple(values)
 
 
 def _entry(values: dict[str, Any]) -> Entry:

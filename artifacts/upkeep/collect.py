@@ -7,17 +7,16 @@ before what they were made from: if a lookup was faster, the ancestors of what i
 """
 
 import secrets
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-from strop.artifacts import durable, pins
+from strop.artifacts import durable, pins, slots
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.runs import Run
-from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.store import MARKED, Store
 from strop.artifacts.upkeep.plan import Plan, Policy, by_key, make_plan, reasons
 from strop.artifacts.upkeep.roots import Key, reachable
 
@@ -30,7 +29,7 @@ def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
     Raises `Busy` while another collection or a run to be forgotten goes on, and `Damaged` before
     anything is deleted when a manifest or a record cannot be read.
     """
-    with Lease(store.root / "gc" / "lease", what=f"gc of {store.root}") as lease:
+    with Lease(store.root / "gc" / "lease", what=f"gc of {store.location}") as lease:
         trash = store.root / "gc" / "trash" / secrets.token_hex(6)
         trash.mkdir(parents=True)
         _bring_back(store)
@@ -42,46 +41,30 @@ def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
         for name in sorted(policy.without_runs):
             _forget_run(store, name, trash)
         chosen = _still_garbage(store, policy)
-        hidden = [item for item in chosen if _hide(store, item)]
+        hidden = [item for item in chosen if slots.hide(_home(store, item))]
         gone = _sweep(store, _spared(store, policy, hidden), trash)
         leftovers = _clear_leftovers(store, first, make_plan(store, policy), trash)
         for path in (store.root / "objects").glob(f"*/*/{MARKED}"):
             path.unlink(missing_ok=True)
         pins.forget_dead(store.root)
-        shutil.rmtree(trash.parent, ignore_errors=True)
+        durable.remove_tree(trash.parent)
         return Plan(gone, leftovers, make_plan(store, policy).kept)
 
 
-def _home(store: Store, item: Manifest) -> Path:
-    return store.folder(item).parent
+def _home(store: Store, item: Manifest) -> StorePath:
+    return store.place(item).parent
 
 
 def _bring_back(store: Store) -> None:
     """Undo what a collection that was killed had hidden."""
-    for path in (store.root / "objects").glob(f"*/*/{DOOMED}"):
-        _restore(path.parent)
-
-
-def _restore(home: Path) -> None:
-    if not (home / "manifest.json").exists():
-        with suppress(FileNotFoundError):
-            (home / DOOMED).rename(home / "manifest.json")
+    for home in slots.hidden(store.root / "objects"):
+        slots.bring_back(home)
 
 
 def _still_garbage(store: Store, policy: Policy) -> list[Manifest]:
     """What was marked, still is, and is garbage again."""
     garbage = make_plan(store, policy).artifacts
     return [item for item in garbage if _home(store, item).joinpath(MARKED).exists()]
-
-
-def _hide(store: Store, item: Manifest) -> bool:
-    home = _home(store, item)
-    try:
-        (home / "manifest.json").rename(home / DOOMED)
-    except FileNotFoundError:
-        return False
-    durable.sync_folder(home)  # files must not be gone after a power cut while the manifest is not
-    return True
 
 
 def _spared(store: Store, policy: Policy, hidden: list[Manifest]) -> list[Manifest]:
@@ -91,11 +74,11 @@ def _spared(store: Store, policy: Policy, hidden: list[Manifest]) -> list[Manife
     stay |= reachable(manifests.keys() - by_key(hidden).keys(), manifests)
     for item in hidden:
         if (item.kind, item.id) in stay:
-            _restore(_home(store, item))
+            slots.bring_back(_home(store, item))
     return [item for item in hidden if (item.kind, item.id) not in stay]
 
 
-def _sweep(store: Store, doomed: list[Manifest], trash: Path) -> list[Manifest]:
+def _sweep(store: Store, doomed: list[Manifest], trash: StorePath) -> list[Manifest]:
     """Move artifacts to the trash, children first; a lookup that was faster saves its ancestors."""
     manifests = by_key(doomed)
     saved: set[Key] = set()
@@ -103,16 +86,12 @@ def _sweep(store: Store, doomed: list[Manifest], trash: Path) -> list[Manifest]:
     for item in _children_first(doomed):
         key, home = (item.kind, item.id), _home(store, item)
         if key in saved:
-            _restore(home)
+            slots.bring_back(home)
             continue
-        try:
-            (home / DOOMED).rename(trash / f"{item.kind}-{item.id}.json")
-        except FileNotFoundError:
+        if not slots.remove_hidden(home, trash / f"{item.kind}-{item.id}.json"):
             saved |= reachable([key], manifests)
             continue
-        durable.sync_folder(home)
-        with suppress(FileNotFoundError):
-            store.folder(item).rename(trash / f"{item.kind}-{item.id}")
+        durable.discard(store.place(item), trash / f"{item.kind}-{item.id}")
         (home / MARKED).unlink(missing_ok=True)
         with suppress(OSError):  # another attempt of the same recipe may have begun in it
             home.rmdir()
@@ -135,21 +114,20 @@ def _children_first(items: list[Manifest]) -> list[Manifest]:
     return [manifests[key] for key in reversed(order)]
 
 
-def _clear_leftovers(store: Store, first: Plan, second: Plan, trash: Path) -> list[Path]:
+def _clear_leftovers(store: Store, first: Plan, second: Plan, trash: StorePath) -> list[StorePath]:
     """Move what was a leftover before and after the wait to the trash."""
     seen = set(first.leftovers)
     found = [path for path in second.leftovers if path in seen]
     for number, path in enumerate(found):
-        with suppress(FileNotFoundError):
-            path.rename(trash / f"leftover-{number}")
+        durable.discard(path, trash / f"leftover-{number}")
     for home in (store.root / "objects").glob("*/*"):
         with suppress(OSError):  # not empty: it has an artifact, or an attempt at one
             home.rmdir()
     return found
 
 
-def _forget_run(store: Store, name: str, trash: Path) -> None:
+def _forget_run(store: Store, name: str, trash: StorePath) -> None:
     """Take a run's record away; raises `Busy` when a process works on it."""
     run = Run(store, name)
     with run.lease():
-        run.folder.rename(trash / f"run-{name}")
+        durable.discard(run.folder, trash / f"run-{name}")

@@ -6,13 +6,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import StoreError
 from strop.artifacts.inspection.query import SHARD
 from strop.artifacts.manifest import ID_LENGTH, Manifest, Recipe
 from strop.artifacts.schemas import SCHEMA_VERSION, TABLES
 from strop.artifacts.store import Store
 
-Problem = tuple[Path, str]
+Problem = tuple[StorePath, str]
 
 
 def deep_problems(store: Store, manifest: Manifest) -> Iterator[Problem]:
@@ -26,9 +28,10 @@ def deep_problems(store: Store, manifest: Manifest) -> Iterator[Problem]:
             path = store.file(manifest, name)
         except StoreError:  # the shallow check names it
             continue
-        yield from ((path, problem) for problem in _table_problems(path, name, manifest))
+        place = store.place_of(manifest, name)
+        yield from ((place, problem) for problem in _table_problems(path, name, manifest))
         if entry.rows is None:
-            yield path, f"file {name} is a table, but the manifest has no count of its rows"
+            yield place, f"file {name} is a table, but the manifest has no count of its rows"
     extra = _files(home / manifest.attempt) - set(manifest.files)
     for name in sorted(extra):
         yield home / manifest.attempt / name, f"file {name} is not in the manifest"
@@ -77,5 +80,7 @@ def _told(field: pa.Field) -> str:
     return f"{field.type}{'' if field.nullable else ' not null'}"
 
 
-def _files(folder: Path) -> set[str]:
+def _files(folder: StorePath) -> set[str]:
+    if isinstance(folder, ObjectPath):
+        return {str(path.relative_to(folder)) for path, _ in folder.files()}
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

@@ -1,15 +1,18 @@
 """What garbage collection would delete, and why the rest stays."""
 
-import time
+import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from strop.artifacts import pins
+from strop.artifacts import durable, pins
+from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.manifest import ID_LENGTH, Manifest
-from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.slots import DOOMED, MANIFEST
+from strop.artifacts.store import MARKED, Store
 from strop.artifacts.tombstones import TOMBSTONE
 from strop.artifacts.upkeep.roots import BROUGHT, Key, reachable, roots
 
@@ -38,7 +41,7 @@ class Plan:
     """The artifacts to delete, leftovers of dead attempts, and how many stay for which reason."""
 
     artifacts: list[Manifest]
-    leftovers: list[Path]
+    leftovers: list[StorePath]
     kept: dict[str, int]
 
     @property
@@ -84,36 +87,27 @@ def reasons(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> dic
     return found
 
 
-def _leftovers(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> Iterator[Path]:
+def _leftovers(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> Iterator[StorePath]:
     """Attempts that no manifest speaks for, work of dead stages, half-written files.
 
     The folders are listed before the pins are read: an attempt is pinned before it has a folder,
     so whatever is seen here and lives is seen among the pins too.
     """
-    folders = sorted((store.root / "objects").glob("*/*/*"))
-    work = sorted((store.root / "work").glob("*/*"))
+    folders = in_order(store.root / "objects", "*/*/*")
+    work = in_order(store.local / "work", "*/*")
     used = pins.pinned(store.root)
     for path in folders:
         key = (path.parent.parent.name, path.parent.name)
-        mine = path.name in ("manifest.json", DOOMED, MARKED, TOMBSTONE)
+        mine = path.name in (MANIFEST, DOOMED, MARKED, TOMBSTONE)
         spoken_for = key in manifests and manifests[key].attempt == path.name
-        if not (mine or spoken_for or key in used) and _idle(path) > policy.grace_seconds:
+        if not (mine or spoken_for or key in used) and durable.idle(path) > policy.grace_seconds:
             yield path
     for path in work:
         key = (path.parent.name, path.name[:ID_LENGTH])
         limit = policy.grace_seconds if key in manifests else policy.keep_days * 86400
-        if key not in used and _idle(path) > limit:
+        if key not in used and durable.idle(path) > limit:
             yield path
     for place in ("index", "runs", "refs", "pins"):
-        for path in sorted((store.root / place).rglob(".*.tmp")):
-            if _idle(path) > TEMPORARY_SECONDS:
-                yield path
-
-
-def _idle(path: Path) -> float:
-    """Seconds since something in a folder, or a file, was last written; 0 where it vanished."""
-    try:
-        times = [item.lstat().st_mtime for item in (path, *path.rglob("*"))]
-    except FileNotFoundError:
-        return 0.0
-    return time.time() - max(times)
+        for folder, _, names in os.walk(store.local / place):  # folders may vanish meanwhile
+            halves = [Path(folder, name) for name in names if re.fullmatch(r"\..*\.tmp", name)]
+            yield from (path for path in halves if durable.idle(path) > TEMPORARY_SECONDS)

@@ -2,12 +2,13 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-from strop.artifacts import durable, pins
+from strop.artifacts import durable, pins, slots
+from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.canonical import digest
 from strop.artifacts.errors import Busy
 from strop.artifacts.leases import Lease
@@ -37,7 +38,7 @@ def purge(store: Store, plan: PurgePlan) -> Replaced:
     when a running process uses what has to go.
     """
     old = [*plan.erased, *reversed(plan.rewritten)]
-    with Lease(store.root / "gc" / "lease", what=f"gc of {store.root}"):
+    with Lease(store.root / "gc" / "lease", what=f"gc of {store.location}"):
         in_use = pins.pinned(store.root)
         for item in old:
             if (item.kind, item.id) in in_use:
@@ -101,7 +102,7 @@ def _summary(item: Manifest, rows: dict[str, int]) -> dict[str, Any]:
 
 def _bury(store: Store, plan: PurgePlan, item: Manifest, after: ArtifactRef | None) -> None:
     """Leave a tombstone in place of an artifact: the record first, then nothing of the rest."""
-    home = store.folder(item).parent
+    home = store.place(item).parent
     record = {
         "kind": item.kind,
         "id": item.id,
@@ -113,16 +114,18 @@ def _bury(store: Store, plan: PurgePlan, item: Manifest, after: ArtifactRef | No
         "replaced_by": vars(after) if after else None,
     }
     durable.replace(home / TOMBSTONE, json.dumps(record, indent=1).encode())
-    (home / "manifest.json").unlink(missing_ok=True)
-    durable.sync_folder(home)
+    slots.remove(home)
     for path in home.iterdir():
-        if path.name != TOMBSTONE:
+        if path.name not in (TOMBSTONE, slots.MANIFEST):
             _remove(path)
-    _remove(store.root / "work" / item.kind / item.key)
+    _remove(store.local / "work" / item.kind / item.key)
+    store.forget_copies(item)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def _remove(path: StorePath) -> None:
+    if isinstance(path, ObjectPath):
+        durable.discard(path, path)
+    elif path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

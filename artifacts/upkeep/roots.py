@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from strop.artifacts import pins
+from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.errors import Damaged
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
@@ -41,14 +41,14 @@ def reachable(start: Iterable[Key], manifests: Mapping[Key, Manifest]) -> set[Ke
 
 
 def _all(store: Store, without_runs: frozenset[str]) -> Iterator[tuple[Key, str]]:
-    for path in sorted((store.root / "runs").glob("*/*.json")):
+    for path in in_order(store.root / "runs", "*/*.json"):
         if path.parent.name not in without_runs:
             yield from _of_record(_read(path), f"run {path.parent.name}")
-    for path in sorted((store.root / "runs").glob("*/parts/*.json")):
+    for path in in_order(store.root / "runs", "*/parts/*.json"):
         run = path.parent.parent.name
         if run not in without_runs:
             yield from _of_record(_read(path), f"run {run}, {path.stem}")
-    for path in sorted((store.root / "refs").glob("*/*.json")):
+    for path in in_order(store.root / "refs", "*/*.json"):
         yield from _of_record(_read(path), f"champion {path.parent.name}")
     for key in sorted(pins.kept(store.root)):
         yield key, "pinned"
@@ -56,7 +56,7 @@ def _all(store: Store, without_runs: frozenset[str]) -> Iterator[tuple[Key, str]
         yield key, "in use"
 
 
-def _read(path: Path) -> Any:
+def _read(path: StorePath) -> Any:
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:

@@ -126,7 +126,7 @@ def _present(store: Store, item: Manifest) -> bool:
         return False
     except Damaged as error:
         raise Conflict(
-            f"{item.kind} {item.id}: the store {store.root} has it with other content; "
+            f"{item.kind} {item.id}: the store {store.location} has it with other content; "
             "nothing was imported"
         ) from error
     return True

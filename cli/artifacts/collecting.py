@@ -1,5 +1,6 @@
 """`strop artifacts gc`: what would go, or what went."""
 
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.runs import list_runs
 from strop.artifacts.store import Store
 from strop.artifacts.upkeep.collect import collect
@@ -28,7 +29,7 @@ def collect_garbage(store: Store, policy: Policy, *, delete: bool, json: bool) -
         for line in columns(TITLES, rows, right=frozenset({"age", "size"})):
             print(line)
     for path in plan.leftovers:
-        print(f"leftover  {path.relative_to(store.root)}")
+        print(f"leftover  {_told_path(store, path)}")
     verb = "deleted" if delete else "would delete"
     print(
         f"{verb} {len(plan.artifacts):,} artifacts ({size_text(plan.size)}) and "
@@ -40,6 +41,11 @@ def collect_garbage(store: Store, policy: Policy, *, delete: bool, json: bool) -
         print(f"  kept {count:>6,}  {why}")
     if not delete:
         print("nothing was deleted; --delete acts")
+
+
+def _told_path(store: Store, path: StorePath) -> str:
+    """A path as seen from the store's own folder."""
+    return str(path).removeprefix(f"{store.location}/").removeprefix(f"{store.local}/")
 
 
 def _told(plan: Plan, delete: bool) -> dict[str, object]:

@@ -56,7 +56,7 @@ def _check_run(store: Store, run: str | None) -> None:
     known = [item.name for item in list_runs(store)]
     if run not in known:
         there = f"the runs are {', '.join(known)}" if known else "there is none yet"
-        end_with_error(f"run {run!r}: not in the store {store.root}; {there}", code=REFUSED)
+        end_with_error(f"run {run!r}: not in the store {store.location}; {there}", code=REFUSED)
 
 
 def _asked(entry: Entry, found: list[Membership], wish: Wish) -> bool:

@@ -23,7 +23,7 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     tables = [name for name, entry in manifest.files.items() if entry.rows is not None]
     statistics = {name: column_statistics(store.file(manifest, name)) for name in tables}
     if json:
-        told: dict[str, Any] = asdict(manifest) | {"folder": str(store.folder(manifest))}
+        told: dict[str, Any] = asdict(manifest) | {"folder": str(store.place(manifest))}
         told["notes"] = notes(store, manifest.ref)
         told["runs"] = [vars(item) for item in found]
         told["columns"] = {name: [_plain(item) for item in statistics[name]] for name in tables}
@@ -32,7 +32,7 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     out = console()
     out.print(f"[bold]{manifest.kind} {manifest.id}[/]  made by {manifest.stage}")
     out.print(f"created {manifest.created} in {manifest.seconds:.1f} s on {manifest.device}")
-    out.print(f"folder  {store.folder(manifest)}")
+    out.print(f"folder  {store.place(manifest)}")
     for item in found:
         role = f" as {item.role}" if item.role else ""
         out.print(f"run     {item.run}, {item.part}{role}")

@@ -58,6 +58,6 @@ def _print(store: Store, defects: list[Defect], remedies: dict[Key, str]) -> Non
         out.print(f"{defect.kind} {defect.id}{stage}: {defect.problem}", markup=False)
         out.print(f"  {defect.path}", markup=False, soft_wrap=True)
     for (kind, artifact_id), command in remedies.items():
-        home = store.root / "objects" / kind / artifact_id
+        home = store.home(kind, artifact_id)
         text = f"to make {kind} {artifact_id} again: delete {home}, then {command}"
         out.print(text, markup=False, soft_wrap=True)

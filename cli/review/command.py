@@ -35,7 +35,7 @@ class Wishes:
 
 
 def run_review(
-    name: str, store: Path, number: int | None, wishes: Wishes, *, json: bool = False
+    name: str, store: str, number: int | None, wishes: Wishes, *, json: bool = False
 ) -> None:
     """Read verdicts from a file, write them to one, finish the review, or serve its page."""
     opened, out = Store(store), console(stderr=json)

@@ -13,9 +13,27 @@ from strop.artifacts.store import Store
 Make = Callable[..., Manifest]
 
 
+@pytest.fixture(params=["folder", "s3"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store is about to be: in a folder, and once more in a bucket."""
+    return place_for(request, tmp_path)
+
+
+def place_for(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket"))
+    return str(tmp_path / "store")
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+def roomy_location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same for tests that make a whole world: in a bucket that takes seconds."""
+    return place_for(request, tmp_path)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(location: str) -> Store:
+    return Store(location)
 
 
 @pytest.fixture

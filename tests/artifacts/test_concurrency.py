@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
+
+import pytest
 
 from strop.artifacts import refs
 from strop.artifacts.manifest import ArtifactRef
@@ -16,7 +17,6 @@ WRITERS, COLLECTORS, LOOPS = 6, 2, 12
 
 WORKER = """
 import json, sys
-from pathlib import Path
 from strop.artifacts import refs
 from strop.artifacts.errors import Busy, Conflict
 from strop.artifacts.manifest import Recipe
@@ -25,7 +25,7 @@ from strop.artifacts.store import Store
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Policy
 
-root, name, loops = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+root, name, loops = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = Store(root)
 
 
@@ -78,7 +78,7 @@ print(json.dumps(clean() if name.startswith("collector") else write()), flush=Tr
 """
 
 
-def start(root: Path, name: str) -> subprocess.Popen[str]:
+def start(root: object, name: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, str(root), name, str(LOOPS)],
         stdin=subprocess.PIPE,
@@ -94,8 +94,10 @@ def told(process: subprocess.Popen[str]) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
-def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+@pytest.mark.parametrize(
+    "location", ["folder", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
+def test_eight_processes_lose_nothing(store: Store) -> None:
     names = [f"writer-{n}" for n in range(WRITERS)] + [f"collector-{n}" for n in range(COLLECTORS)]
     processes = [start(store.root, name) for name in names]
     for process in processes:
@@ -123,8 +125,10 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     assert list((store.root / "objects").rglob("manifest.doomed")) == []
 
 
-def test_what_the_processes_left_behind_is_garbage_afterwards(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
+@pytest.mark.parametrize(
+    "location", ["folder", pytest.param("s3", marks=pytest.mark.slow)], indirect=True
+)
+def test_what_the_processes_left_behind_is_garbage_afterwards(store: Store) -> None:
     writer = start(store.root, "writer-0")
     told(writer)
     collector = start(store.root, "collector-0")

@@ -14,21 +14,22 @@ import psutil
 import pytest
 
 from strop.artifacts import leases
+from strop.artifacts.backends.location import StorePath, store_path
 from strop.artifacts.errors import Busy, Conflict
 from strop.artifacts.leases import Holder, Lease
 from tests.artifacts.test_durable import in_threads
 
-EXPIRY = 0.6
-"""Seconds instead of a minute: a live holder beats six times in it."""
+EXPIRIES = {"folder": 0.6, "s3": 3.0}
+"""Seconds instead of a minute: a live holder beats six times in it. Buckets tell whole seconds."""
 
 HOLD = """
 import sys
-from pathlib import Path
 from strop.artifacts import leases
+from strop.artifacts.backends.location import store_path
 from strop.artifacts.errors import Conflict
 
 leases.EXPIRY_SECONDS, leases.HEARTBEAT_SECONDS = {expiry}, {expiry} / 6
-with leases.Lease(Path(sys.argv[1]), what="run demo") as lease:
+with leases.Lease(store_path(sys.argv[1]), what="run demo") as lease:
     print("held", flush=True)
     for line in sys.stdin:
         try:
@@ -39,16 +40,22 @@ with leases.Lease(Path(sys.argv[1]), what="run demo") as lease:
 """
 
 
-@pytest.fixture(autouse=True)
-def short_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "EXPIRY_SECONDS", EXPIRY)
-    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", EXPIRY / 6)
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> StorePath:
+    """Where a lease is kept."""
+    monkeypatch.setattr(leases, "EXPIRY_SECONDS", EXPIRIES[request.param])
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", EXPIRIES[request.param] / 6)
+    if request.param == "folder":
+        return tmp_path
+    return store_path(f"{request.getfixturevalue('bucket')}/lease")
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(place: StorePath) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lease, and says on each line whether it may write."""
-    command = [sys.executable, "-c", HOLD.format(expiry=EXPIRY), str(folder)]
+    command = [sys.executable, "-c", HOLD.format(expiry=leases.EXPIRY_SECONDS), str(place)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -72,79 +79,81 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
-def test_a_holder_may_write_and_gives_the_lease_back(tmp_path: Path) -> None:
-    with Lease(tmp_path, what="run demo") as lease:
+def test_a_holder_may_write_and_gives_the_lease_back(place: StorePath) -> None:
+    with Lease(place, what="run demo") as lease:
         lease.check()
-    with Lease(tmp_path, what="run demo") as lease:
+    with Lease(place, what="run demo") as lease:
         lease.check()
 
 
-def test_who_gave_the_lease_back_may_not_write(tmp_path: Path) -> None:
-    with Lease(tmp_path, what="run demo") as lease:
+def test_who_gave_the_lease_back_may_not_write(place: StorePath) -> None:
+    with Lease(place, what="run demo") as lease:
         pass
     with pytest.raises(Conflict, match="run demo: its lease was given back"):
         lease.check()
 
 
-def test_a_second_live_holder_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
-    with holder(tmp_path) as process:
-        time.sleep(1.5 * EXPIRY)  # the heartbeat keeps the lease past its first expiry
+def test_a_second_live_holder_is_refused_with_the_pid_of_the_first(place: StorePath) -> None:
+    with holder(place) as process:
+        time.sleep(
+            1.5 * leases.EXPIRY_SECONDS
+        )  # the heartbeat keeps the lease past its first expiry
         with (
             pytest.raises(Busy, match=rf"run demo: process {process.pid} on .* wait for it, or"),
-            Lease(tmp_path, what="run demo"),
+            Lease(place, what="run demo"),
         ):
             pass
         assert ask(process) == "may write"
 
 
 def test_the_lease_of_a_killed_process_is_free_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: StorePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "EXPIRY_SECONDS", 3600.0)
-    with holder(tmp_path) as process:
+    with holder(place) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with Lease(tmp_path, what="run demo") as lease:
+        with Lease(place, what="run demo") as lease:
             lease.check()
 
 
 def test_a_killed_process_that_nobody_reaped_holds_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: StorePath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a container without an init process the dead stay in the process table."""
     monkeypatch.setattr(leases, "EXPIRY_SECONDS", 3600.0)
-    with holder(tmp_path) as process:
+    with holder(place) as process:
         process.send_signal(signal.SIGKILL)
         wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
-        with Lease(tmp_path, what="run demo") as lease:
+        with Lease(place, what="run demo") as lease:
             lease.check()
 
 
-def test_a_holder_that_was_stopped_past_its_expiry_may_no_longer_write(tmp_path: Path) -> None:
-    with holder(tmp_path) as process:
+def test_a_holder_that_was_stopped_past_its_expiry_may_no_longer_write(place: StorePath) -> None:
+    with holder(place) as process:
         process.send_signal(signal.SIGSTOP)
         with (
             pytest.raises(Busy, match=f"process {process.pid}"),
-            Lease(tmp_path, what="run demo"),
+            Lease(place, what="run demo"),
         ):
             pass
-        time.sleep(EXPIRY + 0.2)
-        with Lease(tmp_path, what="run demo") as lease:
+        time.sleep(leases.EXPIRY_SECONDS + 1.2)
+        with Lease(place, what="run demo") as lease:
             process.send_signal(signal.SIGCONT)
             assert ask(process) == "run demo: another process has taken over; this one stops"
             lease.check()
         # the one that came back ends without giving back what is not its own any more
         process.stdin.close()
         process.wait()
-        assert sorted(path.name for path in tmp_path.glob("*.released")) == ["00000002.released"]
+        assert sorted(path.name for path in place.glob("*.released")) == ["00000002.released"]
 
 
-def test_of_many_takers_one_gets_it(tmp_path: Path) -> None:
+def test_of_many_takers_one_gets_it(place: StorePath) -> None:
     held, refused, done = [], [], threading.Event()
 
     def take(number: int) -> None:
         try:
-            with Lease(tmp_path, what="run demo") as lease:
+            with Lease(place, what="run demo") as lease:
                 held.append(number)
                 done.wait(10)
                 lease.check()
@@ -158,7 +167,7 @@ def test_of_many_takers_one_gets_it(tmp_path: Path) -> None:
     assert len(refused) == 5
 
 
-def test_guarded_writes_of_one_process_take_turns(tmp_path: Path) -> None:
+def test_guarded_writes_of_one_process_take_turns(place: StorePath) -> None:
     total = 0
 
     def add(number: int) -> None:
@@ -168,7 +177,7 @@ def test_guarded_writes_of_one_process_take_turns(tmp_path: Path) -> None:
             time.sleep(0.01)
             total = seen + 1
 
-    with Lease(tmp_path, what="run demo") as lease:
+    with Lease(place, what="run demo") as lease:
         in_threads(8, add)
     assert total == 8
 
@@ -186,14 +195,14 @@ def test_a_process_is_known_by_its_start_within_what_setting_the_clock_does(
 def test_another_host_is_known_by_its_heartbeat_alone() -> None:
     one = Holder("another host", 1, 0.0, "token")
     assert one.alive(time.time())
-    assert not one.alive(time.time() - EXPIRY - 0.1)
+    assert not one.alive(time.time() - leases.EXPIRY_SECONDS - 0.1)
 
 
-def test_old_generations_are_cleared_away(tmp_path: Path) -> None:
+def test_old_generations_are_cleared_away(place: StorePath) -> None:
     for _ in range(4):
-        with Lease(tmp_path, what="run demo"):
+        with Lease(place, what="run demo"):
             pass
-    names = sorted(path.name for path in tmp_path.iterdir())
+    names = sorted(path.name for path in place.iterdir())
     assert names == [
         "00000003.json",
         "00000003.released",

@@ -29,6 +29,7 @@ OUTSIDE = [
 FOLDED = ["É", "ﬁ", "Ａ", "e\u0301", "a.b", "a b", "x" * 65, "\u202ex", "ı"]
 
 
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
 @pytest.mark.parametrize("name", [*OUTSIDE, *FOLDED])
 def test_kinds_ids_and_runs_are_plain(store: Store, name: str) -> None:
     for ref in (ArtifactRef(name, "a" * 16, ""), ArtifactRef("scores", name, "")):
@@ -59,6 +60,7 @@ def test_plain_file_names_are_allowed(name: str) -> None:
     assert not leaves(name)
 
 
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
 @pytest.mark.parametrize("depth", ["file", "folder", "attempt", "id", "kind"])
 def test_links_are_not_followed(store: Store, make, tmp_path: Path, depth: str) -> None:
     made = make("scores")
@@ -95,7 +97,7 @@ def test_twins_are_refused(first: str, second: str) -> None:
 
 def test_a_manifest_that_names_a_file_outside_is_not_followed(store: Store, make) -> None:
     made = make("scores")
-    path = store.folder(made).parent / "manifest.json"
+    path = store.place(made).parent / "manifest.json"
     values = json.loads(path.read_bytes())
     values["files"]["../../../../../secret"] = values["files"].pop("text.txt")
     path.write_text(json.dumps(values))

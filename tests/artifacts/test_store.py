@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from strop.artifacts import durable
 from strop.artifacts.errors import Damaged, NotFound, StoreError
 from strop.artifacts.manifest import FileEntry, Manifest, Recipe
 from strop.artifacts.store import Store
@@ -86,7 +86,7 @@ def test_files_in_folders_are_part_of_the_artifact(store: Store) -> None:
 def test_an_attempt_without_a_manifest_is_no_artifact(store: Store) -> None:
     with store.attempt(RECIPE) as attempt:
         attempt.write_table("scores", SCORES)
-    assert files_under(home(store)) == ["scores.parquet"]
+    assert files_under(attempt.folder) == ["scores.parquet"]
     assert store.lookup(RECIPE) is None
     assert store.artifacts() == []
 
@@ -136,7 +136,7 @@ def test_an_unknown_kind_is_refused_with_the_choices(store: Store) -> None:
 def test_equal_bits_made_again_leave_descendants_as_they_are(store: Store) -> None:
     made = commit_scores(store)
     child = Recipe("selection", "mine", 1, {}, {"scores": made.ref})
-    shutil.rmtree(home(store))
+    durable.remove_tree(home(store))
     again = commit_scores(store)
     assert again.ref == made.ref
     assert Recipe("selection", "mine", 1, {}, {"scores": again.ref}).id == child.id
@@ -145,7 +145,7 @@ def test_equal_bits_made_again_leave_descendants_as_they_are(store: Store) -> No
 def test_other_bits_made_again_give_descendants_new_ids(store: Store) -> None:
     made = commit_scores(store)
     child = Recipe("selection", "mine", 1, {}, {"scores": made.ref})
-    shutil.rmtree(home(store))
+    durable.remove_tree(home(store))
     other = SCORES.set_column(2, "score", [[np.nextafter(np.float32(0.5), np.float32(1))]])
     again = commit_scores(store, table=other)
     assert again.id == made.id
@@ -221,11 +221,11 @@ def test_many_may_open_a_new_store_at_once(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_named_with_the_way_out(store: Store, damage, found: str) -> None:
     made = commit_scores(store)
-    damage(store.file(made, "scores.parquet"))
+    damage(store.place_of(made, "scores.parquet"))
     line = rf"^scores {made.id}: file scores\.parquet {found}, expected \d+ bytes; "
     with pytest.raises(Damaged, match=line + rf"delete {home(store)} and run again$"):
         store.lookup(RECIPE)
-    shutil.rmtree(home(store))  # the way out
+    durable.remove_tree(home(store))  # the way out
     assert store.lookup(RECIPE) is None
     assert commit_scores(store).digest == made.digest
 

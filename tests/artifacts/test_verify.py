@@ -18,14 +18,14 @@ def test_a_whole_store_has_no_defects(store: Store, make) -> None:
 
 
 def test_a_flipped_byte_is_found_though_the_size_is_the_same(store: Store, make) -> None:
-    path = store.file(make("scores", "text"), "text.txt")
+    path = store.place_of(make("scores", "text"), "text.txt")
     path.write_text("tezt")
     assert problems(store) == {"scores": ["file text.txt has other content than when it was made"]}
 
 
 def test_a_longer_and_a_missing_file_are_found(store: Store, make) -> None:
-    store.file(make("scores", "text"), "text.txt").write_text("texts")
-    store.file(make("candidates", "text"), "text.txt").unlink()
+    store.place_of(make("scores", "text"), "text.txt").write_text("texts")
+    store.place_of(make("candidates", "text"), "text.txt").unlink()
     assert problems(store) == {
         "candidates": ["file text.txt is missing"],
         "scores": ["file text.txt has 5 bytes, expected 4"],
@@ -60,4 +60,4 @@ def test_a_file_name_that_leaves_the_folder_is_a_defect_and_not_followed(
 
 
 def manifest_of(store: Store, item: Manifest):
-    return store.folder(item).parent / "manifest.json"
+    return store.place(item).parent / "manifest.json"

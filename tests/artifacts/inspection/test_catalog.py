@@ -1,13 +1,13 @@
 """The catalogue says what the manifests say, whatever is written in it."""
 
 import json
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from strop.artifacts import durable
 from strop.artifacts.errors import Damaged
 from strop.artifacts.inspection.catalog import Entry, read_catalog, refuse_damaged
 from strop.artifacts.store import Store
@@ -17,7 +17,7 @@ COUNT, LIMIT_SECONDS = 2_000, 0.4
 
 
 def index(store: Store) -> Path:
-    return store.root / "index" / "catalog.json"
+    return store.local / "index" / "catalog.json"
 
 
 def told(store: Store) -> list[Entry]:
@@ -38,14 +38,14 @@ def test_new_and_deleted_artifacts_are_seen_at_once(store: Store, make) -> None:
     assert len(told(store)) == 1
     second = make("candidates", number=2)
     assert {entry.id for entry in told(store)} == {first.id, second.id}
-    shutil.rmtree(store.folder(first).parent)
+    durable.remove_tree(store.place(first).parent)
     assert [entry.id for entry in told(store)] == [second.id]
 
 
 def test_an_artifact_that_was_made_again_is_read_again(store: Store, make) -> None:
     first = make("candidates", "one")
     assert told(store)[0].digest == first.digest
-    shutil.rmtree(store.folder(first).parent)
+    durable.remove_tree(store.place(first).parent)
     again = make("candidates", "two")
     assert again.id == first.id
     assert told(store)[0].digest == again.digest != first.digest
@@ -76,13 +76,13 @@ def test_an_older_catalogue_is_built_anew(store: Store, make) -> None:
 
 def test_a_store_that_cannot_be_written_is_listed(store: Store, make) -> None:
     make("candidates")
-    (store.root / "index").write_text("a file where the folder would be")
+    (store.local / "index").write_text("a file where the folder would be")
     assert len(told(store)) == 1
 
 
 def test_a_damaged_manifest_is_named_and_the_others_are_listed(store: Store, make) -> None:
     whole, broken = make("candidates"), make("scores")
-    path = store.folder(broken).parent / "manifest.json"
+    path = store.place(broken).parent / "manifest.json"
     path.write_text("{")
     catalog = read_catalog(store)
     assert [entry.id for entry in catalog.entries] == [whole.id]
@@ -91,6 +91,7 @@ def test_a_damaged_manifest_is_named_and_the_others_are_listed(store: Store, mak
         refuse_damaged(catalog)
 
 
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
 def test_many_artifacts_are_listed_in_a_fifth_of_what_ten_thousand_may_take(
     store: Store, make
 ) -> None:

@@ -56,6 +56,6 @@ def test_the_child_of_another_data_set_is_not_ours(store: Store, make) -> None:
 def test_an_ancestor_that_was_deleted_is_left_out(
     store: Store, diamond: dict[str, Manifest]
 ) -> None:
-    (store.folder(diamond["embeddings"]).parent / "manifest.json").unlink()
+    (store.place(diamond["embeddings"]).parent / "manifest.json").unlink()
     kinds = [item.kind for _, _, item in ancestors(store, diamond["scores"])]
     assert sorted(kinds) == ["candidates", "dataset"]

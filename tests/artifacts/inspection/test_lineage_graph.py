@@ -1,10 +1,10 @@
 """Lineages as pictures."""
 
-import shutil
 from xml.etree import ElementTree
 
 import pytest
 
+from strop.artifacts import durable
 from strop.artifacts.inspection.catalog import Entry, read_catalog
 from strop.artifacts.inspection.lineage import Lineage, lineage
 from strop.artifacts.inspection.lineage_graph import mermaid, svg
@@ -19,7 +19,7 @@ def found(store: Store, make) -> Lineage:
     dataset, model = make("dataset"), make("model")
     candidates = make("candidates", dataset=dataset, model=model)
     make("scores", pool=candidates, dataset=dataset)
-    shutil.rmtree(store.folder(model).parent)
+    durable.remove_tree(store.place(model).parent)
     return lineage(read_catalog(store).entries, Entry.of(candidates))
 
 

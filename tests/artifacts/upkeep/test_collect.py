@@ -1,18 +1,17 @@
 """Garbage collection deletes garbage, and nothing that anybody speaks of or uses."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from strop.artifacts import pins, refs
+from strop.artifacts import durable, pins, refs, slots
 from strop.artifacts.errors import Busy, Damaged
 from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.runs import Run
-from strop.artifacts.store import DOOMED, MARKED, Store
+from strop.artifacts.store import MARKED, Store
 from strop.artifacts.upkeep import collect as collecting
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Plan, Policy, make_plan
@@ -65,7 +64,7 @@ def test_the_dry_run_says_what_goes_and_deletes_nothing(store: Store, make) -> N
     assert len(store.artifacts()) == 2
     assert ids(collect(store, NOW)) == {pool.id, scores.id}
     assert store.artifacts() == []
-    assert not list((store.root / "objects").glob("*/*"))
+    assert not list((store.root / "objects").glob("*/*/*/*"))
 
 
 @pytest.mark.usefixtures("unpinned")
@@ -138,8 +137,9 @@ def test_what_this_process_made_or_looked_up_stays(store: Store, make) -> None:
 
 def test_the_pins_of_a_killed_process_count_no_more(store: Store) -> None:
     code = (
-        "import os, sys, signal; from pathlib import Path; from strop.artifacts import pins\n"
-        "pins.pin(Path(sys.argv[1]), 'scores', 'abc'); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, sys, signal; from strop.artifacts import pins\n"
+        "from strop.artifacts.backends.location import store_path\n"
+        "pins.pin(store_path(sys.argv[1]), 'scores', 'abc'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
     assert len(list((store.root / "pins").iterdir())) == 1
@@ -150,8 +150,9 @@ def test_the_pins_of_a_killed_process_count_no_more(store: Store) -> None:
 
 def test_the_pins_of_a_process_go_with_it_and_count_while_it_lives(store: Store) -> None:
     code = (
-        "import sys; from pathlib import Path; from strop.artifacts import pins\n"
-        "pins.pin(Path(sys.argv[1]), 'scores', 'abc'); print('pinned', flush=True); input()"
+        "import sys; from strop.artifacts import pins\n"
+        "from strop.artifacts.backends.location import store_path\n"
+        "pins.pin(store_path(sys.argv[1]), 'scores', 'abc'); print('pinned', flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(store.root)],
@@ -165,10 +166,11 @@ def test_the_pins_of_a_process_go_with_it_and_count_while_it_lives(store: Store)
     assert list((store.root / "pins").iterdir()) == []
 
 
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
 @pytest.mark.usefixtures("unpinned")
 def test_leftovers_of_dead_attempts_go(store: Store, make) -> None:
     kept = make("scores")
-    home = store.folder(kept).parent
+    home = store.place(kept).parent
     dead = [home / "20200101T000000-dead", store.root / "objects" / "ranking" / "f" / "attempt"]
     work = store.root / "work" / "scores" / kept.key
     stray = store.root / "refs" / "tiny" / ".1.json.abc.tmp"
@@ -184,7 +186,7 @@ def test_leftovers_of_dead_attempts_go(store: Store, make) -> None:
     assert set(found.leftovers) == {*dead, work, stray}
     assert not any(path.exists() for path in (*dead, work, stray))
     assert whole(store)
-    assert store.folder(kept).exists()
+    assert store.place(kept).exists()
     assert not dead[1].parent.exists()
 
 
@@ -204,7 +206,7 @@ def test_a_lookup_during_the_wait_unmarks(store: Store, make) -> None:
     scores, other = make("scores", pool=pool), make("scores", number=9)
 
     def look(seconds: float) -> None:
-        assert (store.folder(scores).parent / MARKED).exists()
+        assert (store.place(scores).parent / MARKED).exists()
         assert use(store, scores) == scores
 
     assert ids(collect(store, NOW, wait=look)) == {other.id}
@@ -216,7 +218,7 @@ def test_a_lookup_during_the_wait_unmarks(store: Store, make) -> None:
 def test_a_child_that_is_made_during_the_wait_keeps_its_ancestors(store: Store, make) -> None:
     pool = make("candidates")
     policy = Policy(keep_days=1e-3, grace_seconds=0)
-    path = store.folder(pool).parent / "manifest.json"
+    path = store.place(pool).parent / "manifest.json"
     path.write_text(path.read_text().replace(pool.created, "2020-01-01T00:00:00+00:00"))
     gone = collect(store, policy, wait=lambda _: make("scores", pool=pool))
     assert ids(gone) == set()
@@ -230,14 +232,14 @@ def test_a_lookup_between_hiding_and_reading_the_pins_is_seen(
     scores = make("scores", pool=pool)
     used: set[tuple[str, str]] = set()
     monkeypatch.setattr(pins, "pinned", lambda root: used)
-    hide = collecting._hide
+    hide = slots.hide
 
-    def hide_then_use(opened: Store, item: Manifest) -> bool:
-        if item.kind == "scores":
-            used.add((item.kind, item.id))  # a lookup pins first …
-        return hide(opened, item)  # … and may have read the manifest just before
+    def hide_then_use(home: Path) -> bool:
+        if home.name == scores.id:
+            used.add((scores.kind, scores.id))  # a lookup pins first …
+        return hide(home)  # … and may have read the manifest just before
 
-    monkeypatch.setattr(collecting, "_hide", hide_then_use)
+    monkeypatch.setattr(slots, "hide", hide_then_use)
     assert ids(collect(store, NOW)) == set()
     assert use(store, scores) == scores
     assert whole(store)
@@ -253,7 +255,7 @@ def test_a_lookup_that_is_faster_than_the_claim_saves_the_ancestors_too(
 
     def look_after(opened: Store, policy: Policy, hidden: list[Manifest]) -> list[Manifest]:
         found = spared(opened, policy, hidden)
-        assert (store.folder(scores).parent / DOOMED).exists()
+        assert slots.read(store.place(scores).parent) is None
         assert use(store, scores) == scores
         return found
 
@@ -267,8 +269,7 @@ def test_a_lookup_that_is_faster_than_the_claim_saves_the_ancestors_too(
 def test_what_a_killed_collection_hid_is_an_artifact_again(store: Store, make) -> None:
     looked, listed = make("scores", number=1), make("scores", number=2)
     for item in (looked, listed):
-        home = store.folder(item).parent
-        (home / "manifest.json").rename(home / DOOMED)
+        assert slots.hide(store.place(item).parent)
     assert use(store, looked) == looked
     collect(store, Policy(keep_days=1, grace_seconds=0))
     assert {item.id for item in store.artifacts()} == {looked.id, listed.id}
@@ -277,7 +278,7 @@ def test_what_a_killed_collection_hid_is_an_artifact_again(store: Store, make) -
 @pytest.mark.usefixtures("unpinned")
 def test_nothing_is_deleted_while_a_record_or_manifest_cannot_be_read(store: Store, make) -> None:
     first, second = make("scores", number=1), make("scores", number=2)
-    path = store.folder(first).parent / "manifest.json"
+    path = store.place(first).parent / "manifest.json"
     text = path.read_text()
     path.write_text("{")
     with pytest.raises(Damaged, match="not a manifest"):
@@ -305,5 +306,5 @@ def test_a_store_can_be_used_and_collected_again(store: Store, make) -> None:
         make("scores", pool=make("candidates"))
         assert len(collect(store, NOW).artifacts) == 2
     assert {path.name for path in (store.root / "gc").iterdir()} == {"lease"}
-    shutil.rmtree(store.root / "gc")
+    durable.remove_tree(store.root / "gc")
     assert collect(store, NOW, wait=no_wait).artifacts == []

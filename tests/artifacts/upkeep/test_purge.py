@@ -1,8 +1,9 @@
 """Erasing a passage: its text is nowhere in the store, and what learnt from it is named."""
 
 import html
-from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from strop.artifacts import pins
@@ -11,7 +12,6 @@ from strop.artifacts.manifest import Recipe
 from strop.artifacts.notes import notes
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.artifacts.tables import read_table
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Policy
 from strop.artifacts.upkeep.purge import purge
@@ -24,9 +24,9 @@ GONE = "p5"
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def world(roomy_location: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(pins, "pinned", lambda root: set())
-    return store_world(tmp_path / "store")
+    return store_world(roomy_location)
 
 
 def only_plan(store: Store, passage: str = GONE) -> PurgePlan:
@@ -34,16 +34,16 @@ def only_plan(store: Store, passage: str = GONE) -> PurgePlan:
     return plan
 
 
-def texts(store: Store) -> list[Path]:
-    """Every file in the store that has the passage's text, in any table or page."""
+def texts(store: Store) -> list[str]:
+    """Every file in the store, or copy of one, that has the passage's text in any table or page."""
     found = []
-    for path in store.root.rglob("*"):
-        if path.suffix == ".parquet":
-            content = str(read_table(path).to_pylist()).encode()
-        else:
+    for root in {store.root, store.local}:
+        for path in root.rglob("*"):
             content = path.read_bytes() if path.is_file() else b""
-        if PASSAGES[GONE].encode() in content:
-            found.append(path)
+            if path.name.endswith(".parquet"):
+                content = str(pq.read_table(pa.BufferReader(content)).to_pylist()).encode()
+            if PASSAGES[GONE].encode() in content:
+                found.append(str(path))
     return found
 
 
@@ -58,7 +58,7 @@ def test_the_plan_names_what_holds_the_text_and_what_learnt_from_it(world: Store
     }
     assert {"candidates", "scores", "negatives"} <= {item.kind for item in plan.mentions}
     assert plan.copies == []
-    assert len(texts(world)) == 2
+    assert len(texts(world)) == 2 * len({world.root, world.local})
 
 
 def test_a_reranker_that_only_descends_from_one_is_named_so(world: Store) -> None:
@@ -133,7 +133,7 @@ def test_what_a_process_uses_is_not_taken_from_under_it(
     monkeypatch.setattr(pins, "pinned", lambda root: {key})
     with pytest.raises(Busy, match=f"tokens {key[1]}: a running process uses it"):
         purge(world, only_plan(world))
-    assert len(texts(world)) == 2
+    assert len(texts(world)) == 2 * len({world.root, world.local})
 
 
 @pytest.mark.parametrize("written", ["{}", "<p>{}</p>"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from strop.artifacts import pins
+from strop.artifacts import durable, pins
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.runs import Run
@@ -17,8 +17,8 @@ from tests.store_world import store_world
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Store:
-    return store_world(tmp_path / "store")
+def world(roomy_location: str) -> Store:
+    return store_world(roomy_location)
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def exported(world: Store, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store(tmp_path / "other")
+def other(roomy_location: str) -> Store:
+    return Store(f"{roomy_location}-other")
 
 
 def reranker(store: Store) -> Manifest:
@@ -90,7 +90,7 @@ def test_a_damaged_export_is_refused_whole(
 def test_other_content_under_the_same_id_is_a_conflict(exported: Path, other: Store) -> None:
     import_folder(other, exported)
     item = next(item for item in other.artifacts() if item.kind == "scores")
-    path = other.folder(item).parent / "manifest.json"
+    path = other.place(item).parent / "manifest.json"
     path.write_text(path.read_text().replace(item.files["scores.parquet"].sha256, "0" * 64))
     with pytest.raises(Conflict, match="has it with other content; nothing was imported"):
         import_folder(other, exported)
@@ -114,13 +114,14 @@ def test_what_cannot_be_exported_leaves_nothing(world: Store, tmp_path: Path) ->
     with pytest.raises(StoreError, match="choose a new or an empty folder"):
         export(world, reranker(world), tmp_path / "taken")
     item = next(item for item in world.artifacts() if item.kind == "scores")
-    world.file(item, "scores.parquet").write_bytes(b"0")
-    with pytest.raises(Damaged, match=f"scores {item.id}: scores.parquet is not what"):
+    world.place_of(item, "scores.parquet").write_bytes(b"0")
+    world.forget_copies(item)
+    with pytest.raises(Damaged, match=f"scores {item.id}: scores.parquet (is not what|has other)"):
         export(world, reranker(world), tmp_path / "out")
-    shutil.rmtree(world.folder(item).parent)
+    durable.remove_tree(world.place(item).parent)
     with pytest.raises(NotFound, match=f"scores {item.id}"):
         export(world, reranker(world), tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"store", "taken"}
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} <= {"store", "taken"}
 
 
 def test_a_folder_that_is_no_export_is_refused(other: Store, tmp_path: Path) -> None:
