@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from strop.artifacts.store import Store
+from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
 from strop.cli.output import console
 from strop.cli.running import prefect_server
@@ -43,20 +44,26 @@ class Schedule:
             ) from error
 
 
-def deploy_flows(path: Path, store: Path, schedule: Schedule, *, worker: bool) -> None:
+def deploy_flows(
+    path: Path, store: Path, schedule: Schedule, *, worker: bool, notify: str | None = None
+) -> None:
     """Make or renew the deployments of a config; with a worker, carry out what is due.
 
-    A second nightly run is cancelled while one is running. The worker ends with Ctrl-C.
+    A second nightly run is cancelled while one is running. ``notify`` names the notification block
+    that is told of failed runs. The worker ends with Ctrl-C.
     """
     config, root = _absolute(load_config(path)), Store(store).root
     out = console()
     with prefect_server(out) as server:
         schedule.check()
+        automations = make_automations(notify)
         _make_pool()
         for name, deployment in _deployments(config, root, schedule).items():
             made = deployment.apply(work_pool_name=POOL)
             out.print(f"{name:<8} {server.ui_url}/deployments/deployment/{made}")
         out.print(f"nightly runs at '{schedule.cron}' {schedule.timezone}, pool {POOL}")
+        for automation in automations:
+            out.print(f"automation '{automation}' {server.ui_url}/automations")
         command = f"prefect worker start --pool {POOL}"
         if worker:
             out.print(f"[dim]{command}; Ctrl-C ends the worker, deployments stay[/]")

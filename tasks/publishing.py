@@ -16,6 +16,7 @@ from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import Manifest
 from strop.tasks.cancelling import stop_if_cancelled
+from strop.tasks.gpu_slot import stop_if_slot_lost
 from strop.tasks.watching import watchers
 
 QUIET_SECONDS = 3.0
@@ -88,6 +89,7 @@ class StageProgress:
         for watcher in watchers():
             watcher.advanced(self._label, count)
         stop_if_cancelled()
+        stop_if_slot_lost()
         long = time.monotonic() - self._told >= QUIET_SECONDS
         if self._total and long and TaskRunContext.get() is not None:
             self._told = time.monotonic()

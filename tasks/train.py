@@ -13,7 +13,7 @@ from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
 from strop.tasks.pair_source import pair_source
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.stage import GPU, Place, carry_out, stage_task
 
 if TYPE_CHECKING:
     from strop.pipeline.scoring.reranker import LoadedReranker
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Optional = ArtifactRef | None
 
 
-@stage_task("train")
+@stage_task("train", tags=(GPU,))
 def train(
     place: Place,
     reranker: ArtifactRef,
@@ -90,7 +90,7 @@ def train(
         _write(attempt, trained, config, card)
         return summary
 
-    return carry_out(place, recipe, compute)
+    return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)
 
 
 def _write(attempt: Attempt, trained: Any, config: Config, card: str) -> None:
