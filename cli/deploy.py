@@ -1,6 +1,7 @@
 """`strop deploy`: scheduled and manual deployments of one config, and a worker that runs them."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -138,12 +139,18 @@ def _deployment(flow: Any, name: str, parameters: dict[str, Any], **options: Any
 
 
 def _work() -> None:
-    """Run a worker in this terminal; it ends with the Ctrl-C that both get."""
+    """Run a worker in this terminal; it ends when we are told to, by Ctrl-C or any other way.
+
+    It has a session of its own: a Ctrl-C that both got would be its second, which ends it at once.
+    """
     arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
     environment = {**os.environ, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
-    process = subprocess.Popen([sys.executable, *arguments], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, *arguments], env=environment, start_new_session=True
+    )
     try:
         process.wait()
     except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
         process.wait()
         raise
