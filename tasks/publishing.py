@@ -33,13 +33,15 @@ def publish(manifest: Manifest, *, run: str, part: str, reused: bool) -> None:
     """Publish a stage's summary as a table artifact, and say so in the run's log."""
     if TaskRunContext.get() is None:
         return
-    rows = [{"": key, "value": shown(value)} for key, value in manifest.summary.items()]
-    inputs = ", ".join(f"{role} {ref.id}" for role, ref in manifest.inputs.items())
-    rows += [
-        {"": "artifact", "value": f"{manifest.kind} {manifest.id}"},
-        {"": "made from", "value": inputs or "nothing in the store"},
-        {"": "open with", "value": f"strop artifacts show {manifest.id}"},
-    ]
+    inputs = {f"from {role}": f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
+    figures = {
+        "artifact": f"{manifest.kind} {manifest.id}",
+        "open with": f"strop artifacts show {manifest.id}",
+        **inputs,
+        **{key.replace("_", " "): shown(value) for key, value in manifest.summary.items()},
+    }
+    # Every column needs a name: the UI's page of a table with a nameless one does not open.
+    rows = [{"figure": key, "value": value} for key, value in figures.items()]
     title = f"{manifest.kind} of {part}, {'reused' if reused else f'{manifest.seconds:.1f} s'}"
     create_table_artifact(
         table=rows, key=artifact_key(run, manifest.kind, manifest.stage), description=title

@@ -6,10 +6,10 @@ host sees in these files that the process is gone, and gives its slot back at on
 
 import contextlib
 import json
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
 
 from strop.artifacts.leases import Holder, this_process
 
@@ -29,7 +29,7 @@ def note(api: str, limit: str, lease_id: str, run: str) -> None:
     """Say that this process holds a lease; without a place to write, its lease just expires."""
     with contextlib.suppress(OSError):
         folder = _folder()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
         values = {"api": api, "limit": limit, "run": run, "process": vars(this_process())}
         new = folder / f"{lease_id}.new"
         new.write_text(json.dumps(values), encoding="utf-8")
@@ -45,7 +45,10 @@ def forget(lease_id: str) -> None:
 def holders(api: str, limit: str) -> list[SlotHolder]:
     """Those who said that they hold the limit of this server, dead or alive."""
     found = []
-    for path in sorted(_folder().glob("*.json")):
+    folder = _folder()
+    if not folder.exists() or folder.stat().st_uid != os.getuid():
+        return []  # a shared folder for temporary files may hold one that others made
+    for path in sorted(folder.glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             values = json.loads(path.read_text(encoding="utf-8"))
             process = Holder(**values.pop("process"))
@@ -54,5 +57,6 @@ def holders(api: str, limit: str) -> list[SlotHolder]:
 
 
 def _folder() -> Path:
-    """A folder of this boot: a lease of before it belongs to nobody."""
-    return platformdirs.user_runtime_path("strop", appauthor=False) / "slots"
+    """A folder of this user and, where the system has such, of this boot."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(runtime) / f"strop-slots-{os.getuid()}"
