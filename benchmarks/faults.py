@@ -16,6 +16,7 @@ finds it), no flow run open and no slot taken.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -198,7 +199,8 @@ def _strike_worker(place: Place, store: Path, moment: float, *, kill_worker: boo
         flow_run = _wait_for(lambda: next(iter(_engines(worker)), None), 60)
         time.sleep(moment)
         at_work = flow_run.is_running()
-        (worker if kill_worker else flow_run).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            (worker if kill_worker else flow_run).kill()
         if kill_worker:
             psutil.wait_procs([flow_run], timeout=PATIENCE)
         else:
@@ -288,7 +290,7 @@ def _looked(place: Place, store: Path) -> list[str]:
     return problems
 
 
-def run(points: int, seed: int) -> Counts:
+def run(points: range, seed: int) -> Counts:
     """Strike at so many points."""
     total, folder = Counts(), Path(tempfile.mkdtemp(prefix="strop-faults-"))
     place = make_place(folder)
@@ -298,7 +300,7 @@ def run(points: int, seed: int) -> Counts:
         assert place.strop("run", "strop.yaml", "--store", folder / "clean") == 0, place.said()
         pace, clean = time.monotonic() - started, bits(folder / "clean")
         print(f"a run that nothing strikes: {pace:.1f} s, {len(clean)} artifacts", flush=True)
-        for number in range(points):
+        for number in points:
             counts = point(place, number, seed, clean, pace)
             total.tried += counts.tried
             total.struck += counts.struck
@@ -313,9 +315,10 @@ def main() -> None:
     """Run the benchmark from the command line; exit code 1 when a point showed a problem."""
     parser = argparse.ArgumentParser(description="Processes of a run are killed at random.")
     parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first point, to go on from")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    found = run(arguments.points, arguments.seed)
+    found = run(range(arguments.first, arguments.points), arguments.seed)
     for victim, tried in found.tried.items():
         print(f"{victim:<10} {tried:>3} tried, {found.struck[victim]:>3} struck while at work")
     print(f"problems: {len(found.problems) or 'none'}")
