@@ -1,6 +1,7 @@
 """`strop deploy`: scheduled and manual deployments of one config, and a worker that runs them."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from strop.artifacts.store import Store
+from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
 from strop.cli.output import console
 from strop.cli.running import prefect_server
@@ -43,20 +45,26 @@ class Schedule:
             ) from error
 
 
-def deploy_flows(path: Path, store: str, schedule: Schedule, *, worker: bool) -> None:
+def deploy_flows(
+    path: Path, store: str, schedule: Schedule, *, worker: bool, notify: str | None = None
+) -> None:
     """Make or renew the deployments of a config; with a worker, carry out what is due.
 
-    A second nightly run is cancelled while one is running. The worker ends with Ctrl-C.
+    A second nightly run is cancelled while one is running. ``notify`` names the notification block
+    that is told of failed runs. The worker ends with Ctrl-C.
     """
     config, root = _absolute(load_config(path)), Store(store).location
     out = console()
     with prefect_server(out) as server:
         schedule.check()
+        automations = make_automations(notify)
         _make_pool()
         for name, deployment in _deployments(config, root, schedule).items():
             made = deployment.apply(work_pool_name=POOL)
             out.print(f"{name:<8} {server.ui_url}/deployments/deployment/{made}")
         out.print(f"nightly runs at '{schedule.cron}' {schedule.timezone}, pool {POOL}")
+        for automation in automations:
+            out.print(f"automation '{automation}' {server.ui_url}/automations")
         command = f"prefect worker start --pool {POOL}"
         if worker:
             out.print(f"[dim]{command}; Ctrl-C ends the worker, deployments stay[/]")
@@ -131,12 +139,18 @@ def _deployment(flow: Any, name: str, parameters: dict[str, Any], **options: Any
 
 
 def _work() -> None:
-    """Run a worker in this terminal; it ends with the Ctrl-C that both get."""
+    """Run a worker in this terminal; it ends when we are told to, by Ctrl-C or any other way.
+
+    It has a session of its own: a Ctrl-C that both got would be its second, which ends it at once.
+    """
     arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
     environment = {**os.environ, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
-    process = subprocess.Popen([sys.executable, *arguments], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, *arguments], env=environment, start_new_session=True
+    )
     try:
         process.wait()
     except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
         process.wait()
         raise

@@ -113,6 +113,10 @@ class Display:
         self._said = self._started = time.monotonic()
         self._done = self._total = 0
 
+    def waiting(self, stage: str, what: str) -> None:
+        """The stage waits for something."""
+        self._say(f"  {escape(stage)}: waits for {escape(what)}")
+
     def total(self, stage: str, count: int, unit: str) -> None:
         """The stage knows its size."""
         self._started, self._done, self._total, self._unit = time.monotonic(), 0, count, unit

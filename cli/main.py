@@ -19,6 +19,7 @@ from strop.cli.output import (
     full_disk,
     set_loudness,
 )
+from strop.cli.server_probe import refused
 from strop.cli.signals import stoppable
 
 app = typer.Typer(
@@ -360,6 +361,8 @@ def _end(error: Exception) -> None:
         end_with_error(message, code=REFUSED)
     if isinstance(error, _expected()):
         end_with_error(str(error), code=REFUSED)
+    if message := refused(error):
+        end_with_error(message, code=REFUSED)
     if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
         message = "the Prefect server stopped answering; the same command resumes"
         end_with_error(f"{message} ({type(error).__name__})", code=FAILED)

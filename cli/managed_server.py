@@ -28,6 +28,8 @@ from strop.cli.server_probe import (
     server_port,
 )
 
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
+
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
@@ -209,9 +211,14 @@ def _server_environment(folder: Path, port: int) -> dict[str, str]:
         "NO_COLOR": "1",
         "PREFECT_HOME": str(folder / HOME_FOLDER),
         "PREFECT_CLI_PROMPT": "false",
+        # Leases of concurrency slots outlive a restart, and expired ones are noticed soon.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # Where the pages look for their data: they do not follow ``--port``.
         "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api",
+        # What notifications link to.
+        "PREFECT_UI_URL": f"http://{HOST}:{port}",
         # The UI's files are copied when the server starts; site-packages may be read-only.
         "PREFECT_UI_STATIC_DIRECTORY": str(folder / "ui"),
     }

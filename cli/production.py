@@ -15,12 +15,16 @@ def deploy(
     read_test: Annotated[
         bool, typer.Option("--read-test", help="Nightly runs read the test split too.")
     ] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE/NAME", help="The notification block to tell of failed runs."),
+    ] = None,
     worker: Annotated[bool, typer.Option(help="Start a worker in this terminal.")] = True,
 ) -> None:
     """Schedule nightly runs of a config, and offer single steps of it in the Prefect UI."""
     from strop.cli.deploy import Schedule, deploy_flows
 
-    deploy_flows(config, store, Schedule(cron, timezone, read_test), worker=worker)
+    deploy_flows(config, store, Schedule(cron, timezone, read_test), worker=worker, notify=notify)
 
 
 def nightly(

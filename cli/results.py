@@ -44,42 +44,58 @@ def model_folder(store: Store, champion: dict[str, Any]) -> str | None:
     return str(store.place(ArtifactRef(**champion["reranker"])))
 
 
-def results_grid(results: dict[str, Any]) -> Table:
-    """One row a ranking: the first stage, the untuned base and each round, alone and fused."""
+WIDE = 106
+"""Columns that the whole table takes."""
+P_VALUES = {"p_value": "p", "adjusted_p_value": "p, Holm"}
+
+
+def results_grid(results: dict[str, Any], width: int = WIDE) -> Table:
+    """One row a ranking: the first stage, the untuned base and each round, alone and fused.
+
+    A terminal that is narrower than `WIDE` gets the first metric and the adjusted p-value only.
+    """
     rows = results["rounds"]
     metrics = [name for name in SHOWN if any(row["metric"] == name for row in rows)]
     metrics = metrics or sorted({row["metric"] for row in rows})[:3]
+    metrics, padding = (metrics, 1) if width >= WIDE else (metrics[:1], 0)
     split, count = rows[0]["split"], rows[0]["n"]
     table = Table(
-        title=f"{results['run']}: {count:,} {split} queries", title_justify="left", box=SIMPLE_HEAD
+        title=f"{results['run']}: {count:,} {split} queries",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, padding),
     )
     table.add_column("", no_wrap=True)
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(metric, justify="right", no_wrap=True)
     table.add_column(f"Δ {metrics[0]} to first stage", justify="right", no_wrap=True)
-    table.add_column("p", justify="right", no_wrap=True)
-    table.add_column("p, Holm", justify="right", no_wrap=True)
+    p_values = tuple(P_VALUES) if width >= WIDE else ("adjusted_p_value",)
+    for name in p_values:
+        table.add_column(P_VALUES[name], justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     groups: dict[tuple[Any, str], dict[str, dict[str, Any]]] = {}
     for row in [*rows, *results.get("outside", ())]:
         key = (row.get("round", row.get("name")), row["ranking"])
         groups.setdefault(key, {})[row["metric"]] = row
     for row_by_metric in groups.values():
-        table.add_row(*_cells(row_by_metric, metrics, results))
+        table.add_row(*_cells(row_by_metric, metrics, p_values, results))
     return table
 
 
 def _cells(
-    row_by_metric: dict[str, dict[str, Any]], metrics: list[str], results: dict[str, Any]
+    row_by_metric: dict[str, dict[str, Any]],
+    metrics: list[str],
+    p_values: tuple[str, ...],
+    results: dict[str, Any],
 ) -> list[str]:
     first = row_by_metric[metrics[0]]
     values = [f"{row_by_metric[metric]['value']:.3f}" for metric in metrics]
-    change, p_values = "", ["", ""]
+    change, chances = "", [""] * len(p_values)
     if first["difference"] is not None:
         low, high = first["difference_ci_low"], first["difference_ci_high"]
         change = f"{first['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        p_values = [_p_text(first[key]) for key in ("p_value", "adjusted_p_value")]
-    return [_row_name(first), *values, change, *p_values, _mark(first, results)]
+        chances = [_p_text(first[key]) for key in p_values]
+    return [_row_name(first), *values, change, *chances, _mark(first, results)]
 
 
 def _row_name(row: dict[str, Any]) -> str:

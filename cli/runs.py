@@ -98,7 +98,7 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
         return
     out = console()
     out.print()
-    out.print(results_grid(results))
+    out.print(results_grid(results, out.width))
     out.print(verdict_sentence(results))
     if reason := results.get("decision"):
         out.print(f"[dim]{reason}[/]")

@@ -34,6 +34,17 @@ def complaint(api_url: str, seconds: float = ANSWER_SECONDS) -> str | None:
     return NO_API if is_page else None
 
 
+def refused(error: BaseException) -> str | None:
+    """What to say of an error that is a server's refusal of who asks; None for any other."""
+    answer = getattr(error, "response", None)
+    if getattr(answer, "status_code", None) not in (401, 403):
+        return None
+    return (
+        f"the Prefect server at {os.environ.get('PREFECT_API_URL')} refuses to be asked; set "
+        "PREFECT_API_AUTH_STRING to its USER:PASSWORD (PREFECT_API_KEY for Prefect Cloud)"
+    )
+
+
 def _complaint_about_status(code: int) -> str | None:
     if code in (401, 403):
         return None  # it is there; prefect knows the key

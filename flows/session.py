@@ -11,8 +11,9 @@ from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.heartbeats import beating, subflows_beat_together
 from strop.flows.location import Location
-from strop.flows.lost_runs import end_lost_runs, subflows_without_heartbeat
+from strop.flows.lost_runs import end_lost_runs
 from strop.flows.recorded import with_defaults
 from strop.pipeline.config import Config
 from strop.pipeline.threads import use_threads
@@ -118,7 +119,8 @@ def hold(config: Config, store: Location) -> Iterator[Session]:
     opened = Store(store)
     key = (opened.location, config.name)
     if key in _held:
-        yield _held[key]
+        with beating():
+            yield _held[key]
         return
     use_threads(config.execution.threads)
     run = Run(opened, config.name)
@@ -126,7 +128,7 @@ def hold(config: Config, store: Location) -> Iterator[Session]:
         end_lost_runs(opened.location, config.name)
         _held[key] = Session(config, run, lease)
         try:
-            with subflows_without_heartbeat():
+            with subflows_beat_together():
                 yield _held[key]
         finally:
             del _held[key]

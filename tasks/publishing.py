@@ -16,6 +16,7 @@ from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import Manifest
 from strop.tasks.cancelling import stop_if_cancelled
+from strop.tasks.gpu_slot import stop_if_slot_lost
 from strop.tasks.watching import watchers
 
 QUIET_SECONDS = 3.0
@@ -32,13 +33,15 @@ def publish(manifest: Manifest, *, run: str, part: str, reused: bool) -> None:
     """Publish a stage's summary as a table artifact, and say so in the run's log."""
     if TaskRunContext.get() is None:
         return
-    rows = [{"": key, "value": shown(value)} for key, value in manifest.summary.items()]
-    inputs = ", ".join(f"{role} {ref.id}" for role, ref in manifest.inputs.items())
-    rows += [
-        {"": "artifact", "value": f"{manifest.kind} {manifest.id}"},
-        {"": "made from", "value": inputs or "nothing in the store"},
-        {"": "open with", "value": f"strop artifacts show {manifest.id}"},
-    ]
+    inputs = {f"from {role}": f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
+    figures = {
+        "artifact": f"{manifest.kind} {manifest.id}",
+        "open with": f"strop artifacts show {manifest.id}",
+        **inputs,
+        **{key.replace("_", " "): shown(value) for key, value in manifest.summary.items()},
+    }
+    # Every column needs a name: the UI's page of a table with a nameless one does not open.
+    rows = [{"figure": key, "value": value} for key, value in figures.items()]
     title = f"{manifest.kind} of {part}, {'reused' if reused else f'{manifest.seconds:.1f} s'}"
     create_table_artifact(
         table=rows, key=artifact_key(run, manifest.kind, manifest.stage), description=title
@@ -88,6 +91,7 @@ class StageProgress:
         for watcher in watchers():
             watcher.advanced(self._label, count)
         stop_if_cancelled()
+        stop_if_slot_lost()
         long = time.monotonic() - self._told >= QUIET_SECONDS
         if self._total and long and TaskRunContext.get() is not None:
             self._told = time.monotonic()

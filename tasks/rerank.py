@@ -14,10 +14,10 @@ from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.stage import GPU, Place, carry_out, stage_task
 
 
-@stage_task("rerank")
+@stage_task("rerank", tags=(GPU,))
 def rerank(
     place: Place,
     dataset: ArtifactRef,
@@ -71,4 +71,4 @@ def rerank(
         (attempt.folder / "fusion.json").write_text(text, encoding="utf-8")
         return {"split": split, "pairs": scored.num_rows, "fusion_weight": fusion["weight"]}
 
-    return carry_out(place, recipe, compute)
+    return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)

@@ -16,6 +16,7 @@ from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.progress import Progress
 from strop.tasks.cancelling import stop_if_cancelled
+from strop.tasks.gpu_slot import slot
 from strop.tasks.publishing import StageProgress, publish
 from strop.tasks.watching import watchers
 
@@ -53,10 +54,15 @@ def _run_name() -> str:
     return f"{task_run.task_name} · {place.part}"
 
 
-def stage_task(name: str) -> Callable[[Function], Any]:
+GPU = "gpu"
+"""The tag of stages that compute with a reranker."""
+
+
+def stage_task(name: str, *, tags: tuple[str, ...] = ()) -> Callable[[Function], Any]:
     """A Prefect task for a stage: readable run name, no second cache, retries where they help."""
     return task(
         name=name,
+        tags=tags,
         task_run_name=_run_name,
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -66,10 +72,13 @@ def stage_task(name: str) -> Callable[[Function], Any]:
     )
 
 
-def carry_out(place: Place, recipe: Recipe, compute: Compute) -> ArtifactRef | State[ArtifactRef]:
+def carry_out(
+    place: Place, recipe: Recipe, compute: Compute, *, gpu_slot: str | None = None
+) -> ArtifactRef | State[ArtifactRef]:
     """The artifact of a recipe: the one in the store, in a `Reused` state, or a new one.
 
-    ``compute`` writes the attempt's files and returns the summary that people want to see.
+    ``compute`` writes the attempt's files and returns the summary that people want to see; it
+    holds a slot of the concurrency limit ``gpu_slot``, where one is named.
     """
     stop_if_cancelled()
     store = place.open()
@@ -78,7 +87,11 @@ def carry_out(place: Place, recipe: Recipe, compute: Compute) -> ArtifactRef | S
         watcher.started(label)
     manifest, reused, started = store.lookup(recipe), True, time.monotonic()
     if manifest is None:
-        manifest, reused = _make(store, recipe, compute, StageProgress(label)), False
+        with slot(gpu_slot, label):
+            # Somebody may have made it while we waited for the slot.
+            manifest = store.lookup(recipe)
+            reused = manifest is not None
+            manifest = manifest or _make(store, recipe, compute, StageProgress(label))
     publish(manifest, run=place.run, part=place.part, reused=reused)
     for watcher in watchers():
         seconds = time.monotonic() - started

@@ -13,10 +13,10 @@ from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import pair_source
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.stage import GPU, Place, carry_out, stage_task
 
 
-@stage_task("time reranking")
+@stage_task("time reranking", tags=(GPU,))
 def time_reranking(
     place: Place,
     candidates: ArtifactRef,
@@ -60,7 +60,7 @@ def time_reranking(
         attempt.execution["latency"] = [asdict(item) for item in found]
         return {f"p50 ms at depth {item.depth}": round(item.p50_ms, 2) for item in found}
 
-    return carry_out(place, recipe, compute)
+    return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)
 
 
 def _timed(queries: list[pa.Table], depths: tuple[int, ...]) -> pa.Table:

@@ -11,7 +11,7 @@ from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.stage import GPU, Place, carry_out, stage_task
 from strop.tasks.training_inputs import (
     TrainingInputs,
     development_of,
@@ -22,7 +22,7 @@ from strop.tasks.training_inputs import (
 )
 
 
-@stage_task("train")
+@stage_task("train", tags=(GPU,))
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
     recipe = Recipe("reranker", "train", 2, _parameters(config, number), inputs.refs())
@@ -45,7 +45,7 @@ def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> 
         _write(attempt, trained, config, card)
         return summary
 
-    return carry_out(place, recipe, compute)
+    return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)
 
 
 def _trained(

@@ -12,6 +12,9 @@ class Watcher(Protocol):
     def started(self, stage: str) -> None:
         """Say that a stage looks for its artifact."""
 
+    def waiting(self, stage: str, what: str) -> None:
+        """Say what a stage waits for before it starts to compute."""
+
     def total(self, stage: str, count: int, unit: str) -> None:
         """Say how many units the stage has to do."""
 

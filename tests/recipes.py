@@ -23,7 +23,10 @@ NO_RESULTS = (
     "pipeline/errors.py",
     "pipeline/progress.py",
     "pipeline/threads.py",
+    "tasks/gpu_slot.py",
+    "tasks/prompt_client.py",
     "tasks/publishing.py",
+    "tasks/slot_holders.py",
     "tasks/stage.py",
     "tasks/watching.py",
 )

@@ -34,6 +34,11 @@ class Execution(Section):
     """Threads of the numerical libraries; null leaves it to them."""
     checkpoint_steps: int | None = Field(default=200, ge=1, json_schema_extra=EXECUTION)
     """Optimizer steps between checkpoints, where a killed training goes on; null keeps none."""
+    gpu_slot: str | None = Field(
+        default="gpu", min_length=1, max_length=100, json_schema_extra=EXECUTION
+    )
+    """Prefect's concurrency limit that a stage takes a slot of to compute with a reranker, so that
+    one does at a time; a name for each where several GPUs share a server, null for none."""
     report_to: tuple[str, ...] = Field(default=(), json_schema_extra=EXECUTION)
     """Trackers that transformers' Trainer reports to, such as tensorboard, mlflow or wandb."""
 

@@ -1,3 +1,7 @@
+import io
+
+from rich.console import Console
+
 from strop.cli.results import results_grid, verdict_sentence
 
 
@@ -62,3 +66,11 @@ def test_rerankers_from_outside_stand_below_the_rounds_with_what_they_are():
         "The champion is round 2 of other, of another run: nDCG@10 0.550, +0.050 to the first"
         " stage."
     )
+
+
+def test_a_narrow_terminal_loses_columns_and_no_figure():
+    out = io.StringIO()
+    Console(file=out, width=80).print(results_grid(results(), 80))
+    assert "nDCG@10" in out.getvalue()
+    assert "p, Holm" in out.getvalue()
+    assert "…" not in out.getvalue()

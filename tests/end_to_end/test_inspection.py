@@ -1,0 +1,30 @@
+"""What the Prefect UI is given to show of a finished run."""
+
+import json
+
+from tests.end_to_end.test_production import post
+
+
+def artifacts(project, key):
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+    body = {"sort": "CREATED_DESC", "artifacts": {"key": {"any_": [key]}}}
+    return post(f"{api}/artifacts/filter", body)
+
+
+def test_a_stages_table_leads_to_the_store_and_its_versions_follow_the_rounds(finished):
+    project, _ = finished
+    found = artifacts(project, "tiny-reranker-train")
+    assert [item["description"].split(",")[0] for item in found] == [
+        "reranker of round 2",
+        "reranker of round 1",
+    ]
+    rows = json.loads(found[0]["data"])
+    assert all(all(row) for row in rows), "the UI opens no table with a nameless column"
+    figures = {row["figure"]: row["value"] for row in rows}
+    assert list(figures)[:3] == ["artifact", "open with", "from reranker"]
+    kind, key = figures["artifact"].split()
+    assert project.manifests()[key]["kind"] == kind == "reranker"
+    assert figures["open with"] == f"strop artifacts show {key}"
+    negatives = figures["from negatives"].removeprefix("negatives ")
+    assert project.manifests()[negatives]["kind"] == "negatives"
+    assert figures["pairs"] == f"{project.manifests()[key]['summary']['pairs']:,}"
