@@ -54,7 +54,7 @@ def train(
         **{f"earlier-{index}": ref for index, ref in enumerate(earlier, start=1)},
     }
     inputs = {role: ref for role, ref in roles.items() if ref is not None}
-    recipe = Recipe("reranker", "train", 2, _parameters(config, number), inputs)
+    recipe = Recipe("reranker", "train", 3, _parameters(config, number), inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.training import train as training

@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from strop.pipeline.ragged import Ints
+
+CPU_BATCH_TOKENS = 2048
+"""Padded tokens in a CPU's batch at most: what a layer makes of more leaves the cache."""
+
+
+def device_budget(budget: int, device: torch.device) -> int:
+    """The padded tokens in one batch on a device."""
+    return min(budget, CPU_BATCH_TOKENS) if device.type == "cpu" else budget
 
 
 def token_budget_batches(lengths: Ints, budget: int) -> Iterator[Ints]:

@@ -12,7 +12,8 @@ from strop.artifacts.schemas import SCORES
 from strop.pipeline.config import Reranker
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
-from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.batches import device_budget, token_budget_batches
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.scoring.pairs import (
@@ -56,7 +57,7 @@ class Scorer:
         self._template = probe_template(reranker.tokenizer, limits)
         self._source = source
         self._config = config
-        self._budget = config.batch_tokens
+        self._budget = device_budget(config.batch_tokens, self._device)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
@@ -77,17 +78,18 @@ class Scorer:
         queries, passages = self._source.queries.ragged, self._source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
-        for rows in token_budget_batches(lengths, self._budget):
-            pairs = assemble(
-                queries, passages, query_rows[rows], passage_rows[rows], template=self._template
-            )
-            scores[rows] = self._forward(pairs, np.arange(len(rows)))
-            progress.advance(len(rows))
+        with first_token_only(self._model), fast_dense_layers(self._model):
+            for rows in token_budget_batches(lengths, self._budget):
+                pairs = assemble(
+                    queries, passages, query_rows[rows], passage_rows[rows], template=self._template
+                )
+                scores[rows] = self._forward(pairs, np.arange(len(rows)))
+                progress.advance(len(rows))
         return scores
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
         try:
-            with torch.inference_mode(), first_token_only(self._model):
+            with torch.inference_mode():
                 batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
                 return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
         except torch.cuda.OutOfMemoryError:

@@ -20,6 +20,7 @@ from strop.pipeline.config.losses import Kl
 from strop.pipeline.progress import Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.training import checkpoints, gradients, health
@@ -111,7 +112,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         batch = inputs["groups"]
         model.train()
         total, scores = torch.zeros((), device=self.args.device), []
-        with first_token_only(self.model):
+        with first_token_only(self.model), fast_dense_layers(self.model, training=True):
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found = self._part(model, batch, first, last)
                 total += loss
