@@ -13,6 +13,7 @@ from strop.pipeline.config import BiEncoder
 from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, check_vocabulary
+from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import device_budget, token_budget_batches
@@ -53,15 +54,18 @@ class Encoder:
         """
         found = np.zeros((len(texts), self.dimension), np.float32)
         with fast_dense_layers(self._model):
-            for rows in token_budget_batches(self._lengths(texts, prompt), self._budget):
-                found[rows] = self._model.encode(
-                    [texts[row] for row in rows],
-                    prompt=prompt,
-                    batch_size=len(rows),
-                    normalize_embeddings=self._normalize,
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                )
+            lengths = self._lengths(texts, prompt)
+            for rows in token_budget_batches(lengths, self._budget):
+                count_tokens(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
+                with model_call():
+                    found[rows] = self._model.encode(
+                        [texts[row] for row in rows],
+                        prompt=prompt,
+                        batch_size=len(rows),
+                        normalize_embeddings=self._normalize,
+                        show_progress_bar=False,
+                        convert_to_numpy=True,
+                    )
                 progress.advance(len(rows))
         return found
 

@@ -10,6 +10,7 @@ import torch
 
 from strop.artifacts.schemas import SCORES
 from strop.pipeline.config import Reranker
+from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import device_budget, token_budget_batches
@@ -89,8 +90,8 @@ class Scorer:
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
         try:
-            with torch.inference_mode():
-                batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+            batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+            with torch.inference_mode(), model_call():
                 return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
         except torch.cuda.OutOfMemoryError:
             if len(rows) == 1:

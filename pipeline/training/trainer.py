@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl
+from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import token_budget_batches
@@ -112,7 +113,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         batch = inputs["groups"]
         model.train()
         total, scores = torch.zeros((), device=self.args.device), []
-        with first_token_only(self.model), fast_dense_layers(self.model, training=True):
+        fast = fast_dense_layers(self.model, training=True)
+        with model_call(), first_token_only(self.model), fast:
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found = self._part(model, batch, first, last)
                 total += loss
