@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("--groups-per-step", type=int, default=4)
     parser.add_argument("--steps", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.steps = 1
     rows: list[list[str]] = []
     versions: dict[str, str] = {}
     for join in arguments.join:

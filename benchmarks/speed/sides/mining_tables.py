@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import QRELS, QUERIES
@@ -61,7 +60,7 @@ def mined_rows(
     return selection_rows(found, positives, qrels, {"reranker_score": scores})
 
 
-def select_again(passages: list[str], rows: pa.Table, negatives: int) -> pa.Table:
+def select_again(passages: list[str], rows: pa.Table, *, depth: int, negatives: int) -> pa.Table:
     """The selection from scores that are there: no forward pass."""
     corpus = pa.table(
         {
@@ -74,7 +73,6 @@ def select_again(passages: list[str], rows: pa.Table, negatives: int) -> pa.Tabl
     this = Round(
         number=1, rounds=1, seed=1, temperature=1.0, weight=1.0, group_size=negatives + 1, draw=1
     )
-    depth = int(np.bincount(rows["query_id"].combine_chunks().dictionary_encode().indices).max())
     return select(rows, keys, None, mining_config(depth, negatives), this).table
 
 

@@ -203,7 +203,9 @@ def mining(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
         rows = mined_rows(passages, asked, vectors, score, depth=settings["depth"])
         started = time.perf_counter()
-        selected = select_again(passages, rows, settings["negatives"])
+        selected = select_again(
+            passages, rows, depth=settings["depth"], negatives=settings["negatives"]
+        )
         again = time.perf_counter() - started
         return {"chosen": chosen(selected, passages, asked), "selecting": again}
 
