@@ -16,7 +16,7 @@ from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
-from strop.pipeline.scoring.batches import device_budget, token_budget_batches
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
@@ -39,7 +39,7 @@ class Encoder:
             raise InputError(f"bi-encoder {folder.name!r}: cannot be loaded ({reason})") from error
         check_vocabulary(self._model.tokenizer, f"bi-encoder {folder.name!r}")
         self._model.max_seq_length = min(config.max_tokens, self._model.max_seq_length or 10**9)
-        self._budget = device_budget(config.batch_tokens, self._model.device)
+        self._batching = Batching.on(self._model.device, config.batch_tokens)
         self._normalize = self._model.similarity_fn_name in (None, "cosine")
 
     @property
@@ -55,7 +55,7 @@ class Encoder:
         found = np.zeros((len(texts), self.dimension), np.float32)
         with fast_dense_layers(self._model):
             lengths = self._lengths(texts, prompt)
-            for rows in token_budget_batches(lengths, self._budget):
+            for rows in token_budget_batches(lengths, self._batching):
                 count_tokens(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
                 with model_call():
                     found[rows] = self._model.encode(

@@ -1,7 +1,7 @@
 """Scores of query-passage pairs: the one scorer of mining and evaluation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from strop.pipeline.config import Reranker
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.ragged import Ints
-from strop.pipeline.scoring.batches import device_budget, token_budget_batches
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
@@ -58,7 +58,7 @@ class Scorer:
         self._template = probe_template(reranker.tokenizer, limits)
         self._source = source
         self._config = config
-        self._budget = device_budget(config.batch_tokens, self._device)
+        self._batching = Batching.on(self._device, config.batch_tokens)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
@@ -80,7 +80,7 @@ class Scorer:
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
         with first_token_only(self._model), fast_dense_layers(self._model):
-            for rows in token_budget_batches(lengths, self._budget):
+            for rows in token_budget_batches(lengths, self._batching):
                 pairs = assemble(
                     queries, passages, query_rows[rows], passage_rows[rows], template=self._template
                 )
@@ -98,6 +98,7 @@ class Scorer:
                 raise
         torch.cuda.empty_cache()
         half = len(rows) // 2
-        self._budget = max(self._config.max_tokens, self._budget // 2)
+        budget = max(self._config.max_tokens, self._batching.budget // 2)
+        self._batching = replace(self._batching, budget=budget)
         parts = [self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])]
         return np.concatenate(parts)

@@ -20,7 +20,7 @@ from strop.pipeline.config.losses import Kl
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.ragged import Ints
-from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
@@ -128,7 +128,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Loss and scores of some groups, their gradients accumulated."""
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
-        batches = list(token_budget_batches(lengths, self._config.micro_batch_tokens))
+        batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
+        batches = list(token_budget_batches(lengths, batching))
         two = gradients.in_two_passes(int(lengths.sum()), self._config)
         run = gradients.two_pass if two else gradients.kept
         return run(

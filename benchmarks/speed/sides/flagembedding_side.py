@@ -96,6 +96,9 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
             for module in runner.model.modules():
                 if isinstance(module, torch.nn.Dropout):
                     module.p = 0.0
+                for name, value in list(vars(module).items()):
+                    if "dropout" in name and isinstance(value, float):  # attention's is a number
+                        setattr(module, name, 0.0)
             trainer = runner.trainer
             trainer._get_train_sampler = lambda *rest: torch.utils.data.SequentialSampler(
                 runner.train_dataset
