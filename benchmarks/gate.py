@@ -22,16 +22,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from strop.artifacts.schemas import METRICS_PER_QUERY
+from strop.pipeline.arrays import Floats
 from strop.pipeline.evaluation.decision import Contender, DecisionRule, accept, promote
 from strop.pipeline.seeds import generator
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 GAINS = (0.0, 0.01, 0.03)
 START = 0.6

@@ -6,7 +6,8 @@ that it hides are real false negatives among the candidates. Run
     python benchmarks/guards.py ../shared/data/banking77
 
 A scored candidate is *refused* where a guard takes it for a positive. ``--write-reduced FOLDER``
-writes the reduced data set for training on it.
+writes the reduced data set for training on it. A reranker remembers the queries that it was trained
+on: ``--trained-on``, its round's table of negatives, parts recall into seen and unseen queries.
 """
 
 import argparse
@@ -21,10 +22,13 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from reduced_truth import Truth, read_truth, write_reduced
 from rich.console import Console
 from rich.table import Table
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import BUNDLED, BiEncoder, Mining, Reranker
 from strop.pipeline.first_stage.encoding import Encoder
 from strop.pipeline.mining.calibration import fit_calibration
@@ -40,9 +44,6 @@ from strop.pipeline.mining.guards import (
 from strop.pipeline.mining.samplers import SAMPLERS, Draw
 from strop.pipeline.models import resolve_model
 from strop.pipeline.seeds import generator
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 DEPTH = 50
 NEGATIVES = 15
@@ -72,6 +73,8 @@ class Rows:
     hidden: Any
     in_window: Any
     scores: dict[str, Floats]
+    seen: Any
+    """Whether the reranker was trained on the row's query; None where nobody told."""
 
     @property
     def num_queries(self) -> int:
@@ -93,7 +96,7 @@ class Outcome:
     refused: Any
 
 
-def rows_of(truth: Truth, reranker: str | None) -> Rows:
+def rows_of(truth: Truth, reranker: str | None, trained_on: Path | None) -> Rows:
     """The `DEPTH` candidates of each query by cosine and its kept positives, all scored."""
     encoder = Encoder(resolve_model(BUNDLED), BiEncoder())
     cosines = encoder.encode(truth.queries, prompt="") @ encoder.encode(truth.passages, prompt="").T
@@ -106,7 +109,15 @@ def rows_of(truth: Truth, reranker: str | None) -> Rows:
     if reranker:
         scores["reranker"] = reranker_scores(truth, codes, passages, reranker)
     hidden = (truth.relevant & ~truth.kept)[at]
-    return Rows(codes, passages, truth.kept[at], hidden, found[at], scores)
+    seen = None if trained_on is None else seen_queries(truth, trained_on)[codes]
+    return Rows(codes, passages, truth.kept[at], hidden, found[at], scores, seen)
+
+
+def seen_queries(truth: Truth, negatives: Path) -> Any:
+    """Which queries have a row in a table of negatives; bool a query."""
+    trained = pq.read_table(negatives, columns=["query_id"])["query_id"]
+    found = pc.is_in(pa.array(truth.query_ids), value_set=pc.unique(trained.cast(pa.string())))
+    return found.to_numpy(zero_copy_only=False)
 
 
 def reranker_scores(truth: Truth, codes: Ints, passages: Ints, name: str) -> Floats:
@@ -211,12 +222,15 @@ def measured(rows: Rows, outcome: Outcome, *, seed: int) -> list[str]:
     precision = f"{caught / refused.sum():.3f}" if refused.any() else "–"
     recall, share = caught / hidden.sum(), refused.sum() / rows.candidate.sum()
     mean = f"{len(samples[0]) / rows.num_queries:.1f}"
+    parts = [] if rows.seen is None else [rows.seen, ~rows.seen]
+    recalls = [f"{(refused & hidden & part).sum() / (hidden & part).sum():.3f}" for part in parts]
     return [
         outcome.name,
         outcome.threshold,
         precision,
         f"{recall:.3f}",
         f"{share:.3f}",
+        *recalls,
         *false,
         mean,
     ]
@@ -244,11 +258,17 @@ def sampled(rows: Rows, scores: Floats, refused: Any, sampler: str, seed: int) -
     return np.concatenate(found)
 
 
-def markdown(table: list[list[str]], facts: dict[str, str]) -> str:
+def header(rows: Rows) -> list[str]:
+    """The table's column names."""
+    parts = [] if rows.seen is None else ["recall, seen", "recall, unseen"]
+    return [*HEADER[:5], *parts, *HEADER[5:]]
+
+
+def markdown(names: list[str], table: list[list[str]], facts: dict[str, str]) -> str:
     """The result file: what was run on what, and the table."""
     lines = ["# Guards on known false negatives", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
-    lines += ["", "| " + " | ".join(HEADER) + " |", "|---|---|" + "---:|" * (len(HEADER) - 2)]
+    lines += ["", "| " + " | ".join(names) + " |", "|---|---|" + "---:|" * (len(names) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in table]
     return "\n".join(lines) + "\n"
 
@@ -260,7 +280,8 @@ def facts_of(rows: Rows, folder: Path, arguments: argparse.Namespace) -> dict[st
     found = int((rows.hidden & rows.candidate).sum())
     return {
         "Command": f"`python benchmarks/guards.py {folder.name} --keep {arguments.keep} "
-        f"--seed {arguments.seed}{' --reranker FOLDER' if arguments.reranker else ''}`",
+        f"--seed {arguments.seed}{' --reranker FOLDER' if arguments.reranker else ''}"
+        f"{' --trained-on FILE' if arguments.trained_on else ''}`",
         "Date": datetime.date.today().isoformat(),
         "Versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "Machine": f"{os.cpu_count()} CPU cores",
@@ -283,6 +304,7 @@ def main() -> None:
     parser.add_argument("--keep", type=int, default=5, help="known positives of a query")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reranker", help="folder of a one-logit cross-encoder to judge as well")
+    parser.add_argument("--trained-on", type=Path, help="the negatives that it was trained on")
     parser.add_argument("--write-reduced", type=Path, metavar="FOLDER", help="write and stop")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/guards.md")
     arguments = parser.parse_args()
@@ -297,16 +319,19 @@ def main() -> None:
         rows_of(
             read_truth(arguments.folder, split, keep=arguments.keep, seed=arguments.seed),
             arguments.reranker,
+            arguments.trained_on if split == "train" else None,
         )
         for split in ("train", "dev")
     )
     found = [measured(train, one, seed=arguments.seed) for one in guards(train, dev)]
-    table = Table(*HEADER)
+    table = Table(*header(train))
     for row in found:
         table.add_row(*row)
     out.print(table)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(markdown(found, facts_of(train, arguments.folder, arguments)))
+    arguments.out.write_text(
+        markdown(header(train), found, facts_of(train, arguments.folder, arguments))
+    )
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from strop.pipeline.arrays import Ints
 
 
 @dataclass(frozen=True)

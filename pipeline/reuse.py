@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.ragged import Ints
 
 DIGEST = pa.binary(16)
 CHUNKS_KEPT = 2

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from strop.pipeline.ragged import Ints, offsets_from_lengths
+from strop.pipeline.arrays import Ints
+from strop.pipeline.ragged import offsets_from_lengths
 
 NEAR = 0.85
 """Jaccard's share of common words from which two queries are nearly the same: one word more in a

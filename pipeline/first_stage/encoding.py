@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 

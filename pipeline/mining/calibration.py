@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from strop.pipeline.arrays import Floats
 from strop.pipeline.errors import InputError
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 MAX_STEPS = 100
 """Newton steps; around ten are enough."""

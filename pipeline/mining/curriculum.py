@@ -1,12 +1,12 @@
 """Curriculum: from easy to hard over the rounds, and within an epoch."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from strop.pipeline.arrays import Floats, Ints
+
 Course = Literal["linear", "root", "step", "none"]
 
 FIRST_SHARE = 0.1

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.pipeline.ragged import Ints
+from strop.pipeline.arrays import Ints
 
 
 def text_keys(corpus: Iterable[pa.Table], passage_ids: pa.Array) -> Ints:

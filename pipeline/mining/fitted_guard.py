@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.errors import InputError
 from strop.pipeline.mining.guards import (
     Reference,
@@ -13,9 +14,6 @@ from strop.pipeline.mining.guards import (
     above_probability,
     positive_reference,
 )
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 MIN_HIDDEN = 20
 """Fewer hidden positives say too little about where others lie."""

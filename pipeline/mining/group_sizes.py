@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from strop.pipeline.arrays import Floats, Ints
 
 
 def difficulties(

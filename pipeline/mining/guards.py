@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from strop.pipeline.arrays import Floats, Ints
+
 Reference = Literal["weakest", "mean", "strongest"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Guard
 from strop.pipeline.mining.calibration import Calibration, fit_calibration
 from strop.pipeline.mining.fitted_guard import fit_margin, fit_probability
@@ -15,9 +16,6 @@ from strop.pipeline.mining.guards import (
     above_relative,
     positive_reference,
 )
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

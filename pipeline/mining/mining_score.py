@@ -1,12 +1,10 @@
 """The score that mines: the first stage's, the reranker's, or both, whichever ranks dev better."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from strop.pipeline.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

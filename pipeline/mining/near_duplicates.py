@@ -9,10 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.ragged import Ragged, offsets_from_lengths
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 BETWEEN_WORDS = r"[^\p{L}\p{N}\p{M}_]+"
 WORDS_OF_ONE_LETTER = r"([\p{Han}\p{Hiragana}\p{Katakana}])"

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 Chosen = tuple[Ints, list[str]]
 
 

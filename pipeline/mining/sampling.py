@@ -8,13 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import SELECTION
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.pool import pool_name
 from strop.pipeline.mining.samplers import SAMPLERS, Draw, in_batch_count
 from strop.pipeline.seeds import generator
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 IN_BATCH = "in_batch"
 

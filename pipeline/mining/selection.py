@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import GROUP_SIZES
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.curriculum import hardness_of_round
@@ -21,9 +22,6 @@ from strop.pipeline.mining.rows import JUDGED
 from strop.pipeline.mining.sampling import Sampling, sample
 from strop.pipeline.mining.selection_table import selection_table
 from strop.pipeline.mining.verdicts import RELEVANT, RULES, UNSURE, label_verdicts, said_of_rows
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from strop.pipeline.ragged import Ints
+from strop.pipeline.arrays import Ints
 
 CPU_BATCH_TOKENS = 2048
 """Padded tokens in a CPU's batch at most: what a layer makes of more leaves the cache."""

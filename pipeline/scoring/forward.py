@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.pairs import PairTokens
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.errors import InputError
-from strop.pipeline.ragged import Ints, Ragged, copy_ranges, offsets_from_lengths
+from strop.pipeline.ragged import Ragged, copy_ranges, offsets_from_lengths
 
 PROBE_PAIRS = (("which probe", "a longer passage of words"), ("one", "two"), ("x y z", "q"))
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from strop.artifacts.schemas import SCORES
+from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Reranker
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
@@ -26,8 +25,6 @@ from strop.pipeline.scoring.pairs import (
 )
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.tokens import TokenTable
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 def best_device() -> torch.device:
@@ -74,7 +71,7 @@ class Scorer:
 
     def score_rows(
         self, query_rows: Ints, passage_rows: Ints, *, progress: Progress = SILENT
-    ) -> Floats:
+    ) -> ModelFloats:
         """The scores of one shard, given as rows of the cached tokens."""
         queries, passages = self._source.queries.ragged, self._source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
@@ -88,7 +85,7 @@ class Scorer:
                 progress.advance(len(rows))
         return scores
 
-    def _forward(self, pairs: PairTokens, rows: Ints) -> Floats:
+    def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
         try:
             batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
             with torch.inference_mode(), model_call():

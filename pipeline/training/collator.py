@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from strop.pipeline.ragged import Ints, offsets_from_lengths
+from strop.pipeline.arrays import Ints, ModelFloats
+from strop.pipeline.ragged import offsets_from_lengths
 from strop.pipeline.scoring.pairs import PairTemplate, PairTokens, assemble
 from strop.pipeline.scoring.scorer import PairSource
-from strop.pipeline.training.groups import Floats, Groups, Members
+from strop.pipeline.training.groups import Groups, Members
 from strop.pipeline.training.losses.scored_groups import ScoredGroups
 
 
@@ -39,7 +40,7 @@ class GroupBatch:
     pairs: PairTokens
     members: Members
     offsets: Ints
-    weights: Floats
+    weights: ModelFloats
     epoch: float
 
     def __len__(self) -> int:
@@ -71,7 +72,7 @@ class GroupBatch:
         start, end = self.offsets[first], self.offsets[last]
         sizes = np.diff(self.offsets[first : last + 1])
 
-        def tensor(values: Floats | Ints) -> torch.Tensor:
+        def tensor(values: ModelFloats | Ints) -> torch.Tensor:
             return torch.from_numpy(values).to(scores.device)
 
         known = self.members.teacher_scores[start:end]

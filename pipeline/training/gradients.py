@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
-from strop.pipeline.ragged import Ints
 
 Forward = Callable[[Ints], torch.Tensor]
 """The scores of some rows of a part."""

@@ -9,14 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 from strop.pipeline.mining.curriculum import epoch_order
-from strop.pipeline.ragged import Ints, Ragged, copy_ranges, offsets_from_lengths
+from strop.pipeline.ragged import Ragged, copy_ranges, offsets_from_lengths
 from strop.pipeline.scoring.scorer import PairSource
 from strop.pipeline.seeds import generator
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,10 @@ class Members:
     """
 
     passage_rows: Ints
-    weights: Floats
+    weights: ModelFloats
     grades: Ints
-    first_stage_scores: Floats
-    teacher_scores: Floats
+    first_stage_scores: ModelFloats
+    teacher_scores: ModelFloats
 
     def take(self, places: Ints) -> "Members":
         """The members at these places."""
@@ -48,7 +47,7 @@ class Groups:
     """
 
     query_rows: Ints
-    weights: Floats
+    weights: ModelFloats
     members: Members
     offsets: Ints
     queries: int
@@ -74,7 +73,7 @@ class _Lists:
     """The queries of some negatives tables; the lists are places among all members."""
 
     query_rows: Ints
-    weights: Floats
+    weights: ModelFloats
     difficulty: np.ndarray[Any, np.dtype[np.float64]]
     positives: Ragged
     negatives: Ragged
@@ -180,7 +179,7 @@ def _gather(lists: _Lists, queries: Ints, positives: Ints, *, num_queries: int) 
     )
 
 
-def standardised(scores: Floats, offsets: Ints) -> Floats:
+def standardised(scores: ModelFloats, offsets: Ints) -> ModelFloats:
     """Scores less their group's mean, over its standard deviation; groups lie between offsets.
 
     NaN takes the group's lowest score; a group without spread or without scores is 0.
@@ -249,7 +248,7 @@ def _members(structs: pa.StructArray, source: PairSource) -> Members:
     )
 
 
-def _floats(structs: pa.StructArray, name: str) -> Floats:
+def _floats(structs: pa.StructArray, name: str) -> ModelFloats:
     column = structs.field(name).cast(pa.float32())
     return np.array(column.to_numpy(zero_copy_only=False), np.float32)
 

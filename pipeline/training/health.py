@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Training
 from strop.pipeline.errors import InputError
-from strop.pipeline.ragged import Ints
-from strop.pipeline.training.groups import Floats
 
 Record = dict[str, float]
 """What is known of one optimizer step: the columns of the training log and a few more."""
@@ -54,7 +53,7 @@ def limits(config: Training, *, warmup: int, steps: int, rounds: int) -> Limits:
     return Limits(warmup, max(COLLAPSED_STEPS, math.ceil(COLLAPSED_SHARE * steps * rounds)))
 
 
-def score_health(scores: Floats, offsets: Ints) -> Record:
+def score_health(scores: ModelFloats, offsets: Ints) -> Record:
     """The mean spread (standard deviation) of the groups' scores and the share of violations.
 
     A group lies between two offsets, its positive first; it is a violation when a negative has a
@@ -71,7 +70,9 @@ def score_health(scores: Floats, offsets: Ints) -> Record:
     }
 
 
-def equal_scores_loss(member_weights: Floats, offsets: Ints, group_weights: Floats) -> float:
+def equal_scores_loss(
+    member_weights: ModelFloats, offsets: Ints, group_weights: ModelFloats
+) -> float:
     """The mean group softmax loss of a step whose groups have equal scores."""
     totals = np.add.reduceat(member_weights.astype(np.float64), offsets[:-1])
     positives = member_weights[offsets[:-1]]

@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
-from strop.pipeline.ragged import Ints
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only

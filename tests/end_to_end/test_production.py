@@ -142,7 +142,7 @@ def flow_runs(api, name):
 
 
 def test_a_run_of_the_terminal_stops_when_it_is_cancelled_in_the_ui(project):
-    config = project.config("long.yaml", name="long", training={"epochs": 100})
+    config = project.config("long.yaml", name="long", training={"pairs_per_round": 100_000})
     process = project.start("run", config)
     api = None
     for line in process.stdout:

@@ -1,0 +1,10 @@
+"""The types of NumPy columns, by what they hold."""
+
+from typing import Any
+
+import numpy as np
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+ModelFloats = np.ndarray[Any, np.dtype[np.float32]]
+"""What a model gives or reads."""
