@@ -50,7 +50,8 @@ def main() -> None:
         HEADER,
         rows,
     )
-    name = f"speed_training_{arguments.data.name}"
+    joined = "".join(f"_by_{join}" for join in arguments.join if join > 1)
+    name = f"speed_training_{arguments.data.name}{joined}"
     raise SystemExit(not results.publish(name, page, write=not arguments.quick))
 
 
