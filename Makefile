@@ -7,10 +7,15 @@ CONSTRAINTS ?= constraints/cpu.txt
 # More options for pip, e.g. an index with other torch builds: README, "Install".
 PIP_OPTIONS ?=
 SEED ?= 1
+# For `make bench`: a folder in BEIR layout, a Python with FlagEmbedding, and the folder `scripts` of
+# FlagEmbedding's repository, which its package does not have.
+DATA ?=
+PEERS ?= build/peers/bin/python
+SCRIPTS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install develop demo test test-slow lint lock clean
+.PHONY: install develop demo test test-slow lint lock clean peers bench bench-quick
 
 install: $(VENV)/.installed
 develop: $(VENV)/.developed
@@ -40,6 +45,14 @@ test: lint
 
 test-slow: develop
 	$(BIN)/pytest -m slow
+
+# The peers' own environment: FlagEmbedding does not run with transformers 5.
+peers:
+	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install --quiet $(PIP_OPTIONS) 'FlagEmbedding==1.4.2' 'transformers<5' datasets faiss-cpu peft
+
+bench bench-quick: develop
+	$(BIN)/python -m benchmarks.speed $(DATA) --peers $(PEERS) $(if $(SCRIPTS),--scripts $(SCRIPTS)) $(if $(filter bench-quick,$@),--quick)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

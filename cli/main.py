@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from strop import __version__
-from strop.cli.options import STORE, ConfigArgument, JsonOption, StoreOption
+from strop.cli.options import STORE, ConfigArgument, JsonOption, ProfileOption, StoreOption
 from strop.cli.output import (
     FAILED,
     INTERRUPTED,
@@ -169,12 +169,13 @@ def run(
     config: ConfigArgument,
     store: StoreOption = STORE,
     preset: Annotated[PresetName | None, typer.Option(help=PRESET_HELP, show_default=False)] = None,
+    profile: ProfileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run all rounds of a config, or resume them, and promote the last if it is better."""
     from strop.cli.runs import run_improve
 
-    run_improve(config, store, preset=preset, json=json)
+    run_improve(config, store, preset=preset, json=json, profile=profile)
 
 
 @app.command()
@@ -238,12 +239,14 @@ def round_(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another value on the branch."),
     ] = None,
+    profile: ProfileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run one round by hand; the rounds before it must exist."""
     from strop.cli.runs import OnBranch, run_round
 
-    run_round(config, number, store, OnBranch(branch, settings or ()), json=json)
+    on = OnBranch(branch, settings or ())
+    run_round(config, number, store, on, json=json, profile=profile)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -28,17 +29,21 @@ def prefect_server(console: Console) -> Iterator[Server]:
     yield server
 
 
-def shown(console: Console, work: Callable[[], Any]) -> Any:
+def shown(console: Console, work: Callable[[], Any], *, profile: Path | None = None) -> Any:
     """Do work whose stages are shown on the console; returns what it returns.
 
-    Work that is cancelled in Prefect's UI ends as Ctrl-C ends it.
+    Work that is cancelled in Prefect's UI ends as Ctrl-C ends it. ``profile`` is a folder for the
+    breakdown of the stages' time.
     """
-    from strop.flows.watched import RunCancelled, end_cancelled, watched
+    from strop.flows.watched import RunCancelled, end_cancelled, profiled, watched
 
     display = Display(console)
     try:
-        with watched(display), display:
-            return work()
+        with watched(display), profiled(profile), display:
+            found = work()
     except RunCancelled as cancelled:
         end_cancelled(cancelled.flow_run_id)
         end_with_error(str(cancelled), code=INTERRUPTED)
+    if profile is not None:
+        console.print(f"profile     {profile / 'breakdown.md'}, with traces beside it")
+    return found

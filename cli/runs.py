@@ -15,7 +15,9 @@ from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
 
 
-def run_improve(path: Path, store: str, *, preset: str | None, json: bool) -> None:
+def run_improve(
+    path: Path, store: str, *, preset: str | None, json: bool, profile: Path | None = None
+) -> None:
     """Run all rounds of a config and show the results."""
     config, opened = load_config(path), Store(store)
     config = with_preset(config, preset) if preset else config
@@ -23,7 +25,7 @@ def run_improve(path: Path, store: str, *, preset: str | None, json: bool) -> No
     with prefect_server(out) as server:
         from strop.flows.improve import improve
 
-        reason = shown(out, lambda: improve(config, opened.location))
+        reason = shown(out, lambda: improve(config, opened.location), profile=profile)
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
 
 
@@ -56,7 +58,15 @@ class OnBranch:
         return dict(read_setting(text, "--set") for text in self.settings)
 
 
-def run_round(path: Path, number: int, store: str, branch: OnBranch, *, json: bool) -> None:
+def run_round(
+    path: Path,
+    number: int,
+    store: str,
+    branch: OnBranch,
+    *,
+    json: bool,
+    profile: Path | None = None,
+) -> None:
     """Run one round and say whether it was accepted."""
     config, opened = load_config(path), Store(store)
     changes = branch.changes()
@@ -66,7 +76,9 @@ def run_round(path: Path, number: int, store: str, branch: OnBranch, *, json: bo
         from strop.flows.round import manual_round
 
         accepted = shown(
-            out, lambda: manual_round(config, number, opened.location, branch.name, changes)
+            out,
+            lambda: manual_round(config, number, opened.location, branch.name, changes),
+            profile=profile,
         )
     name = f"{config.name}.{branch.name}" if branch.name else config.name
     if json:

@@ -25,7 +25,7 @@ from strop.tasks.training_inputs import (
 @stage_task("train", tags=(GPU,))
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
-    recipe = Recipe("reranker", "train", 2, _parameters(config, number), inputs.refs())
+    recipe = Recipe("reranker", "train", 3, _parameters(config, number), inputs.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.training.train import training_summary

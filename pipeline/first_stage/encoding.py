@@ -9,14 +9,15 @@ from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.schemas import vectors
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, check_vocabulary
+from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
-
-BLOCK = 256
-"""Texts encoded between two reports of progress, of similar length."""
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -38,7 +39,7 @@ class Encoder:
             raise InputError(f"bi-encoder {folder.name!r}: cannot be loaded ({reason})") from error
         check_vocabulary(self._model.tokenizer, f"bi-encoder {folder.name!r}")
         self._model.max_seq_length = min(config.max_tokens, self._model.max_seq_length or 10**9)
-        self._batch_size = max(1, config.batch_tokens // self._model.max_seq_length)
+        self._batching = Batching.on(self._model.device, config.batch_tokens)
         self._normalize = self._model.similarity_fn_name in (None, "cosine")
 
     @property
@@ -51,20 +52,36 @@ class Encoder:
 
         The prompt stands in for any default prompt of the model, also where it is empty.
         """
-        order = np.argsort([-len(text) for text in texts], kind="stable")
         found = np.zeros((len(texts), self.dimension), np.float32)
-        for start in range(0, len(order), BLOCK):
-            rows = order[start : start + BLOCK]
-            found[rows] = self._model.encode(
-                [texts[row] for row in rows],
-                prompt=prompt,
-                batch_size=self._batch_size,
-                normalize_embeddings=self._normalize,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-            )
-            progress.advance(len(rows))
+        with fast_dense_layers(self._model):
+            lengths = self._lengths(texts, prompt)
+            for rows in token_budget_batches(lengths, self._batching):
+                count_tokens(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
+                with model_call():
+                    found[rows] = self._model.encode(
+                        [texts[row] for row in rows],
+                        prompt=prompt,
+                        batch_size=len(rows),
+                        normalize_embeddings=self._normalize,
+                        show_progress_bar=False,
+                        convert_to_numpy=True,
+                    )
+                progress.advance(len(rows))
         return found
+
+    def _lengths(self, texts: Sequence[str], prompt: str) -> Ints:
+        """Tokens of every text, or characters where the model has no tokenizer that counts."""
+        tokenizer = self._model.tokenizer
+        if not texts or not callable(tokenizer):
+            return np.array([len(text) for text in texts], np.int64)
+        encoded = tokenizer(
+            [prompt + text for text in texts],
+            truncation=True,
+            max_length=self._model.max_seq_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        return np.array([len(ids) for ids in encoded["input_ids"]], np.int64)
 
 
 def vector_column(matrix: Vectors) -> pa.Array:

@@ -1,21 +1,62 @@
-"""Batches of pairs by a budget of padded tokens, in order of length."""
+"""Batches of pairs by a budget of padded tokens, in order of length, where they cost least."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import torch
 
 from strop.pipeline.arrays import Ints
 
+CPU_BATCH_TOKENS = 2048
+"""Padded tokens in a CPU's batch at most: what a layer makes of more leaves the cache."""
+CPU_BATCH_COST = 100
+"""What a batch costs a CPU besides its places, in tokens."""
 
-def token_budget_batches(lengths: Ints, budget: int) -> Iterator[Ints]:
+
+@dataclass(frozen=True)
+class Batching:
+    """Padded tokens that a batch holds at most, and what each batch costs besides, in tokens."""
+
+    budget: int
+    cost: int
+
+    @classmethod
+    def on(cls, device: torch.device, budget: int) -> "Batching":
+        """As it suits a device: a GPU wants full batches, and none of them is cut for padding."""
+        if device.type == "cpu":
+            return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST)
+        return cls(budget, budget)
+
+
+def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:
     """Positions of pairs, longest first, in batches whose padded size keeps within the budget.
 
-    A pair that is longer than the budget makes a batch of its own. Longest first, so that a
-    device that is too small fails at once.
+    Of all cuts of the sorted pairs, those with the least places and costs of batches. A pair that
+    is longer than the budget makes a batch of its own. Longest first, so that a device that is too
+    small fails at once.
     """
     order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, budget // max(1, int(lengths[order[start]])))
-        yield order[start : start + size]
-        start += size
+    cuts = _cheapest_cuts(np.maximum(lengths[order], 1), batching)
+    for start, end in pairwise(cuts):
+        yield order[start:end]
+
+
+def _cheapest_cuts(lengths: Ints, batching: Batching) -> list[int]:
+    """Where batches of descending lengths begin, and the end of the last."""
+    count = len(lengths)
+    spent = np.full(count + 1, np.inf)
+    before = np.zeros(count + 1, np.int64)
+    spent[0] = 0.0
+    for start, longest in enumerate(lengths.tolist()):
+        size = min(max(1, batching.budget // longest), count - start)
+        costs = spent[start] + batching.cost + longest * np.arange(1, size + 1)
+        reached = slice(start + 1, start + size + 1)
+        cheaper = costs < spent[reached]
+        spent[reached][cheaper] = costs[cheaper]
+        before[reached][cheaper] = start
+    cuts = [count]
+    while cuts[-1]:
+        cuts.append(int(before[cuts[-1]]))
+    return cuts[::-1]

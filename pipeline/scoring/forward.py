@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from strop.pipeline.arrays import Ints
+from strop.pipeline.profiling import count_tokens
 from strop.pipeline.scoring.pairs import PairTokens
 
 
@@ -15,6 +16,7 @@ def padded_batch(
     """The model's inputs for some pairs, padded to the longest of them."""
     lengths = pairs.tokens.lengths[rows]
     width = int(lengths.max())
+    count_tokens(int(lengths.sum()), width * len(rows))
     places = np.arange(width)
     mask = places < lengths[:, None]
     sources = np.minimum(pairs.tokens.offsets[rows][:, None] + places, len(pairs.tokens.flat) - 1)

@@ -1,7 +1,7 @@
 """Scores of query-passage pairs: the one scorer of mining and evaluation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +10,10 @@ import torch
 from strop.artifacts.schemas import SCORES
 from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Reranker
+from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import SILENT, Progress
-from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.scoring.pairs import (
@@ -53,7 +55,7 @@ class Scorer:
         self._template = probe_template(reranker.tokenizer, limits)
         self._source = source
         self._config = config
-        self._budget = config.batch_tokens
+        self._batching = Batching.on(self._device, config.batch_tokens)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
@@ -74,24 +76,26 @@ class Scorer:
         queries, passages = self._source.queries.ragged, self._source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
-        for rows in token_budget_batches(lengths, self._budget):
-            pairs = assemble(
-                queries, passages, query_rows[rows], passage_rows[rows], template=self._template
-            )
-            scores[rows] = self._forward(pairs, np.arange(len(rows)))
-            progress.advance(len(rows))
+        with first_token_only(self._model), fast_dense_layers(self._model):
+            for rows in token_budget_batches(lengths, self._batching):
+                pairs = assemble(
+                    queries, passages, query_rows[rows], passage_rows[rows], template=self._template
+                )
+                scores[rows] = self._forward(pairs, np.arange(len(rows)))
+                progress.advance(len(rows))
         return scores
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
         try:
-            with torch.inference_mode(), first_token_only(self._model):
-                batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+            batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+            with torch.inference_mode(), model_call():
                 return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
         except torch.cuda.OutOfMemoryError:
             if len(rows) == 1:
                 raise
         torch.cuda.empty_cache()
         half = len(rows) // 2
-        self._budget = max(self._config.max_tokens, self._budget // 2)
+        budget = max(self._config.max_tokens, self._batching.budget // 2)
+        self._batching = replace(self._batching, budget=budget)
         parts = [self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])]
         return np.concatenate(parts)

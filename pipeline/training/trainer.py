@@ -18,8 +18,10 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl
+from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
-from strop.pipeline.scoring.batches import token_budget_batches
+from strop.pipeline.scoring.batches import Batching, token_budget_batches
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.training import checkpoints, gradients, health
@@ -111,7 +113,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         batch = inputs["groups"]
         model.train()
         total, scores = torch.zeros((), device=self.args.device), []
-        with first_token_only(self.model):
+        fast = fast_dense_layers(self.model, training=True)
+        with model_call(), first_token_only(self.model), fast:
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found = self._part(model, batch, first, last)
                 total += loss
@@ -125,7 +128,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Loss and scores of some groups, their gradients accumulated."""
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
-        batches = list(token_budget_batches(lengths, self._config.micro_batch_tokens))
+        batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
+        batches = list(token_budget_batches(lengths, batching))
         two = gradients.in_two_passes(int(lengths.sum()), self._config)
         run = gradients.two_pass if two else gradients.kept
         return run(

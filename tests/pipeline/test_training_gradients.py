@@ -92,13 +92,15 @@ def test_recomputed_layers_give_the_same_gradient(reranker_folder: Path, tmp_pat
     recompute_layers(loaded.model)
     runs: list[Any] = []
     loaded.model.bert.encoder.layer[0].attention.register_forward_hook(lambda *a: runs.append(a))
+    forwards: list[Any] = []
+    loaded.model.bert.embeddings.register_forward_hook(lambda *a: forwards.append(a))
     last = loaded.model.bert.encoder.layer[1].intermediate
     shapes: list[Any] = []
     last.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape[1]))
     trainer = trainer_of(loaded, settings(), tmp_path)
     trainer.training_step(loaded.model, {"groups": batch})
     assert_close(gradients(loaded.model), expected)
-    assert len(runs) == 2, "forward, and again in the backward pass"
+    assert len(runs) == 2 * len(forwards) > 0, "forward, and again in the backward pass"
     assert set(shapes) == {1}, "the last layer still gives its first token alone"
 
 

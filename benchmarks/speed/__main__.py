@@ -1,0 +1,38 @@
+"""All steps side by side, one after another.
+
+    python -m benchmarks.speed DATA --peers PYTHON [--scripts FLAGEMBEDDING/scripts] [--quick]
+
+With ``--quick`` little is run and nothing written: ratios are compared with the committed tables,
+and the exit code is 1 when one fell by more than 15 %. Without ``--scripts`` mining is left out.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.speed import inputs
+
+STEPS = ("scoring", "training", "encoding", "mining")
+
+
+def main() -> None:
+    """Run the steps; the exit code is that of the worst."""
+    parser = inputs.parser("Every step, side by side.")
+    parser.add_argument("--scripts", type=Path)
+    given = parser.parse_args()
+    shared = [str(given.data), "--peers", given.peers, "--threads", str(given.threads)]
+    shared += ["--rounds", str(given.rounds), "--seed", str(given.seed)]
+    shared += ["--quick"] if given.quick else []
+    worst = 0
+    for step in STEPS:
+        more = ["--scripts", str(given.scripts)] if step == "mining" else []
+        if step == "mining" and given.scripts is None:
+            print("mining is left out: give --scripts")
+            continue
+        command = [sys.executable, "-m", f"benchmarks.speed.{step}", *shared, *more]
+        worst = max(worst, subprocess.run(command, check=False).returncode)
+    raise SystemExit(worst)
+
+
+if __name__ == "__main__":
+    main()

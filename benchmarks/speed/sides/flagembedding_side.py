@@ -1,0 +1,195 @@
+"""FlagEmbedding's side of every comparison."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from protocol import Job, read_lines, serve, write_lines
+
+
+def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """`FlagReranker.compute_score`.
+
+    In batches of 16: it runs its first batch twice to see whether it fits, which would weigh more
+    in a short measurement than in a long mining; on a CPU its default of 128 is slower besides.
+    """
+    from FlagEmbedding import FlagReranker
+
+    model = FlagReranker(
+        str(folder / "model"),
+        use_fp16=False,
+        devices=["cpu"],
+        query_max_length=settings["max_query"],
+        max_length=settings["max_tokens"],
+        batch_size=16,
+    )
+    pairs = [tuple(pair) for pair in read_lines(folder / "pairs.jsonl")]
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        return {"scores": [float(score) for score in model.compute_score(pairs[:limit])]}
+
+    return {"run": run}
+
+
+def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """FlagEmbedding's reranker runner, which trains on a JSON-lines file."""
+    import torch
+    from FlagEmbedding.abc.finetune.reranker import (
+        AbsRerankerDataArguments,
+        AbsRerankerModelArguments,
+        AbsRerankerTrainingArguments,
+    )
+    from FlagEmbedding.finetune.reranker.encoder_only.base import EncoderOnlyRerankerRunner
+    from transformers import TrainerCallback
+
+    groups = read_lines(folder / "groups.jsonl")
+    size = len(groups[0]["texts"])
+    data = folder / "flagembedding.jsonl"
+    data.write_text(
+        "".join(
+            json.dumps({"query": g["query"], "pos": g["texts"][:1], "neg": g["texts"][1:]}) + "\n"
+            for g in groups
+        )
+    )
+
+    class Losses(TrainerCallback):  # type: ignore[misc]
+        """Keeps the loss of every step."""
+
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+
+        def on_log(
+            self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any
+        ) -> None:
+            if "loss" in (logs or {}):
+                self.losses.append(logs["loss"])
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        losses = Losses()
+        with tempfile.TemporaryDirectory() as output:
+            runner = EncoderOnlyRerankerRunner(
+                AbsRerankerModelArguments(model_name_or_path=str(folder / "model")),
+                AbsRerankerDataArguments(
+                    train_data=[str(data)],
+                    train_group_size=size,
+                    query_max_len=settings["max_query"],
+                    passage_max_len=settings["max_tokens"] - settings["max_query"],
+                    cache_path=str(folder / "cache"),
+                ),
+                AbsRerankerTrainingArguments(
+                    output_dir=output,
+                    per_device_train_batch_size=settings["groups_per_step"],
+                    num_train_epochs=1,
+                    learning_rate=settings["learning_rate"],
+                    weight_decay=0.01,
+                    lr_scheduler_type="constant",
+                    save_strategy="no",
+                    logging_steps=1,
+                    report_to="none",
+                    disable_tqdm=True,
+                    use_cpu=True,
+                    remove_unused_columns=False,
+                ),
+            )
+            for module in runner.model.modules():
+                if isinstance(module, torch.nn.Dropout):
+                    module.p = 0.0
+                for name, value in list(vars(module).items()):
+                    if "dropout" in name and isinstance(value, float):  # attention's is a number
+                        setattr(module, name, 0.0)
+            trainer = runner.trainer
+            trainer._get_train_sampler = lambda *rest: torch.utils.data.SequentialSampler(
+                runner.train_dataset
+            )
+            trainer.add_callback(losses)
+            trainer.train()
+        return {"losses": losses.losses, "pairs": size * len(groups)}
+
+    return {"run": run}
+
+
+def mining(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """FlagEmbedding's scripts `hn_mine.py` and `add_reranker_score.py`.
+
+    They keep all candidates and their scores; which of them are taken is chosen afterwards, as the
+    other sides do: the highest that score no more than the positive.
+    """
+    from FlagEmbedding import FlagAutoModel, FlagReranker
+
+    sys.path.insert(0, settings["scripts"])
+    import add_reranker_score
+    import hn_mine
+
+    encoder = FlagAutoModel.from_finetuned(
+        settings["bi_encoder"],
+        model_class="encoder-only-base",
+        pooling_method="mean",
+        use_fp16=False,
+        devices=["cpu"],
+        batch_size=32,
+        query_max_length=settings["encoder_tokens"],
+        passage_max_length=settings["encoder_tokens"],
+    )
+    reranker = FlagReranker(
+        str(folder / "model"),
+        use_fp16=False,
+        devices=["cpu"],
+        query_max_length=settings["max_query"],
+        max_length=settings["max_tokens"],
+        batch_size=32,
+    )
+    # The script loads a reranker at every call; all sides have theirs loaded already.
+    add_reranker_score.FlagAutoReranker.from_finetuned = lambda **options: reranker
+    corpus, queries = read_lines(folder / "corpus.jsonl"), read_lines(folder / "queries.jsonl")
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        passages = corpus[: 4 * limit] if limit else corpus
+        asked = [query for query in queries if query["positive"] < len(passages)]
+        depth = min(settings["depth"], len(passages))
+        given, pool, mined, scored = (
+            folder / f"flagembedding-{name}.jsonl" for name in ("given", "pool", "mined", "scored")
+        )
+        write_lines(pool, [{"text": text} for text in passages])
+        write_lines(
+            given,
+            [{"query": q["text"], "pos": [passages[q["positive"]]], "neg": []} for q in asked],
+        )
+        hn_mine.find_knn_neg(
+            encoder,
+            str(given),
+            str(mined),
+            str(pool),
+            sample_range=[0, depth],
+            negative_number=depth - 1,
+        )
+        add_reranker_score.main(
+            add_reranker_score.ScoreArgs(input_file=str(mined), output_file=str(scored)),
+            add_reranker_score.ModelArgs(use_fp16=False),
+        )
+        chosen = {}
+        for row in read_lines(scored):
+            below = [
+                (score, text)
+                for text, score in zip(row["neg"], row["neg_scores"], strict=True)
+                if score <= row["pos_scores"][0]
+            ]
+            below.sort(key=lambda pair: -pair[0])
+            chosen[row["query"]] = [text for _, text in below[: settings["negatives"]]]
+        return {"chosen": chosen}
+
+    return {"run": run}
+
+
+STEPS = {"scoring": scoring, "training": training, "mining": mining}
+
+
+def load(folder: Path) -> dict[str, Job]:
+    """The jobs of the step that the folder is for."""
+    settings = json.loads((folder / "settings.json").read_bytes())
+    return STEPS[settings["step"]](folder, settings)
+
+
+if __name__ == "__main__":
+    serve(load, ("FlagEmbedding", "torch", "transformers"))

@@ -1,0 +1,51 @@
+"""How a side of a comparison talks to the harness: JSON lines, one process a side.
+
+A side is started with a folder that holds the data; it loads once, says that it is ready, and does
+each job that it is told. Imports nothing that a peer's environment may lack.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Job = Callable[..., dict[str, Any]]
+"""Does its work once; what it returns goes to the harness."""
+
+
+def read_lines(path: Path) -> list[Any]:
+    """The objects of a JSON-lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_lines(path: Path, values: list[Any]) -> None:
+    """A JSON-lines file."""
+    path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+
+
+def serve(load: Callable[[Path], dict[str, Job]], packages: tuple[str, ...]) -> None:
+    """Load, then answer jobs with their CPU and wall seconds until the input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not look like an answer
+
+    def say(**values: Any) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    jobs = load(Path(sys.argv[1]))
+    say(versions={name: version(name) for name in packages}, peak_mb=_peak_mb())
+    for line in sys.stdin:
+        order = json.loads(line)
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = jobs[order.pop("job")](**order)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        say(**{"cpu": cpu, "wall": wall, "peak_mb": _peak_mb(), **found})
+
+
+def _peak_mb() -> float:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

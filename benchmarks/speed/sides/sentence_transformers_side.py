@@ -1,0 +1,166 @@
+"""sentence-transformers' side of every comparison."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from protocol import Job, read_lines, serve
+
+ONE_HOT = 1000.0
+"""A positive's label: ListNet's target is the labels' softmax, which is one-hot with this and 0."""
+
+
+def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """`CrossEncoder.predict` with its default batches."""
+    from sentence_transformers import CrossEncoder
+
+    model = CrossEncoder(str(folder / "model"), max_length=settings["max_tokens"], device="cpu")
+    pairs = [tuple(pair) for pair in read_lines(folder / "pairs.jsonl")]
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        return {"scores": model.predict(pairs[:limit], show_progress_bar=False).tolist()}
+
+    return {"run": run}
+
+
+def encoding(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """`SentenceTransformer.encode` with its default batches."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(settings["bi_encoder"], device="cpu")
+    model.max_seq_length = settings["max_tokens"]
+    texts = read_lines(folder / "texts.jsonl")
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        found = model.encode(texts[:limit], normalize_embeddings=True, show_progress_bar=False)
+        np.save(folder / "sentence-transformers.npy", found)
+        return {}
+
+    return {"run": run}
+
+
+def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """`CrossEncoderTrainer` with the listwise softmax loss over groups of texts."""
+    import torch
+    from datasets import Dataset
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder import (
+        CrossEncoderTrainer,
+        CrossEncoderTrainingArguments,
+    )
+    from sentence_transformers.cross_encoder.losses import ListNetLoss
+
+    groups = read_lines(folder / "groups.jsonl")
+
+    class InOrder(CrossEncoderTrainer):  # type: ignore[misc]
+        """Takes the groups in their order, and keeps the loss of every step."""
+
+        losses: list[float]
+
+        def get_batch_sampler(self, dataset: Any, batch_size: int, **rest: Any) -> Any:
+            from sentence_transformers.base.sampler import DefaultBatchSampler
+
+            return DefaultBatchSampler(
+                torch.utils.data.SequentialSampler(dataset), batch_size=batch_size, drop_last=False
+            )
+
+        def log(self, logs: dict[str, float], *rest: Any) -> None:
+            if "loss" in logs:
+                self.losses.append(logs["loss"])
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        model = CrossEncoder(str(folder / "model"), max_length=settings["max_tokens"], device="cpu")
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        data = Dataset.from_list(
+            [
+                {
+                    "query": group["query"],
+                    "docs": group["texts"],
+                    "labels": [ONE_HOT] + [0.0] * (len(group["texts"]) - 1),
+                }
+                for group in groups[:limit]
+            ]
+        )
+        with tempfile.TemporaryDirectory() as output:
+            trainer = InOrder(
+                model=model,
+                args=CrossEncoderTrainingArguments(
+                    output_dir=output,
+                    per_device_train_batch_size=settings["groups_per_step"],
+                    num_train_epochs=1,
+                    learning_rate=settings["learning_rate"],
+                    weight_decay=0.01,
+                    lr_scheduler_type="constant",
+                    save_strategy="no",
+                    logging_steps=1,
+                    report_to="none",
+                    disable_tqdm=True,
+                    use_cpu=True,
+                    fp16=False,
+                    bf16=False,
+                ),
+                train_dataset=data,
+                loss=ListNetLoss(model),
+            )
+            trainer.losses = []
+            trainer.train()
+        return {"losses": trainer.losses, "pairs": sum(len(group["texts"]) for group in groups)}
+
+    return {"run": run}
+
+
+def mining(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
+    """`mine_hard_negatives` with a cross-encoder and margin 0."""
+    from datasets import Dataset
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers.util import mine_hard_negatives
+
+    encoder = SentenceTransformer(settings["bi_encoder"], device="cpu")
+    encoder.max_seq_length = settings["encoder_tokens"]
+    model = CrossEncoder(str(folder / "model"), max_length=settings["max_tokens"], device="cpu")
+    corpus, queries = read_lines(folder / "corpus.jsonl"), read_lines(folder / "queries.jsonl")
+
+    def run(limit: int | None = None) -> dict[str, Any]:
+        passages = corpus[: 4 * limit] if limit else corpus
+        asked = [query for query in queries if query["positive"] < len(passages)]
+        found = mine_hard_negatives(
+            Dataset.from_dict(
+                {
+                    "anchor": [query["text"] for query in asked],
+                    "positive": [passages[query["positive"]] for query in asked],
+                }
+            ),
+            encoder,
+            corpus=passages,
+            cross_encoder=model,
+            range_max=min(settings["depth"], len(passages)) - 1,
+            absolute_margin=0.0,
+            num_negatives=settings["negatives"],
+            sampling_strategy="top",
+            use_faiss=True,
+            output_format="triplet",
+            verbose=False,
+        )
+        chosen: dict[str, list[str]] = {query["text"]: [] for query in asked}
+        for anchor, negative in zip(found["anchor"], found["negative"], strict=True):
+            chosen[anchor].append(negative)
+        return {"chosen": chosen}
+
+    return {"run": run}
+
+
+STEPS = {"scoring": scoring, "encoding": encoding, "training": training, "mining": mining}
+
+
+def load(folder: Path) -> dict[str, Job]:
+    """The jobs of the step that the folder is for."""
+    settings = json.loads((folder / "settings.json").read_bytes())
+    return STEPS[settings["step"]](folder, settings)
+
+
+if __name__ == "__main__":
+    serve(load, ("sentence-transformers", "torch", "transformers"))
