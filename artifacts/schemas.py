@@ -17,6 +17,8 @@ from strop.artifacts.diagnosis_schemas import DIAGNOSIS_SUMMARY as DIAGNOSIS_SUM
 from strop.artifacts.diagnosis_schemas import RELIABILITY as RELIABILITY
 from strop.artifacts.drift_schemas import DEV_QUERIES as DEV_QUERIES
 from strop.artifacts.drift_schemas import OLD_NEGATIVES as OLD_NEGATIVES
+from strop.artifacts.results_schemas import COMPARISON_ARMS as COMPARISON_ARMS
+from strop.artifacts.results_schemas import COMPARISON_DIFFERENCES as COMPARISON_DIFFERENCES
 from strop.artifacts.results_schemas import OUTSIDE as OUTSIDE
 from strop.artifacts.results_schemas import RESULTS as RESULTS
 
@@ -186,49 +188,6 @@ METRICS_PER_QUERY = _schema(
     metric=LABEL,
     value=pa.float64(),
 )
-COMPARISON_ARMS = _nullable(
-    _schema(
-        arm=LABEL,
-        seed=pa.int64(),
-        round=pa.int32(),
-        final=pa.bool_(),
-        split=LABEL,
-        ranking=LABEL,
-        metric=LABEL,
-        value=pa.float64(),
-        trained_pairs=pa.int64(),
-        scored_pairs=pa.int64(),
-    ),
-    "trained_pairs",
-    "scored_pairs",
-)
-"""Every arm's rounds on dev, and its last accepted one, which ``final`` tells, on test. Pairs are
-those up to the round: trained ones, and those that were scored to mine it; null for rerankers that
-were not trained here."""
-COMPARISON_DIFFERENCES = _nullable(
-    _schema(
-        arm=LABEL,
-        opponent=LABEL,
-        split=LABEL,
-        ranking=LABEL,
-        metric=LABEL,
-        value=pa.float64(),
-        spread=pa.float64(),
-        difference=pa.float64(),
-        ci_low=pa.float64(),
-        ci_high=pa.float64(),
-        p_value=pa.float64(),
-        num_seeds=pa.int32(),
-        n=pa.int32(),
-    ),
-    "spread",
-    "difference",
-    "ci_low",
-    "ci_high",
-    "p_value",
-)
-"""The arms' final rounds against one of them, every query's value the mean over the seeds;
-``spread`` is the standard deviation of the means over seeds."""
 DECISION = _nullable(
     _schema(
         subject=LABEL,

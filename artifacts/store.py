@@ -4,7 +4,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from strop.artifacts import durable, pins, slots, tables
+from strop.artifacts.attempt import Attempt as Attempt
 from strop.artifacts.backends.location import StorePath, store_path
 from strop.artifacts.backends.mirror import Mirror
 from strop.artifacts.backends.object_path import ObjectPath
@@ -20,29 +21,12 @@ from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError, Unre
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, read_manifests, timestamp
 from strop.artifacts.mark import open_mark
 from strop.artifacts.names import check_part, follows_link, leaves
-from strop.artifacts.schemas import KINDS, SCHEMA_VERSION, TABLES
+from strop.artifacts.schemas import KINDS, SCHEMA_VERSION
 from strop.artifacts.sealing import seal
 from strop.artifacts.tombstones import absence, refuse_purged
 
 MARKED = "marked"
 """What garbage collection leaves beside a manifest that it may hide later."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A folder in which one stage writes its files; it becomes an artifact by `Store.commit`.
-
-    ``execution`` takes what is true of this one execution, such as timings; no digest covers it.
-    """
-
-    recipe: Recipe
-    name: str
-    folder: Path
-    execution: dict[str, Any] = field(default_factory=dict)
-
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Write one declared table of this kind."""
-        tables.write_table(self.folder / f"{name}.parquet", table, TABLES[self.recipe.kind][name])
 
 
 class Store:
