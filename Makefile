@@ -7,15 +7,15 @@ CONSTRAINTS ?= constraints/cpu.txt
 # More options for pip, e.g. an index with other torch builds: README, "Install".
 PIP_OPTIONS ?=
 SEED ?= 1
-# For `make bench`: a folder in BEIR layout, a Python with FlagEmbedding, and the folder `scripts` of
-# FlagEmbedding's repository, which its package does not have.
+# For `make bench` and `make bench-quality`: a folder in BEIR layout, a Python with FlagEmbedding, and
+# the folder `scripts` of FlagEmbedding's repository, which its package does not have.
 DATA ?=
 PEERS ?= build/peers/bin/python
 SCRIPTS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install develop demo test test-slow lint lock clean peers bench bench-quick
+.PHONY: install develop demo test test-slow lint lock clean peers bench bench-quick bench-quality
 
 install: $(VENV)/.installed
 develop: $(VENV)/.developed
@@ -53,6 +53,10 @@ peers:
 
 bench bench-quick: develop
 	$(BIN)/python -m benchmarks.speed $(DATA) --peers $(PEERS) $(if $(SCRIPTS),--scripts $(SCRIPTS)) $(if $(filter bench-quick,$@),--quick)
+
+# Are the rerankers better? QUICK=1 is a look of some minutes; what was made is kept and goes on.
+bench-quality: develop
+	$(BIN)/python benchmarks/quality/run.py $(DATA) --peers $(PEERS) --scripts $(SCRIPTS) --out build/quality/$(notdir $(DATA:/=)) $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
