@@ -20,7 +20,11 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ProfileOption = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write where the time of each stage goes, and traces, here."),
+    typer.Option(
+        metavar="DIR",
+        file_okay=False,
+        help="Write where the time of each stage goes, and traces, here.",
+    ),
 ]
 ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
 STORE = ".strop"

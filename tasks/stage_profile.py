@@ -88,7 +88,7 @@ class StageProfile:
     def __init__(self, folder: Path) -> None:
         """Make the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # torch's tracer tells of every start
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # torch's tracer tells of every start
         self.costs: list[StageCost] = []
         self._folder = folder
         self._running: dict[str, tuple[_Reading, Recorder, ExitStack]] = {}

@@ -184,7 +184,7 @@ def development(tables: type[EvaluationTables]) -> Development:
     return Development.of(candidates, tables.queries(queries), qrels, depth=10)
 
 
-MEASURED = {"evaluate_every": 2, "learning_rate": 5e-2, "schedule": "constant"}
+MEASURED = {"evaluate_every": 2, "learning_rate": 1e-1, "schedule": "constant"}
 
 
 def test_the_weights_that_ranked_dev_best_are_kept(
