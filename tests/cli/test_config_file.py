@@ -93,7 +93,8 @@ def test_wrong_keys_inside_lists_are_named_by_their_place_and_line(tmp_path):
         (
             "training:\n  losses: [{name: kl}]\nmining:\n  teacher: t\n"
             "  quotas: {reranker_hard: 0, in_batch: 0.5}\n",
-            "2: training.losses has kl, but mining.quotas.in_batch = 0.5 takes passages that",
+            "2: training.losses has kl, which needs the scores of a teacher; "
+            "mining.quotas.in_batch = 0.5 takes passages that no teacher scored",
         ),
         (
             "mining:\n  guard:\n    rule: percentage\n    margin: 0.95\n",
