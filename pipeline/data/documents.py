@@ -1,18 +1,16 @@
 """Which passages were cut from longer documents, by their keys alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from strop.pipeline.data.keys import KeyTable, keys
+import pyarrow as pa
 
-Row = tuple[str, str, str, str | None]
-"""A passage's id, title, text and the id of the document that it was cut from."""
+from strop.pipeline.data.keys import KeyTable, keys
 
 
 @dataclass
 class DocumentKeys:
-    """Documents and the passages that were cut from them, in 32 bytes of each at most."""
+    """Documents and the passages that were cut from them, in 8 bytes of each."""
 
     _documents: KeyTable = field(default_factory=KeyTable)
     _chunks: KeyTable = field(default_factory=KeyTable)
@@ -26,12 +24,12 @@ class DocumentKeys:
         """Passages of documents so far."""
         return len(self._chunks)
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, corpus: pa.Table) -> None:
         """Take passages into account; those of no document are left out."""
-        cut = [row for row in rows if row[3]]
-        if cut:
-            self._documents.add_new(keys([str(row[3]) for row in cut]))
-            self._chunks.add_new(keys([row[0] for row in cut]))
+        if corpus["parent_id"].null_count < corpus.num_rows:
+            cut = corpus.filter(corpus["parent_id"].is_valid())
+            self._documents.add_new(keys(cut["parent_id"].to_pylist()))
+            self._chunks.add_new(keys(cut["passage_id"].to_pylist()))
 
     def are_documents(self, ids: list[str]) -> Any:
         """Which ids are of documents that passages were cut from."""

@@ -31,6 +31,17 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
+def are_plain(passage_id: Any, text: Any, title: Any) -> bool:
+    """Whether a passage's values are ASCII texts, which need no closer look."""
+    return (
+        type(passage_id) is str is type(text) is type(title)
+        and text.isascii()
+        and title.isascii()
+        and passage_id.isprintable()
+        and not is_blank(passage_id)
+    )
+
+
 def text_field(
     record: Record, key: str, place: Place, defects: Defects, *, may_be_empty: bool = False
 ) -> str | None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from strop.artifacts.schemas import CORPUS
 from strop.pipeline.data.chunks import Chunking, chunk_id
-from strop.pipeline.data.documents import DocumentKeys, Row
+from strop.pipeline.data.documents import DocumentKeys
 from strop.pipeline.data.fields import is_blank
 from strop.pipeline.data.keys import Keys, KeyTable, first_places, keys
+from strop.pipeline.data.passage_batch import PassageBatch
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
 from strop.pipeline.progress import SILENT, Progress
@@ -31,9 +31,9 @@ def text_id(prefix: str, text: str) -> str:
 
 @dataclass
 class Passages:
-    """Writes passages in batches; in memory stay 32 bytes of each, and no text.
+    """Writes passages in batches; in memory stay 24 bytes of each, and no text.
 
-    Of a passage that was cut from a document stay 32 more. ``repeats`` says that an id may come
+    Of a passage that was cut from a document stay 16 more. ``repeats`` says that an id may come
     again with the same text, which is then one passage; ``chunking`` cuts long passages.
     """
 
@@ -52,9 +52,7 @@ class Passages:
     """Passages that were too long and were cut into chunks."""
     documents: DocumentKeys = field(default_factory=DocumentKeys)
     _shared: list[int] = field(default_factory=list)
-    _rows: list[Row] = field(default_factory=list)
-    _places: list[tuple[Place, int]] = field(default_factory=list)
-    _characters: int = 0
+    _waiting: PassageBatch = field(default_factory=PassageBatch)
     _ids: KeyTable = field(default_factory=KeyTable)
     _texts: KeyTable = field(default_factory=KeyTable)
 
@@ -67,16 +65,16 @@ class Passages:
         self, place: Place, passage_id: str, text: str, title: str = "", parent: str | None = None
     ) -> None:
         """Add a passage, or its chunks; an empty one and an id used before are errors."""
-        if is_blank(text) and is_blank(title):
+        if (not text or text.isspace()) and is_blank(title):
             self.defects.add(
                 "empty passage", f"{place}: passage {passage_id!r} has neither title nor text; "
                 "give it a text or remove the line"
             )  # fmt: skip
         if self.keep_parents and parent:
             self.parents[passage_id] = parent
-        chunks = [text] if self.chunking is None else self.chunking.cut(text)
-        if len(chunks) == 1:
-            self._add_row(place, (passage_id, title, text, parent))
+        chunks = None if self.chunking is None else self.chunking.cut(text)
+        if chunks is None or len(chunks) == 1:
+            self._add_row(place, passage_id, text, title, parent)
             return
         if parent:
             self.defects.add(
@@ -85,13 +83,14 @@ class Passages:
             )  # fmt: skip
         self.cut += 1
         for number, chunk in enumerate(chunks, start=1):
-            self._add_row(place, (chunk_id(passage_id, number), title, chunk, passage_id))
+            self._add_row(place, chunk_id(passage_id, number), chunk, title, passage_id)
 
-    def _add_row(self, place: Place, row: Row) -> None:
-        self._rows.append(row)
-        self._places.append((place, place.number))
-        self._characters += len(row[2])
-        if len(self._rows) >= BATCH_ROWS or self._characters >= BATCH_CHARACTERS:
+    def _add_row(
+        self, place: Place, passage_id: str, text: str, title: str, parent: str | None
+    ) -> None:
+        waiting = self._waiting
+        waiting.add(place, passage_id, text, title, parent)
+        if len(waiting.ids) >= BATCH_ROWS or waiting.characters >= BATCH_CHARACTERS:
             self._flush()
 
     def add_text(self, place: Place, text: str, title: str = "") -> str:
@@ -115,31 +114,29 @@ class Passages:
         self._flush()
 
     def _flush(self) -> None:
-        if not self._rows:
+        rows = self._waiting
+        if not len(rows):
             return
-        rows, places = self._rows, self._places
-        self._rows, self._places, self._characters = [], [], 0
-        id_keys = keys([row[0] for row in rows])
-        text_keys = keys([f"{row[1]}\x1f{row[2]}" for row in rows])
+        self._waiting = PassageBatch()
+        id_keys = keys(rows.ids)
+        text_keys = keys(zip(rows.titles, rows.texts, strict=True), len(rows))
         first = first_places(id_keys)
         before, their_texts = self._ids.find(id_keys)
         again = before | (first != np.arange(len(rows)))
         if again.any():
             same = np.where(before, their_texts, text_keys[first]) == text_keys
-            self._repeated(rows, places, again, same)
+            self._repeated(rows, again, same)
         new = np.flatnonzero(~again)
-        self._warn_of_texts(rows, places, new, text_keys)
+        self._warn_of_texts(rows, new, text_keys)
         self._ids.add(id_keys[new], text_keys[new])
         if len(new):
-            added = [rows[row] for row in new]
+            added = rows.table(new)
             self.documents.add(added)
-            self.write(_table(added))
+            self.write(added)
         self.progress.advance(len(rows))
 
-    def _repeated(
-        self, rows: list[Row], places: list[tuple[Place, int]], again: Any, same: Any
-    ) -> None:
-        for row in np.flatnonzero(again):
+    def _repeated(self, rows: PassageBatch, again: Any, same: Any) -> None:
+        for row in np.flatnonzero(again).tolist():
             if self.repeats and same[row]:
                 self.merged += 1
                 continue
@@ -148,31 +145,18 @@ class Passages:
                 way_out = " with another text; expected the same text again, rename one"
             self.defects.add(
                 "duplicate passage",
-                f"{_at(places[row])}: passage id {rows[row][0]!r} was used before{way_out}",
+                f"{rows.place(row)}: passage id {rows.ids[row]!r} was used before{way_out}",
             )
 
-    def _warn_of_texts(
-        self, rows: list[Row], places: list[tuple[Place, int]], new: Keys, text_keys: Keys
-    ) -> None:
+    def _warn_of_texts(self, rows: PassageBatch, new: Keys, text_keys: Keys) -> None:
         """Count passages whose text another id has too; remember the others."""
         found = text_keys[new]
         known = self._texts.find(found)[0] | (first_places(found) != np.arange(len(found)))
-        for row in new[known]:
+        for row in new[known].tolist():
             self.duplicate_texts += 1
             self._shared.append(int(text_keys[row]))
             self.defects.warn(
-                "duplicate text", f"{_at(places[row])}: passage {rows[row][0]!r} has the title "
+                "duplicate text", f"{rows.place(row)}: passage {rows.ids[row]!r} has the title "
                 "and text of an earlier one under another id"
             )  # fmt: skip
-        self._texts.add(found[~known], np.zeros((~known).sum(), np.int64))
-
-
-def _at(place: tuple[Place, int]) -> str:
-    where, number = place
-    return str(Place(where.file, where.unit, number))
-
-
-def _table(rows: list[Row]) -> pa.Table:
-    ids, titles, texts, parents = zip(*rows, strict=True)
-    columns = [pa.array(column, pa.string()) for column in (ids, titles, texts, parents)]
-    return pa.table(columns, schema=CORPUS)
+        self._texts.add(found[~known])

@@ -112,12 +112,15 @@ def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[
     """The JSON objects of a file, one a line; other lines are errors."""
     for place, line in raw_lines(where, defects):
         try:
-            record = _parsed(line)
-        except (ValueError, RecursionError) as error:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
             if line.isspace():
                 continue
-            defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
-            continue
+            try:
+                record = _parsed_again(line)
+            except (ValueError, RecursionError) as error:
+                defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
+                continue
         if isinstance(record, dict):
             yield place, record
         else:
@@ -125,12 +128,9 @@ def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[
             defects.add("bad JSON", f"{place}: {found}, expected a JSON object")
 
 
-def _parsed(line: bytes) -> Any:
-    """The value of a line: by the fast parser, or by Python's where that one is stricter."""
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return json.loads(line.decode("utf-8"))
+def _parsed_again(line: bytes) -> Any:
+    """The value of a line by Python's parser, where the fast one is stricter."""
+    return json.loads(line.decode("utf-8"))
 
 
 def utf8_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, str]]:

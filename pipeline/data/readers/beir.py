@@ -64,9 +64,11 @@ def read_corpus(path: Location, options: Options, into: Collector) -> None:
     parent = options.column("parent_id")
     defects, add = into.defects, into.passages.add
     for place, record in json_lines(path, defects):
-        passage_id = fields.id_field(record, "_id", place, defects)
-        text = fields.text_field(record, "text", place, defects, may_be_empty=True)
-        title = fields.optional_text(record, "title", place, defects)
+        passage_id, text, title = record.get("_id"), record.get("text"), record.get("title", "")
+        if not fields.are_plain(passage_id, text, title):
+            passage_id = fields.id_field(record, "_id", place, defects)
+            text = fields.text_field(record, "text", place, defects, may_be_empty=True)
+            title = fields.optional_text(record, "title", place, defects)
         if passage_id is None or text is None or title is None:
             continue
         if parent:
