@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from strop.artifacts.errors import Damaged
 
 ROW_GROUP_ROWS = 1 << 16
+READ_AT_ONCE = 1 << 20
+"""Bytes of a column that are read from the disk at once."""
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -42,6 +44,7 @@ class TableWriter:
         """Open the file; the parent folder must exist."""
         self.schema = schema
         self.rows = 0
+        self._path = path
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
@@ -75,11 +78,23 @@ class TableWriter:
         trace: TracebackType | None,
     ) -> None:
         """Write the rows that wait, unless the work failed, and close the file."""
+        if error is None:
+            self.close()
+        else:
+            self._writer.close()
+
+    def close(self) -> None:
+        """Write the rows that wait and close the file; more cannot be written."""
         try:
-            if error is None and self._waiting_rows:
+            if self._waiting_rows:
                 self._write_groups(self._waiting_rows)
         finally:
             self._writer.close()
+
+    def read_back(self, *, rows: int = 8192) -> Iterator[pa.Table]:
+        """Close the file and read what was written, at most ``rows`` at a time."""
+        self.close()
+        return iterate_batches(self._path, rows=rows)
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -117,7 +132,11 @@ def iterate_batches(
     path: Path, *, rows: int = ROW_GROUP_ROWS, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
     """The file's rows in order, at most ``rows`` at a time; raises `Damaged` as `read_table`."""
-    with naming_damage(path), pq.ParquetFile(path) as file:
+    # Read ahead, as Arrow does by default, the whole file would end up in memory.
+    with (
+        naming_damage(path),
+        pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_AT_ONCE) as file,
+    ):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
 

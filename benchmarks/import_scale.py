@@ -60,7 +60,7 @@ def run_import(folder: Path) -> None:
         tempfile.TemporaryDirectory() as out,
         TableWriter(Path(out) / "corpus.parquet", CORPUS) as writer,
     ):
-        import_files(request, write_corpus=writer.write)
+        import_files(request, write_corpus=writer.write, read_corpus=writer.read_back)
 
 
 def parse_json(folder: Path) -> None:

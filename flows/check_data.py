@@ -1,7 +1,13 @@
 """What a person wants imported, checked without Prefect: nothing is started and nothing kept."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from strop.artifacts.schemas import CORPUS
+from strop.artifacts.tables import TableWriter
 from strop.pipeline.data.importing import Request, import_files
 from strop.pipeline.data.truncation import Truncation
 from strop.pipeline.data.validation import Defects
@@ -26,11 +32,20 @@ def check_data(
 
     With a model's name, warns of passages that have more than so many of its tokens.
     """
-    if tokenizer is None:
-        found = import_files(request, write_corpus=lambda table: None)
-        return found.summary, found.report, found.warnings
-    lengths, defects = Truncation(tokenizer, max_tokens), Defects()
-    found = import_files(request, write_corpus=lengths.measure)
-    lengths.warn(defects, str(request.path))
+    lengths = Truncation(tokenizer, max_tokens) if tokenizer else None
+    with (
+        tempfile.TemporaryDirectory(prefix="strop-check-") as folder,
+        TableWriter(Path(folder) / "corpus.parquet", CORPUS) as corpus,
+    ):
+
+        def write(passages: pa.Table) -> None:
+            corpus.write(passages)
+            if lengths:
+                lengths.measure(passages)
+
+        found = import_files(request, write_corpus=write, read_corpus=corpus.read_back)
+    defects = Defects()
+    if lengths:
+        lengths.warn(defects, str(request.path))
     warnings = [*found.warnings, *defects.warnings()]
     return found.summary, [*found.report, *defects.report()], warnings

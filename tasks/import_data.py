@@ -43,7 +43,12 @@ def import_request(place: Place, request: Request) -> Any:
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         progress.start(0, "passages")
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
-            imported = import_files(request, write_corpus=writer.write, progress=progress)
+            imported = import_files(
+                request,
+                write_corpus=writer.write,
+                read_corpus=writer.read_back,
+                progress=progress,
+            )
         attempt.write_table("queries", imported.queries)
         # Optional tables: data without them keep the digest that they had before there were any.
         if imported.query_fields.num_rows:

@@ -63,6 +63,8 @@ class Collector:
     passages: Passages = field(init=False)
     judged_files: dict[str, str] = field(default_factory=dict)
     """Files of judgements, each with its split: one without a positive is an error."""
+    not_compared: int = 0
+    """Positives that were too many to be held against the other passages."""
     judges_documents: bool = False
     """Whether judgements are of the documents that passages were cut from."""
     _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import QRELS, QUERIES
 from strop.pipeline.data.collector import SPLITS, Collector, Judgement, Query
+from strop.pipeline.data.like_passages import ReadCorpus
+from strop.pipeline.data.like_positives import warn_of_like_passages
 from strop.pipeline.data.query_fields import field_table
 from strop.pipeline.data.splits import Kept, SplitRule, cut_missing_splits, keep_apart, times_of
 from strop.pipeline.data.validation import InvalidData
@@ -33,7 +35,9 @@ class Imported:
     warnings: list[str] = field(default_factory=list)
 
 
-def imported(found: Collector, rule: SplitRule, *, source: str) -> Imported:
+def imported(
+    found: Collector, rule: SplitRule, *, source: str, read_corpus: ReadCorpus | None = None
+) -> Imported:
     """Split and check what was collected; raises `InvalidData` with every kind of error.
 
     Queries without judgements, and those that nearly repeat a query of another split, are left
@@ -44,6 +48,8 @@ def imported(found: Collector, rule: SplitRule, *, source: str) -> Imported:
     kept, splits = split(found, rule, groups)
     _require_splits(splits, source)
     _warn(found, kept, source)
+    if read_corpus:
+        warn_of_like_passages(found, read_corpus)
     return _tables(found, kept, splits, groups)
 
 
@@ -203,6 +209,7 @@ def _summary(
         "merged_passages": found.passages.merged,
         "merged_queries": found.merged_queries,
         "duplicate_passages": found.passages.duplicate_texts,
+        "positives_not_compared": found.not_compared,
         "documents_cut": found.passages.cut,
         "documents": _documents(found),
         "near_duplicate_queries": kept.near_duplicates,

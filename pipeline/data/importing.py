@@ -6,6 +6,7 @@ from typing import Any
 from strop.pipeline.data.chunks import Chunking
 from strop.pipeline.data.collector import Collector
 from strop.pipeline.data.imported import Imported, imported, imported_as_is, query_groups, split
+from strop.pipeline.data.like_passages import ReadCorpus
 from strop.pipeline.data.locations import Location, location
 from strop.pipeline.data.passages import Write
 from strop.pipeline.data.readers.beir import beir_files, read_beir, read_questions
@@ -54,15 +55,24 @@ class Request:
         return format_named(self.format).files(self.path, self.options)
 
 
-def import_files(request: Request, *, write_corpus: Write, progress: Progress = SILENT) -> Imported:
-    """Read and check data; raises `InputError` or, with every kind of error, `InvalidData`."""
+def import_files(
+    request: Request,
+    *,
+    write_corpus: Write,
+    read_corpus: ReadCorpus | None = None,
+    progress: Progress = SILENT,
+) -> Imported:
+    """Read and check data; raises `InputError` or, with every kind of error, `InvalidData`.
+
+    With ``read_corpus``, which reads what was written, positives are held against all passages.
+    """
     chosen, rule = format_named(request.format), request.rule
     files = request.files()
     found = Collector(Defects(), write_corpus, chosen.repeats, progress)
     found.passages.keep_parents = rule.by == "source"
     found.passages.chunking = request.chunking
     chosen.read(files, request.options, found)
-    return imported(found, rule, source=str(request.path))
+    return imported(found, rule, source=str(request.path), read_corpus=read_corpus)
 
 
 def split_files(folder: Location, split: str) -> Files:
