@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from prefect import flow
+from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.drift import note_drift
@@ -31,6 +32,7 @@ from strop.tasks.import_data import (
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.measure import evaluate
+from strop.tasks.missed import missed_sentence
 from strop.tasks.query_fields import check_slices
 from strop.tasks.rerank import rerank
 from strop.tasks.review import find_verdicts
@@ -77,6 +79,8 @@ def prepare(config: Config, store: Location) -> None:
             **guard_candidates(place, config, guard_sets),
             **_teacher(session, dataset),
         )
+        if missed := missed_sentence(session.store, dataset, candidates):
+            get_run_logger().warning(missed)
         _measure_untuned(session)
         note_drift(session)
 

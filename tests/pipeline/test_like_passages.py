@@ -42,7 +42,7 @@ def test_a_positive_with_a_near_duplicate_is_told_of_with_file_and_line(tmp_path
         "good": " ".join(words),
         "near": " ".join(["Another", *words[1:]]),  # 39 words of 41 in common
         "same": " ".join(words),  # has a warning of its own
-        "half": " ".join(words[:20] + text(20)),
+        "less near": " ".join([*words[:36], "four", "words", "of", "it"]),  # 36 of 44
         "other": " ".join(text()),
     }
     (problem,) = check(tmp_path, passages, ["q0\tgood\t1", "q1\tgood\t1", "q1\tnear\t0"])
