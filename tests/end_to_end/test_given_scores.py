@@ -3,6 +3,7 @@
 import json
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.world import COMMON, RARE
 
@@ -51,7 +52,8 @@ def table(project, kind, name):
     return pq.read_table(path).to_pylist()
 
 
-def test_scores_that_came_with_the_data_teach_and_judge(project):
+@pytest.mark.slow
+def test_data_without_scores_cannot_teach(project):
     write(project, "pos_scores", "neg_scores")
     done = project.strop("run", config(project))
     assert done.returncode == 2
@@ -59,6 +61,8 @@ def test_scores_that_came_with_the_data_teach_and_judge(project):
     assert "came without a teacher's scores" in done.stderr
     assert not list(project.store.glob("objects/embeddings/*"))
 
+
+def test_scores_that_came_with_the_data_teach_and_judge(project):
     write(project)
     done = project.strop("run", config(project))
     assert done.returncode == 0, done.stderr
