@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.random_kills import STROP, make_place
+from benchmarks.fault_place import STROP, make_place
 
 
 def plain_prefect() -> None:
