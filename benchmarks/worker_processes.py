@@ -8,7 +8,7 @@ import psutil
 def worker_of(process: subprocess.Popen[str]) -> psutil.Process | None:
     """The worker that a `strop deploy` has started, once it is there."""
     children = psutil.Process(process.pid).children()
-    return next((child for child in children if "worker" in child.cmdline()), None)
+    return next((child for child in children if "worker" in _command(child)), None)
 
 
 def engine_of(worker: psutil.Process) -> psutil.Process | None:
