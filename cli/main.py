@@ -16,6 +16,7 @@ from strop.cli.output import (
     console,
     end_with_error,
     full_disk,
+    plain_help,
     set_loudness,
 )
 from strop.cli.rounds import add_round_commands
@@ -187,6 +188,7 @@ _add_groups()
 
 def main() -> None:
     """Run the command line; every error that a person can mend is one line and exit code 2."""
+    plain_help()
     with stoppable():
         try:
             code = app(standalone_mode=False, prog_name="strop")

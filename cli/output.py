@@ -1,6 +1,7 @@
 """Consoles, and how errors end a command: one line each, exit code 2."""
 
 import json
+import os
 import sys
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -32,10 +33,34 @@ def loudness() -> Loudness:
     return _loudness[0]
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that never colours what is piped."""
+def plain(*, stderr: bool = False) -> bool:
+    """Whether output is to have no style: it is piped, or ``NO_COLOR`` is set (no-color.org)."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, highlight=False, width=None if terminal else PIPED_WIDTH)
+    return not terminal or bool(os.environ.get("NO_COLOR"))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console without control codes in what is piped, and without style under ``NO_COLOR``.
+
+    Rich alone would keep bold and italic under ``NO_COLOR``, and colour a pipe under
+    ``FORCE_COLOR``. A terminal's live line moves the cursor in either case.
+    """
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        width=None if terminal else PIPED_WIDTH,
+        force_terminal=None if terminal else False,
+        color_system=None if plain(stderr=stderr) else "auto",
+    )
+
+
+def plain_help() -> None:
+    """Print typer's help as plainly as all else is printed."""
+    if plain():
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None
 
 
 def print_json(value: Any) -> None:
