@@ -11,7 +11,7 @@ from strop.flows.guard_sets import hold_guard_sets
 from strop.flows.location import Location
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import ask_for_approval, num_judged, promote, verdict
 from strop.tasks.measure import evaluate
@@ -128,7 +128,7 @@ def _gate_metrics(
 
 
 @flow(name="promote by hand", flow_run_name="promote {run} by hand")
-def approve(run: str, store: Location = ".strop", note: str = "") -> str:
+def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
     """Promote the challenger of a run whose decision awaits a person's word.
 
     Raises `InputError` where nothing awaits, and `Conflict` where another run has moved the

@@ -31,5 +31,7 @@ class FirstStage(Section):
     fusion_constant: int = Field(default=60, ge=1, le=10_000)
     """The constant k of reciprocal-rank fusion, 1 / (k + rank)."""
     bm25: Bm25 = Bm25()
-    more_encoders: dict[Name, BiEncoder] = Field(default={})
+    more_encoders: dict[Name, BiEncoder] = Field(
+        default={}, json_schema_extra={"additionalProperties": False}
+    )
     """More bi-encoders by name, whose candidates `mining.more_pools` can mine."""
