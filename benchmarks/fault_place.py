@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,8 @@ from tests.end_to_end.conftest import CONFIG
 from tests.world import tiny_beir, tiny_model
 
 STROP = [sys.executable, "-m", "strop.cli"]
-EPOCHS = 30
+SIZES = {"gate": 20}
+SHORT = {"rounds": 1, "training": {"epochs": 30}}
 PATIENCE = 240.0
 """Seconds that a run may take on a busy machine."""
 TIMED = ("report.html", "report.md")
@@ -72,27 +73,35 @@ class Place:
             return json.load(answer)
 
 
-def make_place(folder: Path) -> Place:
-    """Data, a model and a config of a run of half a minute."""
+def make_place(
+    folder: Path, *, sizes: Mapping[str, int] = SIZES, values: Mapping[str, Any] = SHORT
+) -> Place:
+    """Data of these sizes, a model and a config with these values; half a minute unless given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     tiny_model(folder / "encoder", seed=1)
-    tiny_beir(folder / "data", gate=20, seed=1)
-    values = {
-        **CONFIG,
+    tiny_beir(folder / "data", **{**SIZES, **sizes}, seed=1)
+    given = {
         "name": "faults",
-        "rounds": 1,
         "dataset": str(folder / "data"),
         "bi_encoder": {"model": str(folder / "encoder"), "max_tokens": 32},
-        "reranker": {**CONFIG["reranker"], "base": str(folder / "encoder")},
-        "training": {**CONFIG["training"], "epochs": EPOCHS},
+        "reranker": {"base": str(folder / "encoder")},
         "execution": {"threads": 1},
     }
-    (folder / "strop.yaml").write_text(yaml.safe_dump(values))
+    (folder / "strop.yaml").write_text(yaml.safe_dump(_merged(_merged(CONFIG, given), values)))
     inherited = {key: value for key, value in os.environ.items() if "PREFECT" not in key}
     own = {"STROP_STATE": str(folder / "state"), "STROP_SERVER_PORT": str(port)}
     return Place(folder, {**inherited, **own, "OMP_NUM_THREADS": "1"})
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of both; of two sections, both's keys."""
+    both = {**first, **second}
+    for key in first.keys() & second.keys():
+        if isinstance(first[key], Mapping):
+            both[key] = {**first[key], **second[key]}
+    return both
 
 
 def bits(store: Path) -> dict[str, dict[str, str]]:
