@@ -177,7 +177,19 @@ def flow_runs(api, name):
     return {run["name"]: run for run in post(f"{api}/flow_runs/filter", body)}
 
 
-def test_a_run_of_the_terminal_stops_when_it_is_cancelled_in_the_ui(project):
+def bar_values(api, run, stage, wanted):
+    """The values that the progress bar of a stage has in the UI, looked at until so many differ."""
+    body = {"artifacts": {"type": {"any_": ["progress"]}}, "flow_runs": {"name": {"like_": run}}}
+    seen, deadline = [], time.monotonic() + 60
+    while len(seen) < wanted and time.monotonic() < deadline:
+        for bar in post(f"{api}/artifacts/filter", body):
+            if bar["description"] == stage and bar["data"] not in seen:
+                seen.append(bar["data"])
+        time.sleep(0.5)
+    return seen
+
+
+def test_a_run_of_the_terminal_moves_its_bar_and_stops_when_it_is_cancelled_in_the_ui(project):
     config = project.config("long.yaml", name="long", training={"pairs_per_round": 100_000})
     process = project.start("run", config)
     api = None
@@ -186,6 +198,10 @@ def test_a_run_of_the_terminal_stops_when_it_is_cancelled_in_the_ui(project):
             api = line.split()[-1] + "/api"
         if line.startswith("✓ list suspects · round 1"):
             break
+    seen = bar_values(api, "long", "train · round 1", 3)
+    assert len(seen) == 3
+    assert seen == sorted(seen)
+    assert 0 < seen[0] < seen[-1] < 100
     root = flow_runs(api, "improve long")["improve long"]
     post(f"{api}/flow_runs/{root['id']}/set_state", {"state": {"type": "CANCELLING"}})
     asked = time.monotonic()
