@@ -1,5 +1,7 @@
 """The `strop` command: parse, call a flow or the store, print."""
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -189,6 +191,8 @@ _add_groups()
 def main() -> None:
     """Run the command line; every error that a person can mend is one line and exit code 2."""
     plain_help()
+    # At its end the interpreter would look for garbage in all of torch, which takes two seconds.
+    atexit.register(gc.freeze)
     with stoppable():
         try:
             code = app(standalone_mode=False, prog_name="strop")
