@@ -4,7 +4,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.end_to_end.conftest import KILL
+
+pytestmark = pytest.mark.slow
 
 HOLDER = """
 import time
