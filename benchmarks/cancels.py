@@ -54,14 +54,6 @@ SIZES = {"passages": 20_000, "train": 1_000, "dev": 400, "gate": 20, "test": 10}
 
 
 @dataclass(frozen=True)
-class Started:
-    """A run at work: its processes, and its flow run's number."""
-
-    processes: list[psutil.Process]
-    flow_run: str
-
-
-@dataclass(frozen=True)
 class Cancelled:
     """How long a run's processes outlived its cancel, the stage's state then, and what is wrong."""
 
