@@ -4,7 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,7 @@ class Project:
 
     folder: Path
     environment: dict[str, str]
+    started: list[subprocess.Popen] = field(default_factory=list)
 
     @property
     def store(self) -> Path:
@@ -56,7 +57,7 @@ class Project:
         return file
 
     def start(self, *arguments, **environment) -> subprocess.Popen:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*STROP, *map(str, arguments)],
             cwd=self.folder,
             env={**self.environment, **environment},
@@ -65,6 +66,8 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def strop(self, *arguments, **environment) -> subprocess.CompletedProcess:
         process = self.start(*arguments, **environment)
@@ -122,7 +125,12 @@ def materials(tmp_path_factory):
 def project(server, materials, tmp_path):
     for name in ("encoder", "data"):
         (tmp_path / name).symlink_to(materials / name)
-    return Project(tmp_path, server)
+    made = Project(tmp_path, server)
+    yield made
+    for process in made.started:  # a test that failed may have left one at work
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")
