@@ -1,6 +1,6 @@
 import pytest
 
-from strop.cli.main import PresetName
+from strop.cli.rounds import PresetName
 from strop.pipeline.config import CHANGES, Config, Mining, Training, with_preset
 
 
