@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from strop.artifacts.errors import Damaged, StoreError
 
+ID = re.compile(r"[0-9a-f]{6,16}")
 PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """A kind or an id: no dots, no separators, nothing that a file system folds into another name."""
 
@@ -16,6 +17,11 @@ def check_part(name: str, what: str) -> str:
     if not isinstance(name, str) or not PART.fullmatch(name):
         raise StoreError(f"{what} {name!r}: expected at most 64 letters, digits, '_' or '-'")
     return name
+
+
+def looks_like_id(name: str) -> bool:
+    """Whether a config's value is an artifact's id, or its first digits, and no file's name."""
+    return bool(ID.fullmatch(name)) and not Path(name).exists()
 
 
 def leaves(name: str) -> bool:

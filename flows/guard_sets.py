@@ -7,13 +7,14 @@ from typing import Any
 
 from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.names import looks_like_id
 from strop.flows.first_stage import FirstStage, production_candidates
 from strop.flows.outside import measure_reranker
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session
 from strop.pipeline.config import Config, GuardSet
 from strop.pipeline.errors import InputError
 from strop.tasks.guard import GuardMetrics, hold_all, require_judged
-from strop.tasks.import_data import find_dataset, import_beir_split, looks_like_id
+from strop.tasks.import_data import find_dataset, import_beir_split
 from strop.tasks.stage import Place, call
 
 

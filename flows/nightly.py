@@ -1,7 +1,5 @@
 """Nightly: improve from the champion on the newest data, or nothing when nothing has changed."""
 
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -10,7 +8,6 @@ from prefect.states import Completed
 
 from strop.artifacts import refs
 from strop.artifacts.canonical import digest
-from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
@@ -70,20 +67,11 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
 
 def _base(store: Store, config: Config, name: str) -> str:
     if known := Run(store, name).config_or_none():
-        return _still_there(store, str(known["reranker"]["base"]))
+        return str(known["reranker"]["base"])
     champion = refs.read(store, config.champion).value or {}
     if not champion.get("reranker"):
         return config.reranker.base
-    return str(store.folder(ArtifactRef(**champion["reranker"])))
-
-
-def _still_there(store: Store, base: str) -> str:
-    """A base that an earlier night took from the store; a local copy of it may be gone by now."""
-    parts = Path(base).parts
-    if parts[-4:-2] == ("objects", "reranker"):
-        with suppress(StoreError):
-            store.folder(store.find(parts[-2]))
-    return base
+    return str(champion["reranker"]["id"])
 
 
 def _newest_verdicts(

@@ -7,6 +7,8 @@ from prefect import flow
 from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.names import looks_like_id
+from strop.artifacts.store import Store
 from strop.flows.drift import note_drift
 from strop.flows.first_stage import (
     check_sources,
@@ -27,7 +29,6 @@ from strop.tasks.import_data import (
     configured_request,
     find_dataset,
     import_request,
-    looks_like_id,
 )
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
@@ -45,7 +46,7 @@ from strop.tasks.trainable import check_training
 def prepare(config: Config, store: Location) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
     check_sources(config)
-    check_training(config)
+    check_training(config, Store(store))
     with hold(config, store) as session:
         place = session.place(PREPARE)
         dataset = import_dataset(place, config)

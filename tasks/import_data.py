@@ -1,6 +1,5 @@
 """The dataset artifact: a BEIR folder, the demo's documentation, or one that is in the store."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
-
-ID = re.compile(r"[0-9a-f]{6,16}")
 
 
 @stage_task("import data")
@@ -168,11 +165,6 @@ def find_dataset(place: Place, artifact_id: str) -> ArtifactRef:
             "see `strop artifacts ls --kind dataset`"
         )
     return store.use(manifest.ref).ref
-
-
-def looks_like_id(dataset: str) -> bool:
-    """Whether the config's dataset names an artifact rather than a folder."""
-    return bool(ID.fullmatch(dataset)) and not Path(dataset).exists()
 
 
 def _split_counts(queries: Any) -> list[dict[str, Any]]:

@@ -5,16 +5,21 @@ from typing import Any
 
 from strop.artifacts.manifest import Recipe
 from strop.artifacts.store import Attempt
-from strop.pipeline.models import resolve_model
 from strop.pipeline.progress import Progress
+from strop.tasks.models_by_name import kept_reranker, model_by_name
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
 @stage_task("import model")
 def import_model(place: Place, name: str) -> Any:
-    """Fingerprint a model; a model that was trained anew under the same name gets another id."""
-    folder = resolve_model(name)
-    recipe = Recipe("model", "import model", 1, {"files": folder.sha256_by_file}, {})
+    """Fingerprint a model; a model that was trained anew under the same name gets another id.
+
+    One that is a reranker of the store stands in its lineage.
+    """
+    store = place.open()
+    kept, folder = kept_reranker(store, name), model_by_name(store, name)
+    inputs = {"reranker": kept.ref} if kept else {}
+    recipe = Recipe("model", "import model", 1, {"files": folder.sha256_by_file}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         text = json.dumps(folder.sha256_by_file, indent=1, sort_keys=True)

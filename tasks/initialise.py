@@ -5,8 +5,8 @@ from typing import Any
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Reranker
-from strop.pipeline.models import resolve_model
 from strop.pipeline.progress import Progress
+from strop.tasks.models_by_name import model_by_name
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -23,7 +23,7 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.scoring import reranker
 
-        folder = resolve_model(config.base)
+        folder = model_by_name(place.open(), config.base)
         loaded, fresh = reranker.initialise(
             folder.path,
             config.base,

@@ -1,10 +1,11 @@
 """Whether the base can be trained as the config says, before anything is made."""
 
+from strop.artifacts.store import Store
 from strop.pipeline.config import Config
-from strop.pipeline.models import resolve_model
+from strop.tasks.models_by_name import model_by_name
 
 
-def check_training(config: Config) -> None:
+def check_training(config: Config, store: Store) -> None:
     """Raise `InputError` for a training that would be refused after all the mining."""
     settings = config.training
     special = settings.lora or settings.frozen_layers or settings.gradient_checkpointing
@@ -12,4 +13,4 @@ def check_training(config: Config) -> None:
         return  # nothing that a model or a device may lack, and no libraries to load
     from strop.pipeline.training.trainability import check_trainable
 
-    check_trainable(resolve_model(config.reranker.base).path, config)
+    check_trainable(model_by_name(store, config.reranker.base).path, config)

@@ -166,8 +166,8 @@ class Mining(Section):
     relabel_probability: float = Field(default=0.9, gt=0, lt=1)
     """A suspect more probably relevant than this becomes a positive with `suspects: relabel`."""
     teacher: str | None = None
-    """A reranker whose scores judge suspects or teach: folder or Hugging Face name; or `given`, the
-    scores that came with the data."""
+    """A reranker whose scores judge suspects or teach: folder, Hugging Face name or id in the
+    store; or `given`, the scores that came with the data."""
     verdicts: str | None = None
     """Id of a verdicts artifact: what people said of suspects, as `strop review` keeps it."""
     sampler: Literal["top", "uniform", "log_rank", "simans", "quantile", "mixed"] = "mixed"

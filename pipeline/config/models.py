@@ -29,7 +29,8 @@ class Reranker(Section):
     """The cross-encoder that is tuned: any sequence-classification model."""
 
     base: str = BUNDLED
-    """Folder, Hugging Face name, or `bundled`; a base without a trained head gets a fresh one."""
+    """Folder, Hugging Face name, `bundled`, or the id of a reranker in the store; a base without a
+    trained head gets a fresh one."""
     replace_head: bool = False
     """Whether a trained head with more than one logit gives way to a fresh one; it is refused
     otherwise."""

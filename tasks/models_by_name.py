@@ -1,0 +1,26 @@
+"""A model by the name that a config gives it: also a reranker of the store, by its id."""
+
+from strop.artifacts.manifest import Manifest
+from strop.artifacts.names import looks_like_id
+from strop.artifacts.store import Store
+from strop.pipeline.errors import InputError
+from strop.pipeline.models import ModelFolder, resolve_model
+
+
+def model_by_name(store: Store, name: str) -> ModelFolder:
+    """A folder, a Hugging Face name, `bundled` or a reranker's id; raises `InputError`."""
+    kept = kept_reranker(store, name)
+    return resolve_model(str(store.folder(kept)) if kept else name)
+
+
+def kept_reranker(store: Store, name: str) -> Manifest | None:
+    """The reranker of the store that a name is the id of; none where it is no id."""
+    if not looks_like_id(name):
+        return None
+    found = store.find(name)
+    if found.kind != "reranker":
+        raise InputError(
+            f"model {name!r}: is a {found.kind} artifact, expected a reranker; "
+            "see `strop artifacts ls --kind reranker`"
+        )
+    return store.use(found.ref)

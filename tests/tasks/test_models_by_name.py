@@ -1,0 +1,56 @@
+"""A reranker of the store as the base of another: by id, on any host, and in the lineage."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strop.artifacts.errors import NotFound
+from strop.artifacts.manifest import ArtifactRef
+from strop.pipeline.config import Config, Reranker
+from strop.pipeline.errors import InputError
+from strop.tasks.import_model import import_model
+from strop.tasks.initialise import initialise
+from strop.tasks.stage import Place
+from strop.tasks.trainable import check_training
+
+
+def done(stage: Any, *arguments: Any) -> ArtifactRef:
+    result = stage.fn(*arguments)
+    return result if isinstance(result, ArtifactRef) else result.data
+
+
+@pytest.fixture
+def place(bucket: str) -> Place:
+    return Place(bucket, "tiny", "prepare")
+
+
+def base_of(place: Place, name: str) -> tuple[ArtifactRef, ArtifactRef]:
+    model = done(import_model, place, name)
+    return model, done(initialise, place, model, Reranker(base=name, max_tokens=32), 1)
+
+
+def test_the_next_reranker_descends_from_one_named_by_its_id(
+    place: Place, reranker_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, first = base_of(place, str(reranker_folder))
+    monkeypatch.setenv("STROP_CACHE", str(tmp_path / "another host"))
+    model, second = base_of(place, first.id[:8])
+    store = place.open()
+    assert store.manifest(model).inputs == {"reranker": first}
+    assert not store.manifest(second).summary["fresh_head"]
+    weights = [store.file(item, "model.safetensors").read_bytes() for item in (first, second)]
+    assert weights[0] == weights[1]
+
+
+def test_what_is_no_reranker_is_refused_before_any_work(
+    place: Place, reranker_folder: Path
+) -> None:
+    model, _ = base_of(place, str(reranker_folder))
+    config = Config.model_validate(
+        {"dataset": "d", "reranker": {"base": model.id}, "training": {"lora": {}}}
+    )
+    with pytest.raises(InputError, match=f"model '{model.id}': is a model artifact, expected a"):
+        check_training(config, place.open())
+    with pytest.raises(NotFound, match="artifact 'abcdef': none in the store"):
+        base_of(place, "abcdef")
