@@ -233,13 +233,17 @@ def _profile() -> dict[str, Any]:
     if not profile or os.environ.get("AWS_ACCESS_KEY_ID"):
         return {}
     try:
+        from botocore.exceptions import BotoCoreError
         from obstore.auth.boto3 import Boto3CredentialProvider
     except ImportError as error:
         raise StoreError(
             f"AWS_PROFILE {profile!r}: profiles are read by boto3; `pip install boto3`, or set "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from error
-    return {"credential_provider": Boto3CredentialProvider()}
+    try:
+        return {"credential_provider": Boto3CredentialProvider()}
+    except (BotoCoreError, ValueError) as error:
+        raise StoreError(f"AWS_PROFILE {profile!r}: {first_line(error)}") from None
 
 
 def seconds(variable: str, default: float) -> float:

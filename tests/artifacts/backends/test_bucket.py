@@ -2,10 +2,11 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from benchmarks.s3 import FAULTS, Plan, Servers
+from benchmarks.s3 import CREDENTIALS, FAULTS, Plan, Servers
 from strop.artifacts.backends import bucket as buckets
 from strop.artifacts.backends.bucket import ABSENT, Bucket
 from strop.artifacts.errors import Conflict, StoreError, Unreachable
@@ -97,3 +98,21 @@ def test_lists_are_sorted_and_stay_below_the_prefix(bucket: str) -> None:
     assert [item.key for item in place.below("b")] == ["b/10", "b/2", "b/c/d"]
     assert place.children("b") == ["10", "2", "c"]
     assert dict(place.read_many(["a", "none", "b/2"])) == {"a": b"a", "none": None, "b/2": b"b/2"}
+
+
+def test_a_profile_of_the_usual_file_gives_the_credentials(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in CREDENTIALS:
+        monkeypatch.delenv(key)
+    file = tmp_path / "credentials"
+    file.write_text("[team]\naws_access_key_id = of-the-team\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    place = Bucket(bucket)
+    place.write("by profile", b"1")
+    assert place.read("by profile")[0] == b"1"
+
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StoreError, match="nobody"):
+        Bucket(f"{bucket}/other").read("by profile")
