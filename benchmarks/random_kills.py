@@ -8,7 +8,8 @@ at a random moment of its course, in turns
 - *terminal*: the process of `strop run`,
 - *flow run*: the process in which a worker carries out a flow run,
 - *worker*: the worker itself, whose flow run then has nobody who watches it,
-- *server*: the Prefect server of a running `strop run`, which is started again a little later.
+- *server*: the Prefect server of a running `strop run`, which is started again a little later,
+- *machine*: server, worker and flow run at once, of which server and worker are started again.
 
 Then the same command is run again. It must end with exit code 0 and the bits of a run that nothing
 struck, make anew nothing that was in the store before, leave the store whole (as `verify --deep`

@@ -37,15 +37,22 @@ def strike_server(place: Place, store: Path, moment: float) -> bool:
         process.wait(moment)
         return False
     except subprocess.TimeoutExpired:
-        record = json.loads((place.folder / "state" / "server.json").read_text())
-        os.kill(record["pid"], signal.SIGKILL)
+        _kill_server(place)
         time.sleep(3)
-        code = subprocess.run(
-            [*STROP, "ui", "--url"], env=place.environment, capture_output=True
-        ).returncode
-        assert code == 0, "the server does not start again"
+        _start_server(place)
         process.wait(PATIENCE)
         return True
+
+
+def _kill_server(place: Place) -> None:
+    record = json.loads((place.folder / "state" / "server.json").read_text())
+    os.kill(record["pid"], signal.SIGKILL)
+
+
+def _start_server(place: Place) -> None:
+    command = [*STROP, "ui", "--url"]
+    code = subprocess.run(command, env=place.environment, capture_output=True).returncode
+    assert code == 0, "the server does not start again"
 
 
 def strike_flow_run(place: Place, store: Path, moment: float) -> bool:
@@ -58,14 +65,48 @@ def strike_worker(place: Place, store: Path, moment: float) -> bool:
     return _strike_worker(place, store, moment, kill_worker=True)
 
 
+def strike_machine(place: Place, store: Path, moment: float) -> bool:
+    """Kill all at once, as a machine does that loses its power, and start server and worker again.
+
+    The flow run that was on becomes Crashed without anybody's help.
+    """
+    process = place.start("deploy", "strop.yaml", "--store", store)
+    worker, flow_run, made = _flow_run(place, process)
+    time.sleep(moment)
+    at_work = flow_run.is_running()
+    _kill_server(place)
+    for victim in (flow_run, worker, psutil.Process(process.pid)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    process.wait()
+    _start_server(place)
+    process = place.start("deploy", "strop.yaml", "--store", store)
+    try:
+        wait_for(lambda: _ended(place, made), PATIENCE)
+        return at_work
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _ended(place: Place, flow_run_id: str) -> bool:
+    return place.ask(f"flow_runs/{flow_run_id}")["state_type"] in ("CRASHED", "COMPLETED")
+
+
+def _flow_run(
+    place: Place, process: subprocess.Popen[str]
+) -> tuple[psutil.Process, psutil.Process, str]:
+    """The worker, the process of a run that it was given, and the id of that run."""
+    worker = wait_for(lambda: worker_of(process), 60)
+    found = place.ask("deployments/name/improve/improve")
+    made = place.ask(f"deployments/{found['id']}/create_flow_run", {})
+    return worker, wait_for(lambda: engine_of(worker), 60), made["id"]
+
+
 def _strike_worker(place: Place, store: Path, moment: float, *, kill_worker: bool) -> bool:
     process = place.start("deploy", "strop.yaml", "--store", store)
-    flow_run = None
     try:
-        worker = wait_for(lambda: worker_of(process), 60)
-        found = place.ask("deployments/name/improve/improve")
-        made = place.ask(f"deployments/{found['id']}/create_flow_run", {})
-        flow_run = wait_for(lambda: engine_of(worker), 60)
+        worker, flow_run, made = _flow_run(place, process)
         time.sleep(moment)
         at_work = flow_run.is_running()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -73,7 +114,7 @@ def _strike_worker(place: Place, store: Path, moment: float, *, kill_worker: boo
         if kill_worker:
             psutil.wait_procs([flow_run], timeout=PATIENCE)
         else:
-            ended = lambda: place.ask(f"flow_runs/{made['id']}")["state_type"] == "CRASHED"  # noqa: E731
+            ended = lambda: place.ask(f"flow_runs/{made}")["state_type"] == "CRASHED"  # noqa: E731
             wait_for(ended if at_work else lambda: True, 60)
         return at_work
     finally:
@@ -86,4 +127,5 @@ STRIKES = {
     "flow run": strike_flow_run,
     "worker": strike_worker,
     "server": strike_server,
+    "machine": strike_machine,
 }

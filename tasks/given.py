@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
-from strop.tasks.documents import document_map
+from strop.tasks.run_pool import write_run_pool
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -25,25 +24,10 @@ def read_given_pool(place: Place, dataset: ArtifactRef, depth: int) -> Any:
     recipe = Recipe("candidates", "read given pool", 1, {"depth": depth}, {"dataset": dataset})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.first_stage.retrieval import recall_ceiling
-        from strop.pipeline.first_stage.run_file import Lines, run_candidates, run_positives
+        from strop.pipeline.first_stage.run_file import Lines
 
-        store = place.open()
-        run, qrels = store.table(dataset, "pool"), store.table(dataset, "qrels")
-        corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
-        found = run_candidates(
-            run,
-            store.table(dataset, "queries"),
-            corpus["passage_id"].combine_chunks(),
-            depth=depth,
-            lines=Lines("pool.parquet", 1),
-        )
-        documents = document_map(store, dataset)
-        positives = run_positives(run, documents.passages_of(qrels))
-        attempt.write_table("candidates", found)
-        attempt.write_table("positives", documents.best_passages(positives))
-        ceiling = recall_ceiling(documents.best_ranks(found), qrels)
-        return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
+        store, lines = place.open(), Lines("pool.parquet", 1)
+        return write_run_pool(attempt, store, dataset, store.table(dataset, "pool"), lines, depth)
 
     return carry_out(place, recipe, compute)
 

@@ -1,0 +1,40 @@
+"""A run's rows as candidates of a data set: what run files and pools of the data have in common."""
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from strop.artifacts import tables
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Attempt, Store
+from strop.tasks.documents import document_map
+
+if TYPE_CHECKING:
+    from strop.pipeline.first_stage.run_file import Lines
+
+
+def write_run_pool(
+    attempt: Attempt, store: Store, dataset: ArtifactRef, run: pa.Table, lines: "Lines", depth: int
+) -> dict[str, Any]:
+    """Write `candidates` and `positives` of a run's first ``depth`` ranks; returns the summary.
+
+    Raises `InputError`, which names the line, for a run that does not fit the data.
+    """
+    from strop.pipeline.first_stage.retrieval import recall_ceiling
+    from strop.pipeline.first_stage.run_file import run_candidates, run_positives
+
+    qrels = store.table(dataset, "qrels")
+    corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
+    found = run_candidates(
+        run,
+        store.table(dataset, "queries"),
+        corpus["passage_id"].combine_chunks(),
+        depth=depth,
+        lines=lines,
+    )
+    documents = document_map(store, dataset)
+    positives = run_positives(run, documents.passages_of(qrels))
+    attempt.write_table("candidates", found)
+    attempt.write_table("positives", documents.best_passages(positives))
+    ceiling = recall_ceiling(documents.best_ranks(found), qrels)
+    return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
