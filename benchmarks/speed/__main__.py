@@ -3,7 +3,8 @@
     python -m benchmarks.speed DATA --peers PYTHON [--scripts FLAGEMBEDDING/scripts] [--quick]
 
 With ``--quick`` little is run and nothing written: ratios are compared with the committed tables,
-and the exit code is 1 when one fell by more than 15 %. Without ``--scripts`` mining is left out.
+and the exit code is 1 when one fell by more than 15 %. Without ``--scripts`` mining and the
+whole loop are left out.
 """
 
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.speed import inputs
 
-STEPS = ("scoring", "training", "encoding", "mining")
+STEPS = ("scoring", "training", "encoding", "mining", "loop")
+WITH_SCRIPTS = ("mining", "loop")
 
 
 def main() -> None:
@@ -25,10 +27,10 @@ def main() -> None:
     shared += ["--quick"] if given.quick else []
     worst = 0
     for step in STEPS:
-        more = ["--scripts", str(given.scripts)] if step == "mining" else []
-        if step == "mining" and given.scripts is None:
-            print("mining is left out: give --scripts")
+        if step in WITH_SCRIPTS and given.scripts is None:
+            print(f"{step} is left out: give --scripts")
             continue
+        more = ["--scripts", str(given.scripts)] if step in WITH_SCRIPTS else []
         command = [sys.executable, "-m", f"benchmarks.speed.{step}", *shared, *more]
         worst = max(worst, subprocess.run(command, check=False).returncode)
     raise SystemExit(worst)
