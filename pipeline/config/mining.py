@@ -156,7 +156,8 @@ class Mining(Section):
     logits over `training.temperature`; in spreads of the first stage where that mines."""
     feedback: bool = False
     """Whether the mean group size shrinks by a quarter after a round that became over-conservative:
-    dev ranks no better although its scores stand further apart."""
+    dev ranks hardly better (by less than 0.01) although the means of positives and others stand
+    further apart (by more than 0.1 pooled standard deviations)."""
     guard: Guard = Guard()
     suspects: Literal["drop", "down_weight", "relabel", "keep"] = "drop"
     """What becomes of suspects: no negatives, negatives of less weight, positives where they are

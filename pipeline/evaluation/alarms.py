@@ -17,15 +17,18 @@ class AlarmLimits:
 
     ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
     deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
-    Against the round before: ``max_gap_growth`` in pooled standard deviations where nothing is
-    ranked better, ``max_shift`` in standard deviations of its scores, and ``max_rescaling``, the
-    factor either way by which a query's scores may spread.
+    Against the round before: ``max_gap_growth`` in pooled standard deviations where nDCG@10 gains
+    less than ``min_gain`` though more than ``min_outscored`` of the queries leave something to
+    gain, ``max_shift`` in standard deviations of its scores, and ``max_rescaling``, the factor
+    either way by which a query's scores may spread.
     """
 
     min_auc: float = 0.6
     min_gap: float = 0.3
     min_spread: float = 0.01
     max_gap_growth: float = 0.1
+    min_gain: float = 0.01
+    min_outscored: float = 0.05
     max_shift: float = 2.0
     max_rescaling: float = 3.0
 
@@ -133,7 +136,8 @@ def _over_conservative(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
     if gap is None or before is None or gain is None or numbers["num_queries"] < MIN_QUERIES:
         return None
     growth = gap - before
-    if growth <= limits.max_gap_growth or gain > 0:
+    settled = numbers["outscored_share"] <= limits.min_outscored
+    if settled or not only_apart(gain=gain, growth=growth, limits=limits):
         return None
     return Alarm(
         "over-conservative",
@@ -141,10 +145,15 @@ def _over_conservative(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         limits.max_gap_growth,
         f"over-conservative: positives and negatives stand {growth:.2f} pooled standard deviations"
         f" further apart than a round before (limit {limits.max_gap_growth:g}), and yet nDCG@10 of"
-        f" the reranker alone changed by {gain:+.3f}",
-        "too many negatives, or easy ones that are pushed down further without a gain",
-        "mining.feedback on, or mining.group_size down",
+        f" the reranker alone changed by {gain:+.3f} (expected {limits.min_gain:+g} at least)",
+        "too many negatives a group, most of them easy ones that are pushed down further",
+        "mining.feedback on, or mining.group_size down with mining.sampler top",
     )
+
+
+def only_apart(*, gain: float, growth: float, limits: AlarmLimits) -> bool:
+    """Whether the gap grew with hardly a gain: a stray query moves the mean a little either way."""
+    return growth > limits.max_gap_growth and gain < limits.min_gain
 
 
 def _drift(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from strop.pipeline.config import Mining
+from strop.pipeline.evaluation.alarms import AlarmLimits, only_apart
 
 SHRINKAGE = 0.75
 """What is left of the mean group size after a round that became over-conservative."""
@@ -26,8 +27,12 @@ class Evidence:
 
     @property
     def over_conservative(self) -> bool:
-        """Whether dev is ranked no better although scores stand further apart."""
-        return self.metric_after <= self.metric_before and self.gap_after > self.gap_before
+        """Whether dev is hardly ranked better although scores stand further apart.
+
+        The limits are the alarm's, so that what it names as a remedy does act.
+        """
+        gain, growth = self.metric_after - self.metric_before, self.gap_after - self.gap_before
+        return only_apart(gain=gain, growth=growth, limits=AlarmLimits())
 
 
 @dataclass(frozen=True)

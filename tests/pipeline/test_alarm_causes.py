@@ -1,6 +1,6 @@
 """Alarms by their causes: rerankers are really trained in the way that they warn of.
 
-Over-conservatism, a matter of the third digit of a metric, is in `test_alarms.py`.
+Over-conservatism, which wants a round before it, is in `test_over_conservatism.py`.
 """
 
 import numpy as np

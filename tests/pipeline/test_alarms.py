@@ -85,6 +85,12 @@ def test_a_gap_that_grows_with_the_metric_is_no_over_conservatism(tables):
     assert "over-conservative" not in {alarm.name for alarm in raised}
 
 
+def test_where_no_positive_is_outscored_there_is_nothing_to_gain(tables):
+    best = scores(gap=9.0)
+    raised = diagnosed(tables, scores(gap=12.0), best).alarms
+    assert "over-conservative" not in {alarm.name for alarm in raised}
+
+
 def test_alarms_are_kept_as_a_table_with_their_limits(tables):
     found = diagnosed(tables, scores(level=9.0), scores()).alarms
     table = alarms_table(found, "dev")

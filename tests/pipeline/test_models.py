@@ -69,3 +69,19 @@ def test_the_place_of_a_model_is_no_part_of_its_fingerprint(model: Path, tmp_pat
     before = resolve_model(str(model)).sha256_by_file
     moved = model.rename(tmp_path / "elsewhere")
     assert resolve_model(str(moved)).sha256_by_file == before
+
+
+def test_a_name_is_found_in_the_hubs_cache_without_a_network(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, commit = tmp_path / "hub", "0123456789abcdef0123456789abcdef01234567"
+    repository = cache / "models--org--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots").mkdir()
+    snapshot = model.rename(repository / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert resolve_model("org/tiny").path == snapshot
+    with pytest.raises(InputError, match="org/absent"):
+        resolve_model("org/absent")
