@@ -1,8 +1,9 @@
 """Values of records, checked: each is of its type, or an error says what was found instead."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from strop.pipeline.data.text_files import Place
@@ -31,15 +32,15 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def are_plain(passage_id: Any, text: Any, title: Any) -> bool:
-    """Whether a passage's values are ASCII texts, which need no closer look."""
-    return (
-        type(passage_id) is str is type(text) is type(title)
-        and text.isascii()
-        and title.isascii()
-        and passage_id.isprintable()
-        and not is_blank(passage_id)
-    )
+def plain_texts(records: Sequence[Record], key: str) -> list[str] | None:
+    """The texts under a key; None where any is missing, no text, blank, or no Unicode."""
+    try:
+        values = list(map(itemgetter(key), records))
+    except KeyError:
+        return None
+    if set(map(type, values)) != {str} or any(map(str.isspace, values)):
+        return None
+    return values if all(map(str.isascii, values)) or all(map(is_unicode, values)) else None
 
 
 def text_field(

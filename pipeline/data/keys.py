@@ -48,12 +48,14 @@ class KeyTable:
         """Which keys are in the table, and their values (0 where they are not)."""
         known = np.zeros(len(wanted), bool)
         values = np.zeros(len(wanted), np.int64)
+        order = np.argsort(wanted)  # in order, neighbours are looked up in the same memory
+        ordered = wanted[order]
         for run, run_values in self._runs:
-            places = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
-            here = run[places] == wanted
-            known |= here
+            places = np.minimum(np.searchsorted(run, ordered), len(run) - 1)
+            here = np.flatnonzero(run[places] == ordered)
+            known[order[here]] = True
             if run_values is not None:
-                values[here] = run_values[places[here]]
+                values[order[here]] = run_values[places[here]]
         return known, values
 
 

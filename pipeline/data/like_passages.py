@@ -22,6 +22,9 @@ ALIKE = 0.5
 """Share of equal values in two sketches from which the texts themselves are compared."""
 AT_ONCE = 1024
 """Passages that are sketched at once: few enough for the processor's cache."""
+KEY_BITS = 16
+"""First bits of a key by which most passages are seen to meet no positive."""
+_SHIFT = np.uint64(64 - KEY_BITS)
 
 ReadCorpus = Callable[[], Iterable[pa.Table]]
 
@@ -39,6 +42,8 @@ class LikePassages:
     _sketches: Sketches = field(init=False)
     _keys: Keys = field(init=False)
     _orders: Ints = field(init=False)
+    _possible: Any = field(init=False)
+    """By band and first bits of a key, whether any positive has such a key."""
 
     def __post_init__(self) -> None:
         """Sketch the positives, and sort them by each band's keys."""
@@ -46,6 +51,8 @@ class LikePassages:
         keys = band_keys(self._sketches)
         self._orders = np.argsort(keys, axis=0, kind="stable")
         self._keys = np.asfortranarray(np.take_along_axis(keys, self._orders, axis=0))
+        self._possible = np.zeros((BANDS, 1 << KEY_BITS), bool)
+        self._possible[np.arange(BANDS), keys >> _SHIFT] = True
 
     def compare(self, corpus: pa.Table) -> None:
         """Hold some passages against the positives."""
@@ -68,9 +75,10 @@ class LikePassages:
         pairs = [np.zeros(0, np.int64)]
         for band in range(BANDS):
             known = self._keys[:, band]
-            first = np.searchsorted(known, keys[:, band])
-            here = known[np.minimum(first, len(known) - 1)] == keys[:, band]
-            rows, first = np.flatnonzero(here), first[here]
+            possible = np.flatnonzero(self._possible[band, keys[:, band] >> _SHIFT])
+            first = np.searchsorted(known, keys[possible, band])
+            here = known[np.minimum(first, len(known) - 1)] == keys[possible, band]
+            rows, first = possible[here], first[here]
             last = np.searchsorted(known, keys[rows, band], side="right")
             counts = np.minimum(last - first, MOST_MET)
             owners = np.repeat(rows, counts)

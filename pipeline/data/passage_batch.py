@@ -39,6 +39,19 @@ class PassageBatch:
         self.numbers.append(place.number)
         self.characters += len(text)
 
+    def add_all(
+        self, place: Place, passage_ids: list[str], texts: list[str], titles: list[str]
+    ) -> None:
+        """Add passages of no document, which stand line by line from a place on."""
+        count = len(passage_ids)
+        self.ids += passage_ids
+        self.titles += titles
+        self.texts += texts
+        self.parents += [None] * count
+        self.files += [place] * count
+        self.numbers += range(place.number, place.number + count)
+        self.characters += sum(map(len, texts))
+
     def place(self, row: int) -> str:
         """Where a passage was read."""
         file = self.files[row]

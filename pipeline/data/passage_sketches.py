@@ -34,14 +34,17 @@ def sketches(titles: pa.Array, texts: pa.Array) -> Sketches:
     share common words alone do not meet. A text without any has the largest value everywhere.
     """
     padding = " " * WINDOW
-    cut = pc.utf8_slice_codeunits(texts, 0, COMPARED)
-    joined = pc.binary_join_element_wise(titles, cut, padding, " ")
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) > COMPARED:
+        texts = pc.utf8_slice_codeunits(texts, 0, COMPARED)
+    joined = pc.binary_join_element_wise(titles, texts, padding, " ")
     _, offsets, data = joined.buffers()
     ends = np.frombuffer(offsets, np.int32)[: len(joined) + 1]
-    plain = np.frombuffer(data.slice(0, ends[-1]).to_pybytes().translate(_PLAIN), np.uint8)
-    in_word = plain != 32
-    starting = (plain >= 0xC0) | in_word
-    starting[1:] &= ~in_word[:-1] | (plain[1:] >= 0xC0)
+    read = data.slice(0, ends[-1]).to_pybytes().translate(_PLAIN)
+    plain = np.frombuffer(read, np.uint8)
+    starting = plain != 32
+    starting[1:] = starting[1:] > starting[:-1]
+    if not read.isascii():
+        starting |= plain >= 0xC0
     starts = np.flatnonzero(starting)
     windows = np.ndarray((max(len(plain) - WINDOW + 1, 0),), "<u8", plain.data, strides=(1,))
     mixed = windows[starts] * _MIX

@@ -85,13 +85,22 @@ class Passages:
         for number, chunk in enumerate(chunks, start=1):
             self._add_row(place, chunk_id(passage_id, number), chunk, title, passage_id)
 
+    def add_all(
+        self, place: Place, passage_ids: list[str], texts: list[str], titles: list[str]
+    ) -> None:
+        """Add passages with texts, of which the place is the first one's; each has its line."""
+        if self.chunking is None:
+            self._waiting.add_all(place, passage_ids, texts, titles)
+            self._flush_full()
+            return
+        for number, passage in enumerate(zip(passage_ids, texts, titles, strict=True)):
+            self.add(Place(place.file, place.unit, place.number + number), *passage)
+
     def _add_row(
         self, place: Place, passage_id: str, text: str, title: str, parent: str | None
     ) -> None:
-        waiting = self._waiting
-        waiting.add(place, passage_id, text, title, parent)
-        if len(waiting.ids) >= BATCH_ROWS or waiting.characters >= BATCH_CHARACTERS:
-            self._flush()
+        self._waiting.add(place, passage_id, text, title, parent)
+        self._flush_full()
 
     def add_text(self, place: Place, text: str, title: str = "") -> str:
         """Add a passage without an id; returns the id that its title and text make."""
@@ -112,6 +121,11 @@ class Passages:
     def finish(self) -> None:
         """Write what waits."""
         self._flush()
+
+    def _flush_full(self) -> None:
+        waiting = self._waiting
+        if len(waiting.ids) >= BATCH_ROWS or waiting.characters >= BATCH_CHARACTERS:
+            self._flush()
 
     def _flush(self) -> None:
         rows = self._waiting

@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -17,6 +17,8 @@ from strop.pipeline.data.validation import Defects
 
 LONGEST_LINE = 64 << 20
 """Bytes of one line; a file without line ends must not fill the memory."""
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -55,33 +57,30 @@ def open_text(where: Location) -> Iterator[BinaryIO]:
             file = io.BufferedReader(gzip.GzipFile(fileobj=raw))
         elif start.startswith(ZSTD):
             file = io.BufferedReader(pa.CompressedInputStream(raw, "zstd"))
+        elif not hasattr(raw, "read1"):  # as with some of fsspec's files
+            file = io.BufferedReader(file)
         yield file
 
 
-def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
-    """The lines of a file with their line ends.
+def raw_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[bytes]]]:
+    """The lines of a file with their line ends, some at once.
 
-    What cannot be read (another encoding, a compressed file that ends early, a line without end)
-    is an error after which the file is left.
+    The place stands before them, and who takes them moves it along. What cannot be read (another
+    encoding, a compressed file that ends early, a line without end) is an error after which the
+    file is left.
     """
     place = Place(str(where))
     with open_text(where) as file:
         try:
-            line = file.readline(LONGEST_LINE + 1)
-            if found := _not_text(line):
-                defects.add("not text", f"{where}: {found}, expected UTF-8 text, gzip or zstd")
-                return
-            line = line.removeprefix(BYTE_ORDER_MARK)
-            while line:
-                place.number += 1
-                if len(line) > LONGEST_LINE:
+            for lines in _blocks(file, where, defects):
+                if len(lines[0]) > LONGEST_LINE:
+                    place.number += 1
                     defects.add(
                         "long line", f"{place}: more than {LONGEST_LINE >> 20} MiB without a line "
                         "end, expected one record a line"
                     )  # fmt: skip
                     return
-                yield place, line
-                line = file.readline(LONGEST_LINE + 1)
+                yield place, lines
         except DAMAGE as error:
             if getattr(error, "errno", None) is not None:
                 raise
@@ -91,6 +90,34 @@ def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]
                 "damaged file", f"{place}: the compressed file is damaged here ({reason}), "
                 "expected a whole one; fetch it again"
             )  # fmt: skip
+
+
+def _blocks(file: BinaryIO, where: Location, defects: Defects) -> Iterator[list[bytes]]:
+    """Whole lines; of one that is too long, as much as shows that it is."""
+    parts: list[bytes] = []
+    read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]  # what came before damage is given
+    chunk = read(BLOCK)
+    if found := _not_text(chunk):
+        defects.add("not text", f"{where}: {found}, expected UTF-8 text, gzip or zstd")
+        return
+    chunk = chunk.removeprefix(BYTE_ORDER_MARK)
+    while chunk:
+        end = chunk.rfind(b"\n") + 1
+        if end or sum(map(len, parts)) > LONGEST_LINE:
+            yield io.BytesIO(b"".join((*parts, chunk[:end]))).readlines()
+            parts = []
+        parts.append(chunk[end:])
+        chunk = read(BLOCK)
+    if rest := b"".join(parts):
+        yield [rest]
+
+
+def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
+    """The lines of a file with their line ends, as `raw_blocks`."""
+    for place, lines in raw_blocks(where, defects):
+        for line in lines:
+            place.number += 1
+            yield place, line
 
 
 def text_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
@@ -110,27 +137,48 @@ def _not_text(start: bytes) -> str | None:
 
 def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[str, Any]]]:
     """The JSON objects of a file, one a line; other lines are errors."""
-    for place, line in raw_lines(where, defects):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            if line.isspace():
-                continue
-            try:
-                record = _parsed_again(line)
-            except (ValueError, RecursionError) as error:
-                defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
-                continue
-        if isinstance(record, dict):
+    for place, records in json_blocks(where, defects):
+        for record in records:
             yield place, record
+            place.number += 1
+
+
+def json_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
+    """The same in runs that follow each other line by line; the place stands at the first."""
+    for place, lines in raw_blocks(where, defects):
+        before = place.number
+        if records := _objects(lines):
+            place.number = before + 1
+            yield place, records
         else:
-            found = type(record).__name__
-            defects.add("bad JSON", f"{place}: {found}, expected a JSON object")
+            for place.number, line in enumerate(lines, before + 1):
+                if (record := _object(line, place, defects)) is not None:
+                    yield place, [record]
+        place.number = before + len(lines)
 
 
-def _parsed_again(line: bytes) -> Any:
-    """The value of a line by Python's parser, where the fast one is stricter."""
-    return json.loads(line.decode("utf-8"))
+def _objects(lines: list[bytes]) -> list[dict[str, Any]] | None:
+    """The objects of lines that have one each; None where any has none."""
+    try:
+        records = list(map(orjson.loads, lines))
+    except orjson.JSONDecodeError:
+        return None
+    return records if set(map(type, records)) == {dict} else None
+
+
+def _object(line: bytes, place: Place, defects: Defects) -> dict[str, Any] | None:
+    """The object of one line; None where it is blank, or an error."""
+    if line.isspace():
+        return None
+    try:
+        record = json.loads(line.decode("utf-8"))  # the fast parser is stricter
+    except (ValueError, RecursionError) as error:
+        defects.add("bad JSON", f"{place}: not JSON ({error}), expected a JSON object")
+        return None
+    if isinstance(record, dict):
+        return record
+    defects.add("bad JSON", f"{place}: {type(record).__name__}, expected a JSON object")
+    return None
 
 
 def utf8_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, str]]:

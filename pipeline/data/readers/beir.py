@@ -1,11 +1,13 @@
 """Reads a folder in BEIR layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv."""
 
+from collections.abc import Sequence
+
 from strop.pipeline.data import fields
 from strop.pipeline.data.collector import SPLITS, Collector, Query
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, with_compression
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.text_files import Place, json_lines, utf8_lines
+from strop.pipeline.data.text_files import Place, json_blocks, json_lines, utf8_lines
 from strop.pipeline.errors import InputError
 
 MEANINGS = ("weight", "group_id", "parent_id")
@@ -62,22 +64,40 @@ def read_questions(files: Files, options: Options, into: Collector) -> None:
 def read_corpus(path: Location, options: Options, into: Collector) -> None:
     """Passages with id, text and title, and the parent document where a field is named for it."""
     parent = options.column("parent_id")
-    defects, add = into.defects, into.passages.add
-    for place, record in json_lines(path, defects):
-        passage_id, text, title = record.get("_id"), record.get("text"), record.get("title", "")
-        if not fields.are_plain(passage_id, text, title):
-            passage_id = fields.id_field(record, "_id", place, defects)
-            text = fields.text_field(record, "text", place, defects, may_be_empty=True)
-            title = fields.optional_text(record, "title", place, defects)
-        if passage_id is None or text is None or title is None:
+    for place, records in json_blocks(path, into.defects):
+        plain = None if parent else _plain_passages(records)
+        if plain:
+            into.passages.add_all(place, *plain)
             continue
-        if parent:
-            parent_id = _named(record, parent, place, into)
-            add(place, passage_id, text, title, parent_id or None)
-        else:
-            add(place, passage_id, text, title)
+        for record in records:
+            _read_passage(record, parent, place, into)
+            place.number += 1
     if not len(into.passages):
-        defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
+        into.defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
+
+
+def _plain_passages(
+    records: Sequence[fields.Record],
+) -> tuple[list[str], list[str], list[str]] | None:
+    """Ids, texts and titles of records that need no closer look; None where any does."""
+    ids, texts = fields.plain_texts(records, "_id"), fields.plain_texts(records, "text")
+    has_titles = any("title" in record for record in records)
+    titles = fields.plain_texts(records, "title") if has_titles else [""] * len(records)
+    if ids is None or texts is None or titles is None or not all(texts) or not all(ids):
+        return None
+    good = all(map(str.isprintable, ids)) or all(map(fields.is_id, ids))
+    return (ids, texts, titles) if good else None
+
+
+def _read_passage(record: fields.Record, parent: str | None, place: Place, into: Collector) -> None:
+    defects = into.defects
+    passage_id = fields.id_field(record, "_id", place, defects)
+    text = fields.text_field(record, "text", place, defects, may_be_empty=True)
+    title = fields.optional_text(record, "title", place, defects)
+    if passage_id is None or text is None or title is None:
+        return
+    parent_id = _named(record, parent, place, into) if parent else None
+    into.passages.add(place, passage_id, text, title, parent_id or None)
 
 
 def _read_queries(path: Location, options: Options, into: Collector) -> None:
