@@ -4,9 +4,9 @@ from pathlib import Path
 
 from strop.pipeline.data.collector import Collector
 from strop.pipeline.data.locations import Location
-from strop.pipeline.data.readers.files import Files
+from strop.pipeline.data.readers.files import COMPRESSED, Files
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.readers.rows import is_table
+from strop.pipeline.data.readers.rows import READERS, is_table
 from strop.pipeline.data.readers.tables import read_pair_files
 from strop.pipeline.errors import InputError
 
@@ -23,7 +23,8 @@ def hugging_face_files(path: Location, options: Options) -> Files:
     if path.is_local and path.uri.count("/") == 1 and not path.uri.startswith((".", "~", "/")):
         return _folder(Location(_downloaded(path.uri)))
     raise InputError(
-        f"{path}: no such file or folder, expected a dataset's folder or its name on the Hub"
+        f"{path}: no such file or folder, expected a dataset's folder or its name on the Hub, "
+        "OWNER/NAME"
     )
 
 
@@ -45,17 +46,21 @@ METADATA = ("dataset_info.json", "dataset_dict.json", "state.json")
 
 
 def _downloaded(name: str) -> str:
-    """The folder in the local cache that holds a Hub dataset's tables; raises `InputError`."""
+    """The folder in the local cache that holds a Hub dataset's tables; raises `InputError`.
+
+    With ``HF_HUB_OFFLINE=1`` what is in the cache is taken as it is.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = [f"*.{ending}" for ending in ("parquet", "jsonl", "jsonl.gz", "csv", "csv.gz")]
+    patterns = [f"*.{ending}{packed}" for ending in READERS for packed in ("", *COMPRESSED)]
     try:
         return str(Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"dataset {name!r}: neither a folder nor to be had from the Hugging Face Hub "
-            f"({type(error).__name__})"
+            f"({type(error).__name__}), nor in its cache here; check the name and the network, "
+            "or give the folder of a copy"
         ) from error
 
 
