@@ -7,6 +7,7 @@ from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
 from strop.tasks.missed import missed_sentence
+from strop.tasks.repeated import repeated_sentence
 from strop.tasks.report import ReportInputs, report
 from strop.tasks.stage import call
 
@@ -68,8 +69,8 @@ def run_inputs(
 
 
 def _notes(session: Session, rounds: list[int]) -> list[str]:
-    """Why a run has fewer rounds than its config or no decision on the champion, and what its
-    first stage missed."""
+    """Why a run has fewer rounds than its config or no decision on the champion, which queries
+    repeat each other, and what its first stage missed."""
     stopped = why_stopped(session, rounds[-1]) if rounds else ""
     notes = [f"{stopped[0].upper()}{stopped[1:]}."] if stopped else []
     ended = stopped or len(rounds) == session.config.rounds
@@ -77,7 +78,8 @@ def _notes(session: Session, rounds: list[int]) -> list[str]:
         notes.append(f"No round was held against the champion: {why}.")
     shared = session.part(PREPARE)
     missed = missed_sentence(session.store, shared["dataset"], shared["candidates"])
-    return [*notes, missed] if missed else notes
+    repeated = repeated_sentence(session.store, shared["dataset"])
+    return [*notes, *(note for note in (repeated, missed) if note)]
 
 
 def _rounds(session: Session, rounds: list[int]) -> dict[int, Refs]:

@@ -1,0 +1,16 @@
+"""What a data set's owner should know of queries that nearly repeat each other."""
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
+
+
+def repeated_sentence(store: Store, dataset: ArtifactRef) -> str:
+    """How many queries nearly repeat another one, and where they went; empty where none do."""
+    summary = store.manifest(dataset).summary
+    if not (repeated := summary.get("near_duplicate_queries", 0)):
+        return ""
+    left_out = summary.get("queries_left_out_as_duplicates", 0)
+    return (
+        f"{repeated:,} queries nearly repeat another one; none of them is in another split than "
+        f"the one it repeats, for which {left_out:,} were left out."
+    )
