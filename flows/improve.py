@@ -5,6 +5,7 @@ from prefect.logging import get_run_logger
 
 from strop.flows.accepted import why_stopped
 from strop.flows.assess import assess
+from strop.flows.contents import show_contents
 from strop.flows.location import Location
 from strop.flows.prepare import prepare
 from strop.flows.promote import promote_last
@@ -27,9 +28,11 @@ def improve(config: Config, store: Location = ".strop", read_test: bool = True) 
     log = get_run_logger()
     with hold(config, store) as session:
         prepare(config, store)
+        show_contents(session.run)
         for number in range(1, config.rounds + 1):
             accepted = one_round(config, number, store)
             log.info("round %d of %d %s", number, config.rounds, OUTCOMES[accepted])
+            show_contents(session.run)
             if reason := why_stopped(session, number):
                 log.info(reason)
                 announce(reason)
@@ -37,5 +40,6 @@ def improve(config: Config, store: Location = ".strop", read_test: bool = True) 
         reason = promote_last(config, store)
         log.info(reason)
         assess(config, store, read_test)
+        show_contents(session.run)
         session.run.finish(session.lease, reason)
         return reason

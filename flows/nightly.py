@@ -11,6 +11,7 @@ from strop.artifacts.canonical import digest
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
+from strop.flows.contents import show_contents
 from strop.flows.improve import improve
 from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, in_store
@@ -44,7 +45,9 @@ def nightly(
     if outcome is not None:
         said = f"unchanged since run {tonight.name}: {outcome}"
         return Completed(name=UNCHANGED, message=said, data=said)
-    return f"run {tonight.name}: {improve(tonight, opened.location, read_test)}"
+    outcome = improve(tonight, opened.location, read_test)
+    show_contents(Run(opened, tonight.name))
+    return f"run {tonight.name}: {outcome}"
 
 
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:

@@ -1,7 +1,11 @@
 """What the Prefect UI is given to show of a finished run."""
 
 import json
+import re
+import urllib.request
 
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
 from tests.end_to_end.test_production import post
 
 
@@ -9,6 +13,20 @@ def artifacts(project, key):
     api = project.strop("ui", "--url").stdout.strip() + "/api"
     body = {"sort": "CREATED_DESC", "artifacts": {"key": {"any_": [key]}}}
     return post(f"{api}/artifacts/filter", body)
+
+
+def test_any_artifact_is_three_clicks_from_its_run(finished):
+    """The run's Artifacts tab, the page of contents, the artifact."""
+    project, _ = finished
+    page = artifacts(project, "tiny-contents")[0]
+    links = dict(re.findall(r"\[(\w+ \w+)\]\(/v2/artifacts/artifact/([\w-]+)\)", page["data"]))
+    run = Run(Store(project.store), "tiny")
+    made = {f"{ref.kind} {ref.id}" for refs in run.parts().values() for ref in refs.values()}
+    assert set(links) == made
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+    for name, number in links.items():
+        with urllib.request.urlopen(f"{api}/artifacts/{number}") as answer:
+            assert json.loads(json.load(answer)["data"])[0]["value"] == name
 
 
 def test_a_stages_table_leads_to_the_store_and_its_versions_follow_the_rounds(finished):
