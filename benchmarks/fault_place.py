@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from tests.world import tiny_beir, tiny_model
 STROP = [sys.executable, "-m", "strop.cli"]
 SIZES = {"gate": 20}
 SHORT = {"rounds": 1, "training": {"epochs": 30}}
+ASKED = 15
 PATIENCE = 240.0
 """Seconds that a run may take on a busy machine."""
 TIMED = ("report.html", "report.md")
@@ -65,12 +68,19 @@ class Place:
         return (self.folder / "log.txt").read_text()
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """An answer of the server's API."""
+        """An answer of the server's API; asks again while its database is busy (503)."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.api}/{path}", data)
         request.add_header("content-type", "application/json")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        for patience in range(ASKED - 1, -1, -1):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not patience:
+                    raise
+                time.sleep(2)
+        raise AssertionError
 
 
 def make_place(
