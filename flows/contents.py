@@ -13,9 +13,10 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
 from strop.artifacts.runs import Run
-from strop.flows.session import part_title
+from strop.flows.session import ASSESS, PREPARE, PROMOTE, part_title
 from strop.tasks.publishing import artifact_key
 
+ORDER = (PREPARE, "round", PROMOTE, ASSESS)
 PAGE, PAGES = 200, 10
 """Artifacts that are asked for at once, the newest first, and how often at most."""
 
@@ -34,7 +35,7 @@ def show_contents(run: Run) -> None:
 def contents(run: Run, pages: Mapping[str, str]) -> str:
     """A table of every part's artifacts, Markdown; ``pages`` are UI paths by ``kind id``."""
     lines = [f"# Artifacts of {run.name}", ""]
-    for part, refs in run.parts().items():
+    for part, refs in sorted(run.parts().items(), key=lambda item: _place(item[0])):
         lines += [f"## {part_title(part)}", "", "| as | artifact | open with |", "|---|---|---|"]
         for role, ref in refs.items():
             name = f"{ref.kind} {ref.id}"
@@ -42,6 +43,11 @@ def contents(run: Run, pages: Mapping[str, str]) -> str:
             lines.append(f"| {role.replace('_', ' ')} | {link} | `strop artifacts show {ref.id}` |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _place(part: str) -> tuple[int, str]:
+    name = part.partition("-")[0]
+    return (ORDER.index(name) if name in ORDER else len(ORDER), part)
 
 
 def _pages_by_artifact(run: str) -> dict[str, str]:

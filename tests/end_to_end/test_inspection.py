@@ -23,6 +23,8 @@ def test_any_artifact_is_three_clicks_from_its_run(finished):
     run = Run(Store(project.store), "tiny")
     made = {f"{ref.kind} {ref.id}" for refs in run.parts().values() for ref in refs.values()}
     assert set(links) == made
+    parts = re.findall(r"^## (.+)$", page["data"], re.MULTILINE)
+    assert (parts[:2], parts[-1]) == (["prepare", "round 1"], "assess")
     api = project.strop("ui", "--url").stdout.strip() + "/api"
     for name, number in links.items():
         with urllib.request.urlopen(f"{api}/artifacts/{number}") as answer:
