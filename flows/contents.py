@@ -12,6 +12,8 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
 
+from strop.artifacts.errors import StoreError
+from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, part_title
 from strop.tasks.publishing import artifact_key
@@ -33,9 +35,13 @@ def show_contents(run: Run) -> None:
 
 
 def contents(run: Run, pages: Mapping[str, str]) -> str:
-    """A table of every part's artifacts, Markdown; ``pages`` are UI paths by ``kind id``."""
+    """Tables of every part's artifacts and of what these were made from, as Markdown.
+
+    ``pages`` are UI paths by ``kind id``.
+    """
+    parts = sorted(run.parts().items(), key=lambda item: _place(item[0]))
     lines = [f"# Artifacts of {run.name}", ""]
-    for part, refs in sorted(run.parts().items(), key=lambda item: _place(item[0])):
+    for part, refs in [*parts, ("made on the way", _between(run, pages))]:
         lines += [f"## {part_title(part)}", "", "| as | artifact | open with |", "|---|---|---|"]
         for role, ref in refs.items():
             name = f"{ref.kind} {ref.id}"
@@ -43,6 +49,22 @@ def contents(run: Run, pages: Mapping[str, str]) -> str:
             lines.append(f"| {role.replace('_', ' ')} | {link} | `strop artifacts show {ref.id}` |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _between(run: Run, pages: Mapping[str, str]) -> dict[str, ArtifactRef]:
+    """What the recorded artifacts were made from, where this run showed it and recorded it not."""
+    recorded = [ref for refs in run.parts().values() for ref in refs.values()]
+    waiting, seen = list(recorded), {ref.id for ref in recorded}
+    found: dict[str, ArtifactRef] = {}
+    while waiting:
+        with contextlib.suppress(StoreError):  # an input that was collected since
+            manifest = run.store.manifest(waiting.pop())
+            new = [ref for ref in manifest.inputs.values() if ref.id not in seen]
+            seen.update(ref.id for ref in new)
+            waiting += new
+            found |= {f"{ref.kind}, {ref.id[:6]}": ref for ref in new}
+    shown = {key: ref for key, ref in found.items() if f"{ref.kind} {ref.id}" in pages}
+    return dict(sorted(shown.items()))
 
 
 def _place(part: str) -> tuple[int, str]:
