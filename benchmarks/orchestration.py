@@ -1,7 +1,8 @@
 """The orchestration benchmark: the same run with Prefect, and with the stages called as functions.
 
-    python -m benchmarks.orchestration --pairs 5
+    python -m benchmarks.orchestration --pairs 5 [--config strop.yaml]
 
+over tiny made-up data and models, or over what a config of your own names.
 Each pair is two processes with a fresh store each, in turns one or the other first: `improve` as a
 flow against a warm server, and `improve` with `prefect.flow` and `prefect.task` replaced by plain
 calls before anything of strop is imported. Imports and the start of the server are not counted.
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fault_place import STROP, make_place
+from benchmarks.fault_place import STROP, Place, make_place
 
 
 def plain_prefect() -> None:
@@ -84,14 +85,15 @@ def _measure(config: Path, store: Path) -> None:
     print(json.dumps(times), flush=True)
 
 
-def measure(pairs: int, folder: Path) -> list[tuple[list[float], list[float]]]:
+def measure(pairs: int, folder: Path, config: Path | None) -> list[tuple[list[float], list[float]]]:
     """Wall and processor seconds of each pair: with Prefect, and plain."""
     place, found = make_place(folder), []
+    config = config or place.folder / "strop.yaml"
     subprocess.run([*STROP, "ui", "--url"], env=place.environment, check=True, capture_output=True)
     try:
         for number in range(-1, pairs):
             order = (True, False) if number % 2 else (False, True)
-            times = {kind: _run(place.folder, place.environment, number, kind) for kind in order}
+            times = {kind: _run(place, config, number, orchestrated=kind) for kind in order}
             if number >= 0:  # the first pair warms the server and the disk
                 found.append((times[True], times[False]))
                 print(f"{number + 1:>3}: {times[True]} with Prefect, {times[False]} plain")
@@ -100,12 +102,12 @@ def measure(pairs: int, folder: Path) -> list[tuple[list[float], list[float]]]:
     return found
 
 
-def _run(folder: Path, environment: dict[str, str], number: int, orchestrated: bool) -> list[float]:
+def _run(place: Place, config: Path, number: int, *, orchestrated: bool) -> list[float]:
     kind = "orchestrated" if orchestrated else "plain"
-    store = folder / f"store-{number}-{kind}"
+    store = place.folder / f"store-{number}-{kind}"
     command = [sys.executable, "-m", "benchmarks.orchestration", "--child", kind, str(store)]
-    command += ["--config", str(folder / "strop.yaml")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    command += ["--config", str(config)]
+    done = subprocess.run(command, env=place.environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"the {kind} run failed: {done.stderr[-2000:]}")
     shutil.rmtree(store)
@@ -117,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What Prefect adds to a run.")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--config", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--config", type=Path, help="a run of your own instead of a tiny one")
     arguments = parser.parse_args()
     if arguments.child:
         kind, store = arguments.child
@@ -125,7 +127,7 @@ def main() -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="strop-orchestration-"))
     try:
-        found = measure(arguments.pairs, folder)
+        found = measure(arguments.pairs, folder, arguments.config)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for index, name in enumerate(("wall", "processor")):
