@@ -92,7 +92,7 @@ class Benchmark:
         """The folder of a peer's model."""
         store = Store(self.out / "store")
         first = f"quality.{arm_name(PRESETS[0], self.given.rates[0])}.seed-{seed}"
-        run = next(r for r in (Run(store, name) for name in self._names(first, seed)) if r.config)
+        run = next(r for r in (Run(store, name) for name in self._names(first, seed)) if r.config_or_none())
         made = run.parts()["prepare"]
         texts = self.out / "texts"
         if not texts.exists():
