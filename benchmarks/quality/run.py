@@ -29,7 +29,7 @@ from strop.artifacts.store import Store
 from strop.pipeline.config import BUNDLED, CHANGES
 from strop.pipeline.models import resolve_model
 
-PRESETS = ("static", "no-remine", "self", "cross-fit")
+PRESETS = ("static", "no-remine", "fresh-start", "self", "cross-fit")
 CONFIG = Path(__file__).with_name("config.yaml")
 
 
@@ -91,9 +91,8 @@ class Benchmark:
     def _trained(self, arm: str, rate: float, seed: int) -> str:
         """The folder of a peer's model."""
         store = Store(self.out / "store")
-        first = f"quality.{arm_name(PRESETS[0], self.given.rates[0])}.seed-{seed}"
-        run = next(r for r in (Run(store, name) for name in self._names(first, seed)) if r.config_or_none())
-        made = run.parts()["prepare"]
+        runs = (Run(store, name) for name in self._names(seed))
+        made = next(run for run in runs if run.config_or_none()).parts()["prepare"]
         texts = self.out / "texts"
         if not texts.exists():
             write_texts(store, made["dataset"], texts)
@@ -103,10 +102,10 @@ class Benchmark:
         train(self.peers, Task(arm, base, texts, out, self.given.pairs, rate, seed))
         return str(out / "model")
 
-    def _names(self, first: str, seed: int) -> list[str]:
+    def _names(self, seed: int) -> list[str]:
         """Runs of this seed, any of which has the base."""
         rates: Sequence[float] = self.given.rates
-        return [first, *(f"quality.{arm_name(p, r)}.seed-{seed}" for p in PRESETS for r in rates)]
+        return [f"quality.{arm_name(p, r)}.seed-{seed}" for p in PRESETS for r in rates]
 
     def _experiment(
         self,
