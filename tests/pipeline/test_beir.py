@@ -197,6 +197,17 @@ BAD_LINES = [
         "corpus.jsonl line 5: field 'text' is 'half a \\ud83d', expected a text",
     ),
     ("corpus.jsonl", '{"_id": "p9",', "corpus.jsonl line 5: not JSON ("),
+    # In the shape of all the others, of which a whole block is read at once.
+    (
+        "corpus.jsonl",
+        '{"_id": "a\\tb", "title": "T", "text": "a passage"}',
+        "corpus.jsonl line 5: field '_id' is 'a\\tb', expected",
+    ),
+    (
+        "corpus.jsonl",
+        '{"_id": "p9", "title": "", "text": ""}',
+        "corpus.jsonl line 5: passage 'p9' has neither title nor text; give it a text or remove",
+    ),
     ("corpus.jsonl", '["p9"]', "corpus.jsonl line 5: list, expected a JSON object"),
     (
         "queries.jsonl",
