@@ -1,5 +1,6 @@
 """What a person sees on the terminal while stages run: a live line, then one line a stage."""
 
+import re
 import time
 from typing import Any
 
@@ -180,7 +181,14 @@ def _phrase(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"{words}: {'yes' if value else 'no'}"
     if isinstance(value, int):
-        return f"{value:,} {words}"
+        return f"{value:,} {_singular(words) if value == 1 else words}"
     if isinstance(value, float):
         return f"{words} {value:.3f}"
-    return f"{words} {value}"
+    return f"{words} {value.replace('_', ' ') if key == 'mined_by' else value}"
+
+
+def _singular(words: str) -> str:
+    """One of what the words count: ``queries with fewer negatives`` is a query with these."""
+    head, *rest = re.split(r"(?= (?:with|at|of) )", words, maxsplit=1)
+    one = f"{head[:-3]}y" if head.endswith("ies") else re.sub(r"(?<!s)s$", "", head)
+    return "".join([one, *rest])
