@@ -72,7 +72,7 @@ def data(tables) -> ReportData:
                     "num_negatives": 6000,
                     "num_suspects": 41,
                     "short_pools": 3,
-                    "source": "a|b",
+                    "source": "a|b<script>alert(3)</script>",
                 },
                 weight=0.3,
                 weight_curve=[(0.0, 0.5), (0.5, 0.56), (1.0, 0.4)],
@@ -86,7 +86,7 @@ def data(tables) -> ReportData:
         recall_ceiling=0.9,
         lineage={"reranker, round 1": "abc123"},
         config="seed: 13\nname: </pre><script>alert(2)</script>\n",
-        notes=["12 queries have no positive & are left out"],
+        notes=["12 queries have no positive & are left out<script>alert(4)</script>"],
     )
 
 
@@ -202,10 +202,11 @@ def test_a_single_depth_still_has_the_first_stage_beside_it():
 def test_text_with_markup_stays_text(data):
     html = render_html(data)
     assert "<script" not in html
+    assert "<demo>" not in html
     assert "</pre><script>alert(2)</script>" in "".join(Page(html).texts)
     markdown = render_markdown(data)
     assert "<script" not in markdown.split("```")[0]
-    assert r"a\|b" in markdown
+    assert r"a\|b&lt;script>" in markdown
 
 
 def test_ids_of_several_plots_do_not_clash(data):

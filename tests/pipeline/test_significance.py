@@ -39,6 +39,12 @@ def test_no_difference_is_no_evidence():
     assert (result.ci_low, result.ci_high) == (0.0, 0.0)
 
 
+def test_no_number_of_samples_shows_a_chance_of_nothing():
+    # 40 gains: none of 999 random swaps reaches them, but what was observed is one of 1,000.
+    result = paired_comparison(np.ones(40), np.zeros(40), np.arange(40), seed=1, samples=999)
+    assert (result.p_gain, result.p_value, result.p_loss) == (1 / 1000, 1 / 1000, 1.0)
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.05, -0.05])
 @pytest.mark.parametrize("n", [10, 150])
 def test_p_values_agree_with_scipy(n, gain):
