@@ -168,8 +168,18 @@ def headline(stage: str, summary: dict[str, Any]) -> str:
     """The figures of a stage's summary that people want to see, in words."""
     name = stage.split(" · ")[0]
     everything = loudness() == Loudness.VERBOSE
-    keys = tuple(summary) if everything else HEADLINES.get(name, tuple(summary))
+    keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
     return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)
+
+
+def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Words, then counts, then figures: a summary that was read back has lost the order it had."""
+    kinds = (str, int, float)
+    place = {
+        key: next((i for i, k in enumerate(kinds) if isinstance(summary[key], k)), 3)
+        for key in summary
+    }
+    return tuple(sorted(summary, key=lambda key: (place[key], key)))
 
 
 def _phrase(key: str, value: Any) -> str:

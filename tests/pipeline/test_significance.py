@@ -98,6 +98,14 @@ def test_copies_in_a_cluster_add_no_evidence():
     assert by_query.ci_high - by_query.ci_low < 0.6 * (single.ci_high - single.ci_low)
 
 
+def test_a_mean_over_unequal_clusters_is_one_over_the_queries_that_were_drawn():
+    clusters = np.repeat(np.arange(30), np.arange(1, 31))
+    low, high = bootstrap_interval(
+        np.full(len(clusters), 0.4), clusters, rng=np.random.default_rng(1), samples=200
+    )
+    assert (low, high) == pytest.approx((0.4, 0.4))
+
+
 def test_the_test_keeps_its_level_when_nothing_differs():
     rejected = [
         paired_comparison(*pair(60, gain=0.0, seed=s), np.arange(60), seed=s, samples=500).p_gain
