@@ -13,7 +13,7 @@ from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
 from strop.pipeline.errors import InputError
 
-NAMES = {"first_stage": "first stage", "reranker": "alone", "fused": "fused", "run": "as it is"}
+NAMES = {"reranker": "alone", "fused": "fused", "run": "as it is"}
 LONGEST = 40
 """Characters of a name in the table."""
 

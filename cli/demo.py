@@ -24,7 +24,7 @@ def run_demo(store: str, *, seed: int, small: bool, json: bool) -> None:
     """Build the data, run the rounds, show the table and what to try next."""
     opened = Store(store)
     out = console(stderr=json)
-    out.print(INTRODUCTION)
+    out.print(INTRODUCTION.format(negatives=GROUP_SIZES[small] - 1))
     with prefect_server(out) as server:
         from strop.flows.import_data import import_docs
         from strop.flows.improve import improve
@@ -54,7 +54,7 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
         mining=Mining(
             pool_size=4 if small else 12,
             window_size=20 if small else 100,
-            group_size=6 if small else 8,
+            group_size=GROUP_SIZES[small],
             queries_per_round=16 if small else 400,
             quotas=Quotas(reranker_hard=0.45, random=0.55),
             guard=Guard(margin=-3.0, first_stage_margin=-0.15),
@@ -75,8 +75,8 @@ def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
 
 INTRODUCTION = """[bold]strop demo[/]: a docstring's first sentence is the query, the rest of the \
 docstring the passage to find.
-[dim]Bi-encoder and reranker base: MiniLM-L6, bundled. Groups of 1:7 and pairs of 64 tokens, so \
-that it fits two CPU cores; the default is 1:15 and 256.[/]"""
+[dim]Bi-encoder and reranker base: MiniLM-L6, bundled. Groups of 1:{negatives} and pairs of 64 \
+tokens, so that it fits two CPU cores; the default is 1:15 and 256.[/]"""
 
 NEXT = """
 Try next:
@@ -84,5 +84,7 @@ Try next:
   strop ui                           the flow runs, their logs and artifacts in the Prefect UI
   strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
 
+GROUP_SIZES = {False: 8, True: 6}
+"""Members of a group: of the demo, and of the small one."""
 SIZES = {"passages": 3500, "train": 1200, "dev": 150, "gate": 600, "test": 420}
 SMALL_SIZES = {"passages": 300, "train": 60, "dev": 20, "gate": 20, "test": 30}

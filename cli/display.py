@@ -1,5 +1,6 @@
 """What a person sees on the terminal while stages run: a live line, then one line a stage."""
 
+import re
 import time
 from typing import Any
 
@@ -167,8 +168,18 @@ def headline(stage: str, summary: dict[str, Any]) -> str:
     """The figures of a stage's summary that people want to see, in words."""
     name = stage.split(" · ")[0]
     everything = loudness() == Loudness.VERBOSE
-    keys = tuple(summary) if everything else HEADLINES.get(name, tuple(summary))
+    keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
     return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)
+
+
+def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Words, then counts, then figures: a summary that was read back has lost the order it had."""
+    kinds = (str, int, float)
+    place = {
+        key: next((i for i, k in enumerate(kinds) if isinstance(summary[key], k)), 3)
+        for key in summary
+    }
+    return tuple(sorted(summary, key=lambda key: (place[key], key)))
 
 
 def _phrase(key: str, value: Any) -> str:
@@ -180,7 +191,14 @@ def _phrase(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"{words}: {'yes' if value else 'no'}"
     if isinstance(value, int):
-        return f"{value:,} {words}"
+        return f"{value:,} {_singular(words) if value == 1 else words}"
     if isinstance(value, float):
         return f"{words} {value:.3f}"
-    return f"{words} {value}"
+    return f"{words} {value.replace('_', ' ') if key == 'mined_by' else value}"
+
+
+def _singular(words: str) -> str:
+    """One of what the words count: ``queries with fewer negatives`` is a query with these."""
+    head, *rest = re.split(r"(?= (?:with|at|of) )", words, maxsplit=1)
+    one = f"{head[:-3]}y" if head.endswith("ies") else re.sub(r"(?<!s)s$", "", head)
+    return "".join([one, *rest])

@@ -9,8 +9,9 @@ from strop.artifacts.errors import NotFound
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.outside import measure_outside
+from strop.flows.recorded import with_defaults
 from strop.flows.session import ASSESS, PREPARE, Refs, round_part
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, with_values
 from strop.pipeline.errors import InputError
 from strop.tasks.beside import draw_beside, put_beside
 from strop.tasks.decide import verdict
@@ -19,6 +20,8 @@ __all__ = ["compare_rounds", "draw_beside", "metrics_by_split"]
 
 SPLITS = ("test", "dev")
 """In the order in which a split is taken when none is asked for."""
+FIRST_STAGE = ("bi_encoder", "first_stage")
+"""The sections of a config that decide which candidates there are."""
 Side = tuple[Run, int]
 """A run and one of its rounds; 0 is the untuned base."""
 
@@ -34,24 +37,26 @@ def compare_rounds(
 ) -> list[dict[str, Any]]:
     """Rows of the named rounds, ``run`` or ``run:2``, each against the first.
 
-    Outside rerankers and run files come after them, on the first run's candidates. Raises
-    `NotFound` for what the store lacks, and `InputError` for runs of different data sets or
-    without a split in common.
+    Outside rerankers and run files come after them, on the first round's candidates and at its
+    depth. Raises `NotFound` for what the store lacks, and `InputError` for rounds of different data
+    sets, candidates or depths, or without a split in common.
     """
     sides = [_read(store, name) for name in names]
     titles = [f"{run.name}:{number}" for run, number in sides]
     outside = [*rerankers, *map(str, run_files)]
     _require_several(titles + outside)
     _require_one_data_set(sides)
+    _require_same_candidates(sides)
     found = {
         title: metrics_by_split(run, number)
         for title, (run, number) in zip(titles, sides, strict=True)
     }
     chosen = _split(found, split)
     metrics = {title: refs[chosen] for title, refs in found.items()}
+    depth = _depth(store, metrics)
     config = sides[0][0].config
     if outside:
-        own = Config.recorded(config)
+        own = with_values(Config.recorded(config), {"evaluation.depth": depth})
         measured = measure_outside(own, rerankers, run_files, chosen, store.location)
         metrics |= dict(zip(outside, measured, strict=True))
     return put_beside(
@@ -114,6 +119,55 @@ def _require_one_data_set(sides: Sequence[Side]) -> None:
                 f"run {run.name}: was measured on {run.config['dataset']}, run {first.name} on "
                 f"{first.config['dataset']}; compare runs of one version of a data set"
             )
+
+
+def _require_same_candidates(sides: Sequence[Side]) -> None:
+    """Raise `InputError` where another first stage would pass for a better or worse reranker."""
+    (first, first_number), *others = sides
+    ours = first.parts().get(PREPARE, {}).get("candidates")
+    for run, number in others:
+        theirs = run.parts().get(PREPARE, {}).get("candidates")
+        if ours is None or theirs is None or ours.id == theirs.id:
+            continue  # a round of a run without candidates has no metrics either
+        key = _first_stage_key(first, run)
+        raise InputError(
+            f"{run.name}:{number}: reranked candidates {theirs.id}{_said(run, key)}, "
+            f"{first.name}:{first_number} candidates {ours.id}{_said(first, key)}; compare rounds "
+            "that reranked the same ones"
+        )
+
+
+def _first_stage_key(one: Run, other: Run) -> tuple[str, str] | None:
+    """The section and key of the first stage by which two runs retrieve differently."""
+    for section in FIRST_STAGE:
+        left, right = (with_defaults(run.config).get(section, {}) for run in (one, other))
+        for key in sorted(left.keys() | right.keys()):
+            if left.get(key) != right.get(key):
+                return section, key
+    return None
+
+
+def _said(run: Run, key: tuple[str, str] | None) -> str:
+    if key is None:
+        return ""
+    section, name = key
+    return f" ({section}.{name} = {with_defaults(run.config)[section].get(name)!r})"
+
+
+def _depth(store: Store, metrics: Refs) -> int:
+    """How many candidates all were measured on; raises `InputError` where that is not one number.
+
+    The metrics know: a branch may say another depth than that of the rounds it shares.
+    """
+    depths = {name: int(store.manifest(ref).parameters["depth"]) for name, ref in metrics.items()}
+    first, *others = depths
+    for name in others:
+        if depths[name] != depths[first]:
+            raise InputError(
+                f"{name}: was measured with evaluation.depth = {depths[name]}, {first} with "
+                f"{depths[first]}; compare rounds whose rerankers saw equally many candidates"
+            )
+    return depths[first]
 
 
 def _split(found: Mapping[str, Refs], asked: str | None) -> str:

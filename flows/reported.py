@@ -1,7 +1,7 @@
 """What a report is made from: all that a run has so far, or up to one of its rounds."""
 
 from strop.artifacts.manifest import ArtifactRef
-from strop.flows.accepted import previous, why_stopped
+from strop.flows.accepted import last_accepted, previous, why_stopped
 from strop.flows.drift import drift_notes
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
@@ -32,6 +32,7 @@ def report_round(session: Session, number: int) -> ArtifactRef:
         decisions=[shared["first_champion"], *(parts[round_part(n)]["decision"] for n in rounds)],
         champion=None,
         champion_name="",
+        shown=number,
         breakdown=breakdown,
         round=number,
         work=_work(session, rounds),
@@ -52,6 +53,7 @@ def run_inputs(
         decisions.append(parts[PROMOTE]["decision"])
     champion = session.champion()
     own = champion is not None and champion["run"] == session.run.name
+    last = max(rounds, default=0)
     return ReportInputs(
         split=split,
         metrics=metrics,
@@ -60,6 +62,7 @@ def run_inputs(
         decisions=decisions,
         champion=(champion["round"], champion["ranking"]) if champion and own else None,
         champion_name=champion["name"] if champion else "not decided yet",
+        shown=last_accepted(session, last + 1) or last,
         breakdown=found["breakdown"],
         latency=found["latency"],
         notes=[*_notes(session, rounds), *drift_notes(session)],

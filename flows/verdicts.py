@@ -47,6 +47,16 @@ def round_to_review(run: Run, number: int | None) -> int:
     return number or mined[-1]
 
 
+def suspects_by_round(run: Run) -> dict[int, int]:
+    """How many suspects each mined round has, where it has any."""
+    parts = run.parts()
+    refs = {
+        number: parts[f"round-{number:03d}"]["suspects"] for number in _mined(parts, "suspects")
+    }
+    counts = {n: run.store.table(ref, "suspects").num_rows for n, ref in refs.items()}
+    return {number: count for number, count in counts.items() if count}
+
+
 def _mined(parts: dict[str, Refs], role: str) -> list[int]:
     return sorted(
         int(part.removeprefix("round-"))

@@ -83,7 +83,7 @@ def diagnose(
     ``before`` is the ranking of the last accepted round, where there is one.
     """
     inputs = {"dataset": dataset, "ranking": ranking, **({"before": before} if before else {})}
-    recipe = Recipe("diagnosis", "diagnose", 4, {"split": split}, inputs)
+    recipe = Recipe("diagnosis", "diagnose", 5, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation import alarms, diagnosis, metrics

@@ -36,6 +36,7 @@ class ReportInputs:
     """What a report is made from: metrics of one split and the refs of each round, by number.
 
     ``champion`` is the (round, ranking) of the champion's row, None for one of another run;
+    ``shown`` is the round whose slices and queries are told where the champion is no round of it.
     ``decisions`` are in the order in which they were made; ``outside`` are metrics by role and name
     of rerankers that are none of the run's. The report of one round has its number in ``round``.
     ``work`` are all artifacts of each round, and ``started`` is when the run began: facts to show,
@@ -49,6 +50,7 @@ class ReportInputs:
     decisions: list[ArtifactRef]
     champion: tuple[int, str] | None
     champion_name: str
+    shown: int = 0
     notes: list[str] = field(default_factory=list)
     breakdown: ArtifactRef | None = None
     latency: ArtifactRef | None = None
@@ -57,6 +59,13 @@ class ReportInputs:
     started: str = ""
     calibration: Refs = field(default_factory=dict)
     outside: dict[tuple[str, str], ArtifactRef] = field(default_factory=dict)
+
+    @property
+    def looked_at(self) -> int:
+        """The round that is looked at in detail: the champion's, or the one in ``shown``."""
+        if self.champion and self.champion[1] != "first_stage":
+            return self.champion[0]
+        return self.shown
 
     def refs(self) -> Refs:
         """Every ref by a role that is unique."""
@@ -82,7 +91,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "notes": sources.notes,
         **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 5, parameters, sources.refs())
+    recipe = Recipe("report", "report", 6, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -212,20 +221,21 @@ def _shown_texts(
 
 
 def _examples(store: Store, sources: ReportInputs, metric: str) -> Any:
-    """Queries of the last round with their passages before and after."""
+    """Queries of the round that is looked at with their passages before and after."""
     from strop.pipeline.evaluation.examples import examples, shown_ids
     from strop.pipeline.reporting.examples import Examples
 
-    last = sources.metrics[max(sources.metrics)]
-    made = store.manifest(last).inputs
+    measured = sources.metrics[sources.looked_at]
+    made = store.manifest(measured).inputs
     found = examples(
         store.table(made["ranking"], "ranking"),
-        store.table(last, "per_query"),
+        store.table(measured, "per_query"),
         store.table(made["dataset"], "qrels"),
         split=sources.split,
         metric=metric,
     )
-    return Examples(found, *_shown_texts(store, made["dataset"], *shown_ids(found)))
+    texts = _shown_texts(store, made["dataset"], *shown_ids(found))
+    return Examples(found, *texts, round=sources.looked_at)
 
 
 def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]:
@@ -238,16 +248,14 @@ def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]
 
 
 def _breakdown(store: Store, sources: ReportInputs) -> Any:
-    """The breakdown of the champion's round, or of the last one when it is none of this run's."""
+    """The breakdown of the round that is looked at."""
     from strop.pipeline.reporting.breakdown import Breakdown
 
     if sources.breakdown is None:
         return None
-    champion = sources.champion
-    tuned = champion is not None and champion[1] != "first_stage"
     timed = store.manifest(sources.latency) if sources.latency else None
     return Breakdown(
-        round=champion[0] if champion and tuned else max(sources.metrics),
+        round=sources.looked_at,
         depths=store.table(sources.breakdown, "depths"),
         slices=store.table(sources.breakdown, "slices"),
         power=store.table(sources.breakdown, "power"),

@@ -25,7 +25,8 @@ SUSPECT_PAIRS = [("q1", "p2", 4.5), ("q1", "p3", 3.25), ("q2", "p5", 2.0)]
 
 
 def keep(store: Store, kind: str, **tables: pa.Table) -> ArtifactRef:
-    with store.attempt(Recipe(kind, "by hand", 1, {}, {})) as attempt:
+    rows = {name: table.num_rows for name, table in tables.items()}
+    with store.attempt(Recipe(kind, "by hand", 1, {"rows": rows}, {})) as attempt:
         for name, table in tables.items():
             attempt.write_table(name, table)
         return store.commit(attempt, summary={}).ref

@@ -15,6 +15,7 @@ from strop.artifacts.store import Store
 from strop.cli.mine import config_of
 from strop.cli.output import INTERRUPTED, console, print_json
 from strop.flows.review import WORDS, Finished, Review, open_review
+from strop.flows.verdicts import suspects_by_round
 from strop.pipeline.errors import InputError
 
 
@@ -74,7 +75,9 @@ def _serve(review: Review, wishes: Wishes, out: Console, name: str) -> Finished 
     from strop.cli.review.server import ReviewServer
 
     if not review.cards:
-        out.print(f"run {review.run.name}: round {review.number} has no suspects")
+        others = [f"round {n} has {count:,}" for n, count in suspects_by_round(review.run).items()]
+        told = ", ".join([f"round {review.number} has no suspects", *others])
+        out.print(f"run {review.run.name}: {told}")
         return None
     try:
         server = ReviewServer(review, port=wishes.port)

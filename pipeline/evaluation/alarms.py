@@ -17,9 +17,9 @@ class AlarmLimits:
 
     ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
     deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
-    Against the round before: ``max_gap_growth`` in pooled standard deviations where nDCG@10 gains
-    less than ``min_gain`` though more than ``min_outscored`` of the queries leave something to
-    gain, ``max_shift`` in standard deviations of its scores, and ``max_rescaling``, the factor
+    Against the last accepted round: ``max_gap_growth`` in pooled standard deviations where nDCG@10
+    gains less than ``min_gain`` though more than ``min_outscored`` of the queries leave something
+    to gain, ``max_shift`` in standard deviations of its scores, and ``max_rescaling``, the factor
     either way by which a query's scores may spread.
     """
 
@@ -53,7 +53,7 @@ Numbers = Mapping[str, float]
 
 
 def alarms(numbers: Numbers, limits: AlarmLimits) -> tuple[Alarm, ...]:
-    """What is alarming about one round's scores, and about what became of the round's before."""
+    """What is alarming about one round's scores, and about what became of those before."""
     found = (
         _no_positives(numbers),
         _collapse(numbers, limits),
@@ -123,7 +123,7 @@ def _overlap(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         "overlap",
         value,
         limits.min_gap,
-        f"positives and negatives overlap: their means are {value:.2f} pooled standard"
+        f"positives and negatives overlap: their means are {value:.3f} pooled standard"
         f" deviations apart (limit {limits.min_gap:g})",
         "false negatives in training, or scores whose level differs from query to query",
         "mining.guard.margin up, which takes more candidates for suspects",
@@ -144,8 +144,9 @@ def _over_conservative(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         growth,
         limits.max_gap_growth,
         f"over-conservative: positives and negatives stand {growth:.2f} pooled standard deviations"
-        f" further apart than a round before (limit {limits.max_gap_growth:g}), and yet nDCG@10 of"
-        f" the reranker alone changed by {gain:+.3f} (expected {limits.min_gain:+g} at least)",
+        f" further apart than in the last accepted round (limit {limits.max_gap_growth:g}), and yet"
+        f" nDCG@10 of the reranker alone changed by {gain:+.3f} (expected {limits.min_gain:+g} at"
+        " least)",
         "too many negatives a group, most of them easy ones that are pushed down further",
         "mining.feedback on, or mining.group_size down with mining.sampler top",
     )
@@ -164,8 +165,8 @@ def _drift(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         "drift",
         value,
         limits.max_shift,
-        f"scores drifted by {value:+.1f} of the standard deviations of the round before (limit"
-        f" {limits.max_shift:g}): a threshold on raw scores no longer means the same",
+        f"scores drifted by {value:+.1f} of the standard deviations of the last accepted round's"
+        f" (limit {limits.max_shift:g}): a threshold on raw scores no longer means the same",
         "the group softmax leaves the level of scores free",
         "mining.guard.rule margin, which reads differences alone",
     )
@@ -179,8 +180,9 @@ def _rescaling(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         "rescaling",
         value,
         limits.max_rescaling,
-        f"scores spread {value:.2g} times as wide within a query as those of the round before"
-        f" (limit {limits.max_rescaling:g} either way): a margin in logits is no longer the same",
+        f"scores spread {value:.2g} times as wide within a query as those of the last"
+        f" accepted round (limit {limits.max_rescaling:g} either way): a margin in logits is no"
+        " longer the same",
         "training sharpens scores without end, or lets them shrink",
         "mining.guard.rule probability, which is calibrated anew, or training.learning_rate down",
     )

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.ranking import RANK_COLUMNS
 from strop.pipeline.evaluation.results import MetricValues, compare, metric_values
 from strop.pipeline.evaluation.significance import bootstrap_interval, cluster_codes, holm
 from strop.pipeline.seeds import generator
 
+KINDS = ("reranker", "fused")
+"""The rankings of a round; the first stage's is the same for all, whose candidates are."""
 RUN = "run"
 """The kind of ranking that a run from outside has."""
 
@@ -60,7 +61,7 @@ class Beside:
 def beside(
     sides: Sequence[Measured], *, split: str, metric: str | None, seed: int, samples: int
 ) -> list[Beside]:
-    """A row a name and kind of ranking; the first stage alone where it is not the same for all.
+    """A row a name and kind of ranking, of rankings of the same candidates.
 
     ``metric`` is a name as tables show it; None takes the first one that all have. Raises
     `InputError` when they have no metric, or not the same queries, in common.
@@ -69,10 +70,8 @@ def beside(
     draws = Draws(split, chosen, seed, samples)
     systems = [side for side in sides if not side.is_run]
     rows = []
-    for ranking in RANK_COLUMNS:
-        found = draws.rows(systems, ranking)
-        if ranking != "first_stage" or any(row.difference for row in found):
-            rows += found
+    for ranking in KINDS:
+        rows += draws.rows(systems, ranking)
     runs = [side for side in sides if side.is_run]
     first = draws.values(sides[0], "fused") if runs else None
     for side in runs:

@@ -36,7 +36,7 @@ def diagnose(
 
     A negative is any scored candidate without a positive grade, so unlabelled positives are among
     them. Only queries with a positive in the judgements count. ``before`` is the ranking of the
-    same candidates by the round before; with it, drift and over-conservatism are judged too.
+    same candidates by the last accepted round; with it, drift and over-conservatism are judged too.
     Calibration is that of the sigmoid of the score, and never alarming: a loss over groups leaves
     the level of scores free.
     """
@@ -60,7 +60,7 @@ def diagnose(
 
 
 def _since(ranking: pa.Table, before: pa.Table, judgements: Judgements) -> dict[str, float]:
-    """What became of the scores since the round before, and of the reranker's own nDCG@10."""
+    """What became of the scores since the last accepted round, and the gain in nDCG@10."""
     now, old = labelled_scores(ranking, judgements), labelled_scores(before, judgements)
     numbers = {"gain": _ndcg(ranking, judgements) - _ndcg(before, judgements)}
     if (gap := _numbers(old).get("gap")) is not None:

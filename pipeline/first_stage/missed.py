@@ -28,9 +28,10 @@ class Missed:
             for row in self.rows.slice(0, EXAMPLES).to_pylist()
         )
         queries = pc.count_distinct(self.rows["query_id"]).as_py()
+        of = f"{queries:,} {'query' if queries == 1 else 'queries'}"
         return (
             f"The first stage does not find {self.rows.num_rows:,} of {self.positives:,} positives "
-            f"among its {depth:,} best passages ({counts}), of {queries:,} queries, such as "
+            f"among its {depth:,} best passages ({counts}), of {of}, such as "
             f"{first}: no reranker can rank these. Look whether they are judged rightly; else "
             "raise first_stage.depth or choose another first stage."
         )

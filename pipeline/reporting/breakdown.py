@@ -75,8 +75,7 @@ def _depths(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
     ]
     times = ("p50 ms", "p95 ms", "pairs/s") if latency else ()
     grid = Grid(("depth", "ranking", *metrics, *times), lines, num_text_columns=2)
-    title = "The untuned base" if data.round == 0 else f"Round {data.round}"
-    note = f"{title} on {rows[0]['split']}, had only the first candidates been reranked."
+    note = f"{_title(data)} on {rows[0]['split']}, had only the first candidates been reranked."
     note += " A positive that the first stage missed counts as a miss at every depth."
     blocks: list[Block] = [Heading("Quality by depth"), grid, Paragraph(note, "note")]
     if latency:
@@ -86,6 +85,10 @@ def _depths(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
         caption = f"{metric} against the median time that a query waits for the reranker."
         blocks.append(Picture(latency_plot(mine, data.latency, metric=metric), caption))
     return blocks
+
+
+def _title(data: Breakdown) -> str:
+    return "The untuned base" if data.round == 0 else f"Round {data.round}"
 
 
 def _by_depth(item: tuple[tuple[int, str], Any]) -> tuple[int, int]:
@@ -128,9 +131,9 @@ def _slices(data: Breakdown) -> list[Block]:
     ranking = RANKING_TITLES[first["ranking"]].lower()
     columns = ("slice by", "queries", "n", "first stage", ranking, "change [95\u00a0%]")
     note = (
-        f"{first['metric']} on {first['split']}. Difficulty is the share of the other candidates"
-        " that the first stage scores near the best positive or above it. Many slices are looked"
-        " at, so that some stand out by chance."
+        f"{_title(data)}: {first['metric']} on {first['split']}. Difficulty is the share"
+        " of the other candidates that the first stage scores near the best positive or above it."
+        " Many slices are looked at, so that some stand out by chance."
     )
     return [
         Heading("Slices"),

@@ -23,6 +23,8 @@ class Examples:
     found: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     queries: Mapping[str, str] = field(default_factory=dict)
     passages: Mapping[str, str] = field(default_factory=dict)
+    round: int = 0
+    """Whose fused ranking is shown; 0 is the untuned base."""
 
 
 def example_blocks(examples: Examples, *, metric: str) -> list[Block]:
@@ -33,7 +35,9 @@ def example_blocks(examples: Examples, *, metric: str) -> list[Block]:
         columns = (f"query ({metric} before → after)", "first stage", "fused")
         blocks += [Heading(TITLES[kind]), Grid(columns, rows, num_text_columns=3, wrapped=True)]
     if blocks:
-        blocks.append(Paragraph("✓ marks a passage that is judged relevant.", "note"))
+        source = f"round {examples.round}" if examples.round else "the untuned base"
+        note = f"Fused is the ranking of {source}; ✓ marks a passage that is judged relevant."
+        blocks.append(Paragraph(note, "note"))
     return blocks
 
 

@@ -112,7 +112,10 @@ def latency_plot(
     chosen = [row for row in rows if row["depth"] in milliseconds]
 
     def draw(axes: Axes) -> None:
-        for ranking in ("first_stage", "reranker", "fused"):
+        flat = next(row["value"] for row in chosen if row["ranking"] == "first_stage")
+        title = RANKING_TITLES["first_stage"]
+        axes.axhline(flat, color=COLOURS["first_stage"], linestyle="--", linewidth=2, label=title)
+        for ranking in ("reranker", "fused"):
             line = sorted(
                 (row for row in chosen if row["ranking"] == ranking), key=lambda row: row["depth"]
             )
@@ -120,8 +123,7 @@ def latency_plot(
                 [milliseconds[row["depth"]] for row in line],
                 [row["value"] for row in line],
                 color=COLOURS[ranking],
-                marker="" if ranking == "first_stage" else MARKERS[ranking],
-                linestyle="--" if ranking == "first_stage" else "-",
+                marker=MARKERS[ranking],
                 linewidth=2,
                 label=RANKING_TITLES[ranking],
             )

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from strop.cli.display import Display
+from strop.cli.display import Display, headline
 from strop.cli.output import Loudness, set_loudness
 
 SUMMARY = {"pairs": 1200, "steps": 10, "loss_first": 2.0, "loss_last": 1.0, "score_spread": 0.5}
@@ -39,3 +39,22 @@ def test_quiet_says_nothing_of_stages(told):
 @pytest.mark.parametrize("told", [Loudness.VERBOSE], indirect=True)
 def test_verbose_tells_all_figures(told):
     assert "score spread 0.500" in told
+
+
+def test_a_stage_that_is_reused_reads_like_the_same_one_when_it_was_made():
+    made = {"split": "dev", "queries": 20, "first_stage nDCG@10": 0.5, "fused nDCG@10": 0.75}
+    read_back = dict(sorted(made.items()))
+    told = "split dev, 20 queries, first stage nDCG@10 0.500, fused nDCG@10 0.750"
+    assert headline("evaluate · round 1", made) == headline("evaluate", read_back) == told
+
+
+def test_one_of_a_thing_is_said_in_the_singular():
+    mined = {"mined_by": "first_stage", "queries": 1, "negatives": 2}
+    mined |= {"suspects": 0, "queries_with_fewer_negatives": 1}
+    assert headline("select · round 1", mined) == (
+        "mined by first stage, 1 query, 2 negatives, 0 suspects, 1 query with fewer negatives"
+    )
+    counts = {"passages_at_the_limit": 1, "train_queries": 1, "loss": 1, "unfilled_slots": 1_000}
+    assert headline("another", counts) == (
+        "1 loss, 1 passage at the limit, 1 train query, 1,000 unfilled slots"
+    )

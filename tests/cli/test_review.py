@@ -7,11 +7,12 @@ import pytest
 
 from strop.artifacts.errors import Busy, NotFound
 from strop.artifacts.runs import Run
+from strop.artifacts.schemas import SUSPECTS
 from strop.artifacts.store import Store
 from strop.cli.review.command import Wishes, run_review
 from strop.flows.verdicts import next_round, verdicts_among
 from strop.pipeline.errors import InputError
-from tests.review_world import MARKUP, mined_run
+from tests.review_world import MARKUP, keep, mined_run
 
 
 @pytest.fixture
@@ -83,6 +84,14 @@ def test_a_run_whose_rounds_are_all_mined_says_so(run, capsys, tmp_path):
             run.record(lease, f"round-{number:03d}", run.parts()["round-001"])
     review(run, read=verdicts_file(tmp_path, ("q1", "p2", "relevant")), finish=True)
     assert "All rounds of this run are mined already; a new run" in capsys.readouterr().out
+
+
+def test_a_round_without_suspects_names_those_that_have_some(run, capsys):
+    none = keep(run.store, "suspects", suspects=SUSPECTS.empty_table())
+    with run.lease() as lease:
+        run.record(lease, "round-002", {"suspects": none})
+    review(run)
+    assert capsys.readouterr().out == ("run small: round 2 has no suspects, round 1 has 3\n")
 
 
 @pytest.mark.parametrize(

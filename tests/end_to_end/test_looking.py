@@ -85,6 +85,23 @@ def run_of_the_fused_ranking(project, path):
     return path
 
 
+def test_a_rerankers_name_is_found_in_the_hubs_cache_without_a_network(finished, tmp_path):
+    project, _ = finished
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--org--tiny"
+    tiny_model(repository / "snapshots" / commit, seed=7, one_logit=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    cache = {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    asked = ("compare", "tiny:2", "--split", "dev", "--reranker")
+    done = project.strop(*asked, "org/tiny", **cache)
+    assert done.returncode == 0, done.stderr
+    assert "org/tiny, alone" in done.stdout
+    assert "org/tiny, fused" in done.stdout
+    absent = project.strop(*asked, "org/absent", **cache)
+    refused(absent, "model 'org/absent': neither a folder nor to be had from the Hugging Face Hub")
+
+
 def test_a_model_that_is_no_reranker_is_one_line(finished):
     project, _ = finished
     done = project.strop("compare", "tiny", "--reranker", "encoder")

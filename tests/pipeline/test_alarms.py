@@ -70,6 +70,13 @@ def test_each_defect_raises_its_alarm_with_cause_and_remedy(tables, name):
     assert config_keys(alarm.remedy)
 
 
+@pytest.mark.parametrize(
+    ("now", "name"), [(scores(level=-9.0), "drift"), (scores(scale=0.2), "rescaling")]
+)
+def test_scores_that_fall_or_shrink_alarm_like_those_that_rise_or_spread(tables, now, name):
+    assert [alarm.name for alarm in diagnosed(tables, now, scores()).alarms] == [name]
+
+
 def config_keys(text):
     """The config keys that a remedy names; each must exist."""
     found = re.findall(r"[a-z_]+(?:\.[a-z_]+)+", text)

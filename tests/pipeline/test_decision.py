@@ -46,6 +46,7 @@ def test_a_round_is_rejected_for_a_significant_or_a_large_loss(contender, mean, 
     ("mean", "noise", "verdict"),
     [
         (0.52, 0.01, "promoted"),  # a clear gain
+        (0.52, 0.11, "promoted"),  # p is 0.04 of no gain, and 0.08 of no difference
         (0.50, 0.0, "kept"),  # a tie
         (0.50, 0.3, "kept"),  # equal means
         (0.52, 0.3, "kept"),  # a gain that may be chance

@@ -75,6 +75,7 @@ def test_markup_in_texts_stays_text() -> None:
     assert isinstance(grid, Grid)
     assert grid.rows[0][0] == "<b>?</b> (0.50 → 1.00)"
     assert grid.rows[0][2].startswith("✓ <script>")
+    assert [row[1][:1] for row in grid.rows[:3]] == ["a", "✓", "c"]  # as the first stage has them
     assert grid.rows[0][2].endswith("…")
     html = page("title", blocks)
     assert "<script>" not in html

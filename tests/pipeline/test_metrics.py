@@ -165,3 +165,14 @@ def test_a_summary_has_one_row_a_metric_and_the_same_interval_every_time(tables)
     assert fused["value"] == pytest.approx(noise.mean())
     assert fused["ci_low"] == pytest.approx(noise.mean() - 1.96 * error, abs=0.2 * error)
     assert fused["ci_high"] == pytest.approx(noise.mean() + 1.96 * error, abs=0.2 * error)
+
+
+def test_copies_of_a_query_in_its_group_leave_the_interval_as_wide(tables):
+    values = np.random.default_rng(0).random(40)
+    single = summarise(tables.metric_rows(values), seed=7).to_pylist()[0]
+    groups = [f"g{number // 5}" for number in range(200)]
+    copied = tables.metric_rows(np.repeat(values, 5), groups=groups)
+    clustered = summarise(copied, seed=7).to_pylist()[0]
+    assert (clustered["n"], clustered["value"]) == (200, pytest.approx(single["value"]))
+    for bound in ("ci_low", "ci_high"):
+        assert clustered[bound] == pytest.approx(single[bound])

@@ -61,6 +61,13 @@ def test_equal_probabilities_are_never_parted():
     assert found["count"].to_pylist() in ([40, 1], [41])
 
 
+def test_bins_weigh_by_their_counts_where_equal_probabilities_make_them_uneven():
+    # Off by 0.15 on eight candidates and by 0.4 on two.
+    probabilities = np.array([0.1] * 8 + [0.9] * 2)
+    positive = np.array([True] * 2 + [False] * 6 + [True, False])
+    assert expected_calibration_error(probabilities, positive) == pytest.approx(0.2)
+
+
 def test_the_order_of_rows_changes_nothing():
     random = np.random.default_rng(0)
     predicted = random.integers(0, 9, 200) / 9

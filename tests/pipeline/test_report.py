@@ -22,7 +22,7 @@ from strop.pipeline.evaluation.results import Outsider, results_table, results_t
 from strop.pipeline.reporting.blocks import Code, plain
 from strop.pipeline.reporting.breakdown import Breakdown
 from strop.pipeline.reporting.calibration import CalibrationFacts
-from strop.pipeline.reporting.plots import rounds_plot
+from strop.pipeline.reporting.plots import latency_plot, rounds_plot
 from strop.pipeline.reporting.report import (
     ReportData,
     RoundFacts,
@@ -72,7 +72,7 @@ def data(tables) -> ReportData:
                     "num_negatives": 6000,
                     "num_suspects": 41,
                     "short_pools": 3,
-                    "source": "a|b",
+                    "source": "a|b<script>alert(3)</script>",
                 },
                 weight=0.3,
                 weight_curve=[(0.0, 0.5), (0.5, 0.56), (1.0, 0.4)],
@@ -86,7 +86,7 @@ def data(tables) -> ReportData:
         recall_ceiling=0.9,
         lineage={"reranker, round 1": "abc123"},
         config="seed: 13\nname: </pre><script>alert(2)</script>\n",
-        notes=["12 queries have no positive & are left out"],
+        notes=["12 queries have no positive & are left out<script>alert(4)</script>"],
     )
 
 
@@ -185,18 +185,28 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
     assert "| gate | 60 | 25 groups | 0.021 |" in render_markdown(full)
     assert "| 20 | fused | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(full)
     text = " ".join(Page(render_html(full)).texts)
+    assert "Round 1 on test, had only the first candidates been reranked" in text
     for expected in ("20 dev queries one by one on a machine", "depth 20", "0.021"):
         assert expected in text
     assert Page(render_html(full)).tags.count("svg") == 4
 
 
+def test_a_single_depth_still_has_the_first_stage_beside_it():
+    rows = [{"depth": 4, "ranking": kind, "value": 0.5} for kind in ("first_stage", "fused")]
+    timed = [{"depth": 4, "p50_ms": 20.0}]
+    drawn, _, _ = latency_plot(rows, timed, metric="nDCG@10").partition('id="latency-legend')
+    (dashed,) = re.findall(r'<path d="([^"]*)"[^>]*stroke-dasharray', drawn)
+    assert " \nL " in dashed or " L " in dashed  # a line, not a point that nobody sees
+
+
 def test_text_with_markup_stays_text(data):
     html = render_html(data)
     assert "<script" not in html
+    assert "<demo>" not in html
     assert "</pre><script>alert(2)</script>" in "".join(Page(html).texts)
     markdown = render_markdown(data)
     assert "<script" not in markdown.split("```")[0]
-    assert r"a\|b" in markdown
+    assert r"a\|b&lt;script>" in markdown
 
 
 def test_ids_of_several_plots_do_not_clash(data):

@@ -39,6 +39,12 @@ def test_no_difference_is_no_evidence():
     assert (result.ci_low, result.ci_high) == (0.0, 0.0)
 
 
+def test_no_number_of_samples_shows_a_chance_of_nothing():
+    # 40 gains: none of 999 random swaps reaches them, but what was observed is one of 1,000.
+    result = paired_comparison(np.ones(40), np.zeros(40), np.arange(40), seed=1, samples=999)
+    assert (result.p_gain, result.p_value, result.p_loss) == (1 / 1000, 1 / 1000, 1.0)
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.05, -0.05])
 @pytest.mark.parametrize("n", [10, 150])
 def test_p_values_agree_with_scipy(n, gain):
@@ -90,6 +96,14 @@ def test_copies_in_a_cluster_add_no_evidence():
     assert clustered.smallest_detectable == pytest.approx(single.smallest_detectable)
     by_query = paired_comparison(copies[0], copies[1], np.arange(200), seed=1)
     assert by_query.ci_high - by_query.ci_low < 0.6 * (single.ci_high - single.ci_low)
+
+
+def test_a_mean_over_unequal_clusters_is_one_over_the_queries_that_were_drawn():
+    clusters = np.repeat(np.arange(30), np.arange(1, 31))
+    low, high = bootstrap_interval(
+        np.full(len(clusters), 0.4), clusters, rng=np.random.default_rng(1), samples=200
+    )
+    assert (low, high) == pytest.approx((0.4, 0.4))
 
 
 def test_the_test_keeps_its_level_when_nothing_differs():
