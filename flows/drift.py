@@ -43,7 +43,8 @@ def drift_notes(session: Session) -> list[str]:
     drift, champion = session.part(PREPARE).get("drift"), session.opponent()
     if drift is None or champion is None:
         return []
-    return [drift_sentence(session.store, drift, f"{champion['name']} of {champion['run']}")]
+    name, run = champion["name"], champion["run"]
+    return [drift_sentence(session.store, drift, name if run in name else f"{name} of {run}")]
 
 
 def _negatives(session: Session, old: dict[str, Refs], champion: dict[str, Any]) -> Any:

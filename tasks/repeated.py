@@ -10,7 +10,11 @@ def repeated_sentence(store: Store, dataset: ArtifactRef) -> str:
     if not (repeated := summary.get("near_duplicate_queries", 0)):
         return ""
     left_out = summary.get("queries_left_out_as_duplicates", 0)
+    said = f"{repeated:,} {'queries nearly repeat' if repeated > 1 else 'query nearly repeats'}"
+    if not left_out:
+        return f"{said} another; none stands in another split than its like."
+    were = "were" if left_out > 1 else "was"
     return (
-        f"{repeated:,} queries nearly repeat another one; none of them is in another split than "
-        f"the one it repeats, for which {left_out:,} were left out."
+        f"{said} another; so that none stands in another split than its like, {left_out:,} {were} "
+        "left out."
     )

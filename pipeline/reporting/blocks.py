@@ -165,7 +165,7 @@ th, td { padding: 0.42rem 0.7rem; text-align: left; border-bottom: 1px solid var
   vertical-align: top; }
 th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; }
 th:first-child, td:first-child { padding-left: 0.2rem; }
-td:first-child { white-space: nowrap; }
+td:first-child { min-width: 9rem; overflow-wrap: anywhere; }
 .wrapped td { white-space: normal; width: 33%; }
 .number { text-align: right; white-space: nowrap; }
 tr.strong td { font-weight: 650; background: var(--panel); }
@@ -182,7 +182,7 @@ pre { background: var(--panel); padding: 0.9rem 1.1rem; border-radius: 4px; over
 @media (max-width: 46rem) { body { padding: 1.25rem 1rem 3rem; } table { font-size: 0.8rem; }
   figure { overflow-x: auto; } figure svg { min-width: 32rem; }
   figcaption { position: sticky; left: 0; }
-  th, td { padding: 0.38rem 0.4rem; } }
+  th, td { padding: 0.38rem 0.4rem; } td:first-child { min-width: 6.5rem; } }
 @media print { details { display: block; } body { max-width: none; } }
 """
 

@@ -83,8 +83,8 @@ def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champ
 
     store = Store(project.store)
     reranker = run.parts()["round-001"]["reranker"]
-    value = {"name": "round 1", "ranking": "fused", "round": 1, "run": run.name, "weight": 0.5}
-    value |= {"reranker": asdict(reranker), "decision": "by hand"}
+    value = {"ranking": "fused", "round": 1, "run": run.name, "weight": 0.5}
+    value |= {"name": f"round 1 of {run.name}", "reranker": asdict(reranker), "decision": "by hand"}
     refs.move(store, refs.read(store, "night"), value)
     assert nightly(project)["unchanged"] is True, "the champion's own change starts no training"
 

@@ -28,8 +28,15 @@ def told(folder: Path, texts: dict[str, str]) -> str:
 def test_repeated_queries_are_counted_with_those_that_were_left_out(tmp_path: Path) -> None:
     same = {"train-3": "where do owls sleep", "test-2": "Where do OWLS sleep?"}
     assert told(tmp_path, same) == (
-        "2 queries nearly repeat another one; none of them is in another split than the one it "
-        "repeats, for which 1 were left out."
+        "2 queries nearly repeat another; so that none stands in another split than its like, "
+        "1 was left out."
+    )
+
+
+def test_like_queries_of_one_split_stay(tmp_path: Path) -> None:
+    same = {"train-3": "where do owls sleep", "train-4": "Where do OWLS sleep?"}
+    assert told(tmp_path, same) == (
+        "2 queries nearly repeat another; none stands in another split than its like."
     )
 
 
