@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import GIVEN, BiEncoder, Config, Pool
 from strop.pipeline.errors import InputError
-from strop.tasks.build_index import build_index
+from strop.tasks.build_index import build_index, check_index
 from strop.tasks.encode import encode
 from strop.tasks.fuse import fuse
 from strop.tasks.given import read_given_pool
@@ -67,6 +68,7 @@ def open_first_stage(config: Config, place: Place, dataset: ArtifactRef) -> Firs
     What is wrong with those is thus refused before hours of encoding.
     """
     first_stage = FirstStage(config, place, dataset)
+    check_index(place.open(), dataset, config.first_stage.index)
     pools = config.mining.more_pools
     for source in dict.fromkeys([config.first_stage.ranking, *(pool.source for pool in pools)]):
         if source == FUSED or _is_encoder(config, source):
@@ -116,8 +118,14 @@ def _by_vectors(first_stage: FirstStage, source: str, depth: int) -> ArtifactRef
     embeddings = first_stage.once(
         "embeddings", source, make=lambda: call(encode, place, dataset, model, config)
     )
-    index = first_stage.once("index", source, make=lambda: call(build_index, place, embeddings))
-    found: ArtifactRef = call(retrieve, place, dataset, embeddings, index, depth, source)
+    index = first_stage.config.first_stage.index
+    how: dict[str, Any] = {}
+    if index.type != "exact":
+        built = first_stage.once(
+            "index", source, make=lambda: call(build_index, place, embeddings, index)
+        )
+        how = {"index": built, "config": index}
+    found: ArtifactRef = call(retrieve, place, dataset, embeddings, depth, source, **how)
     return found
 
 

@@ -90,7 +90,7 @@ def import_dataset(place: Place, config: Config) -> Any:
     """The config's dataset: an artifact by its id, or files as its `data` says."""
     if not looks_like_id(config.dataset):
         return call(import_request, place, configured_request(config))
-    if said := config.said_of_data():
+    if said := config.data.said():
         raise InputError(
             f"data.{next(iter(said))}: dataset {config.dataset} is imported already, expected its "
             "files as dataset, or nothing under data"

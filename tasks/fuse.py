@@ -35,8 +35,7 @@ def fuse(
         attempt.write_table("candidates", fused.candidates)
         documents = document_map(store, dataset)
         attempt.write_table("positives", documents.best_passages(fused.positives))
-        found = documents.best_ranks(fused.candidates)
-        ceiling = recall_ceiling(found, store.table(dataset, "qrels"))
+        ceiling = recall_ceiling([fused.candidates], store.table(dataset, "qrels"), documents)
         return {"rows": fused.candidates.num_rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import pyarrow as pa
-
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CANDIDATES
 from strop.artifacts.store import Attempt
+from strop.pipeline.config import VectorIndex
 from strop.pipeline.progress import Progress
-from strop.tasks.build_index import passage_shards
 from strop.tasks.documents import document_map
+from strop.tasks.passage_vectors import PassageVectors
 from strop.tasks.stage import Place, carry_out, stage_task
 
 DENSE = "dense"
@@ -21,46 +20,55 @@ def retrieve(
     place: Place,
     dataset: ArtifactRef,
     embeddings: ArtifactRef,
-    index: ArtifactRef,
     depth: int,
     source: str = DENSE,
+    *,
+    index: ArtifactRef | None = None,
+    config: VectorIndex | None = None,
 ) -> Any:
-    """Search the index for every query, and score the judged positives that it missed too.
+    """Search for every query's nearest passages, and score the judged positives missed too.
 
-    ``source`` is the bi-encoder's name, where it is one of several.
+    ``source`` is the bi-encoder's name, where it is one of several. Without an index every passage
+    is looked at; with one, ``config`` says how it is searched.
     """
-    inputs = {"dataset": dataset, "embeddings": embeddings, "index": index}
-    parameters = {"depth": depth} | ({} if source == DENSE else {"source": source})
-    recipe = Recipe("candidates", "retrieve", 1, parameters, inputs)
+    inputs = {"dataset": dataset, "embeddings": embeddings}
+    parameters: dict[str, Any] = {"depth": depth} | ({} if source == DENSE else {"source": source})
+    if index and config:
+        inputs["index"] = index
+        parameters["index"] = _search_parameters(config)
+    recipe = Recipe("candidates", "retrieve", 2, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.first_stage import retrieval
+        from strop.pipeline.first_stage import exact_search, retrieval
         from strop.pipeline.first_stage.encoding import vector_matrix
-        from strop.pipeline.first_stage.index import read_index
+        from strop.pipeline.first_stage.index import Search, read_index
 
         store = place.open()
-        faiss_index = read_index(store.file(index, "index.faiss"))
-        shards = passage_shards(store, embeddings)
-        columns = [tables.read_table(path, columns=["id"])["id"] for path in shards]
-        passage_ids = pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
+        passages = PassageVectors(store, embeddings)
+        passage_ids = passages.ids()
         queries, qrels = store.table(dataset, "queries"), store.table(dataset, "qrels")
         vectors = vector_matrix(store.table(embeddings, "queries"))
-        found = retrieval.retrieve(
-            faiss_index,
-            passage_ids,
-            queries,
-            vectors,
-            depth=depth,
-            source=source,
-            progress=progress,
-        )
+        reached, facts = min(depth, len(passage_ids)), {}
+        if index and config:
+            faiss_index = read_index(store.file(index, "index.faiss"))
+            search = Search(faiss_index, passages.blocks, reached, config)
+            nearest = search.nearest(vectors, progress)
+            facts["share_of_exact"] = search.share_of_exact(vectors)
+        else:
+            nearest = exact_search.nearest(passages.blocks, vectors, reached, progress)
         path = attempt.folder / "candidates.parquet"
+        found = retrieval.candidate_tables(nearest, passage_ids, queries, source)
         rows = tables.write_batches(path, found, CANDIDATES)
         documents = document_map(store, dataset)
         judged = documents.passages_of(qrels)
-        scores = retrieval.positive_scores(faiss_index, passage_ids, queries, vectors, judged)
+        scores = retrieval.positive_scores(passages.blocks, passage_ids, queries, vectors, judged)
         attempt.write_table("positives", documents.best_passages(scores))
-        ceiling = retrieval.recall_ceiling(documents.best_ranks(tables.read_table(path)), qrels)
-        return {"rows": rows, "depth": depth, "recall_ceiling": ceiling}
+        ceiling = retrieval.recall_ceiling(tables.iterate_batches(path), qrels, documents)
+        return {"rows": rows, "depth": depth, "recall_ceiling": ceiling, **facts}
 
     return carry_out(place, recipe, compute)
+
+
+def _search_parameters(config: VectorIndex) -> dict[str, Any]:
+    names = {"hnsw": ("breadth",), "ivf": ("probes",), "ivf_pq": ("probes", "refine")}[config.type]
+    return {name: getattr(config, name) for name in names}

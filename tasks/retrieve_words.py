@@ -33,7 +33,7 @@ def retrieve_words(place: Place, dataset: ArtifactRef, index: ArtifactRef, depth
         judged = documents.passages_of(qrels)
         scores = bm25.positive_scores(words, passage_ids, queries, judged)
         attempt.write_table("positives", documents.best_passages(scores))
-        ceiling = recall_ceiling(documents.best_ranks(tables.read_table(path)), qrels)
+        ceiling = recall_ceiling(tables.iterate_batches(path), qrels, documents)
         return {"rows": rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -36,5 +36,5 @@ def write_run_pool(
     positives = run_positives(run, documents.passages_of(qrels))
     attempt.write_table("candidates", found)
     attempt.write_table("positives", documents.best_passages(positives))
-    ceiling = recall_ceiling(documents.best_ranks(found), qrels)
+    ceiling = recall_ceiling([found], qrels, documents)
     return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}

@@ -1,7 +1,7 @@
 from strop.pipeline.config.changes import with_values
 from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation, GuardSet
-from strop.pipeline.config.first_stage import Bm25, FirstStage
+from strop.pipeline.config.first_stage import Bm25, FirstStage, VectorIndex
 from strop.pipeline.config.losses import Loss
 from strop.pipeline.config.mining import GIVEN, Curriculum, Guard, Mining, Pool, Quotas
 from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
@@ -35,6 +35,7 @@ __all__ = [
     "Reranker",
     "Section",
     "Training",
+    "VectorIndex",
     "with_preset",
     "with_values",
 ]

@@ -23,8 +23,9 @@ LATER = (
     ("evaluation", "off_the_shelf"),
     ("decision", "guard_sets"),
     ("decision", "patience"),
+    ("first_stage", "index"),
 )
-"""Values that are in no identity while they are not set: configs had runs before them."""
+"""Values that are in no identity while they are the default: configs had runs before them."""
 
 
 class Execution(Section):
@@ -138,10 +139,6 @@ class Config(Section):
         dataset = str(values["dataset"]).removeprefix("dataset ")
         return cls.model_validate({**values, "dataset": dataset})
 
-    def said_of_data(self) -> dict[str, Any]:
-        """What `data` says beyond its defaults, as JSON."""
-        return self.data.model_dump(mode="json", exclude_defaults=True)
-
     @property
     def champion(self) -> str:
         """The name of the champion's ref."""
@@ -150,9 +147,9 @@ class Config(Section):
     def identity(self) -> dict[str, Any]:
         """The values that change results, as JSON; where and how wide it runs is left out."""
         values = self.model_dump(mode="json", exclude={"execution", "data"})
-        if said := self.said_of_data():
+        if said := self.data.said():
             values["data"] = said
         for section, name in LATER:  # a run without them has the ids that it always had
-            if values[section][name] in (None, [], "none"):
+            if getattr(self, section).said().get(name) is None:
                 del values[section][name]
         return values

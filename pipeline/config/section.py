@@ -1,6 +1,6 @@
 """What every part of the config has in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,3 +11,7 @@ class Section(BaseModel):
     """A part of the config: unknown keys are refused, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def said(self) -> dict[str, Any]:
+        """What it says beyond its defaults, as JSON."""
+        return self.model_dump(mode="json", exclude_defaults=True)

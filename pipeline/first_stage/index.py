@@ -1,28 +1,103 @@
-"""An exact FAISS index over passage vectors, and search in it."""
+"""FAISS indexes that find the nearest passages without looking at all of them.
 
-from collections.abc import Iterable, Iterator
+What they find is scored exactly from the vectors (`exact_search.pair_scores`), so that an index
+decides which passages are candidates, and never their scores or their order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
+from strop.pipeline.config import VectorIndex
 from strop.pipeline.first_stage.encoding import Vectors
+from strop.pipeline.first_stage.exact_search import (
+    KEPT,
+    QUERY_BLOCK,
+    Blocks,
+    Rows,
+    nearest,
+    pair_scores,
+)
+from strop.pipeline.progress import SILENT, Progress
 
-QUERY_BLOCK = 256
+# FAISS's stubs lack the one and the keywords of the other.
+SearchParametersHNSW: Any = vars(faiss)["SearchParametersHNSW"]
+SearchParametersIVF: Any = vars(faiss)["SearchParametersIVF"]
 
-Rows = np.ndarray[Any, np.dtype[np.int64]]
+TRAINED_ON = 64
+"""Vectors a list that k-means is trained on; FAISS asks for 39 at least."""
+FEWEST = 39
+COMPARED = 100
+"""Queries for which an index is held against the exact search."""
+CODES = 256
+"""Values of a byte of a product code, each a centroid that k-means trains."""
 
 
-def build_flat_index(shards: Iterable[Vectors]) -> faiss.Index:
-    """An inner-product index over all shards, at least one; row ``i`` is passage ``i``."""
-    index: Any = None
-    for shard in shards:
-        if index is None:
-            index = faiss.IndexFlatIP(shard.shape[1])
-        index.add(np.ascontiguousarray(shard))
+def build_index(
+    blocks: Blocks,
+    passages: int,
+    width: int,
+    config: VectorIndex,
+    progress: Progress = SILENT,
+) -> faiss.Index:
+    """An inner-product index over all blocks; row ``i`` is passage ``i``.
+
+    HNSW (Malkov and Yashunin 2016, vectors kept in 16 bits), inverted lists, or inverted lists of
+    product codes (Jégou et al. 2011), as FAISS has them. The same vectors give the same index:
+    k-means begins from FAISS's fixed seed, and a graph grows with one thread.
+    """
+    lists = number_of_lists(passages, config)
+    index: Any = faiss.index_factory(
+        width, _description(width, lists, config), faiss.METRIC_INNER_PRODUCT
+    )
+    if config.type == "hnsw":
+        index.hnsw.efConstruction = config.breadth
+    if config.type == "ivf_pq":
+        index.do_polysemous_training = False  # orders codes for a search that is not used here
+    if not index.is_trained:
+        index.train(_sample(blocks, passages, max(lists, CODES) * TRAINED_ON))
+    progress.start(passages, "passages")
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        for block in blocks():
+            index.add(np.ascontiguousarray(block))
+            progress.advance(len(block))
+    finally:
+        faiss.omp_set_num_threads(threads)
     built: faiss.Index = index
     return built
+
+
+def number_of_lists(passages: int, config: VectorIndex) -> int:
+    """The inverted lists of a corpus, so many that k-means can be trained."""
+    return max(1, min(config.lists or round(4 * passages**0.5), passages // FEWEST))
+
+
+def _description(width: int, lists: int, config: VectorIndex) -> str:
+    if config.type == "hnsw":
+        return f"HNSW{config.links}_SQfp16"
+    if config.type == "ivf":
+        return f"IVF{lists},SQfp16"
+    return f"IVF{lists},PQ{code_bytes(width, config.code_dimensions)}"
+
+
+def code_bytes(width: int, dimensions: int) -> int:
+    """Bytes of a product code: every byte stands for as many dimensions, at most so many."""
+    return next(size for size in range(-(-width // dimensions), width + 1) if width % size == 0)
+
+
+def _sample(blocks: Blocks, passages: int, most: int) -> Vectors:
+    """Vectors at equal distances over the corpus."""
+    step, before, taken = -(-passages // most), 0, []
+    for block in blocks():
+        taken.append(block[-before % step :: step])
+        before += len(block)
+    return np.ascontiguousarray(np.concatenate(taken))
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
@@ -31,30 +106,62 @@ def write_index(index: faiss.Index, path: Path) -> None:
 
 
 def read_index(path: Path) -> faiss.Index:
-    """Read an index that `write_index` wrote."""
-    return faiss.read_index(str(path))
+    """Map an index into memory that `write_index` wrote; only what a search needs is read."""
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def search(index: faiss.Index, queries: Vectors, depth: int) -> Iterator[tuple[int, Vectors, Rows]]:
-    """Blocks of (first query, scores, rows), each shaped (block, depth), best first.
+@dataclass(frozen=True)
+class Search:
+    """The passages nearest to a query as an index finds them, ``depth`` at most."""
 
-    Equal scores are ordered by row, and cut by row at the depth. Where the index holds fewer than
-    ``depth`` passages, FAISS pads with row -1: those places stay -1 here, and no caller may read
-    them as a passage.
-    """
-    for start in range(0, len(queries), QUERY_BLOCK):
-        block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
-        yield (start, *_best(index, block, depth, width=depth + 1))
+    index: Any
+    blocks: Blocks
+    depth: int
+    config: VectorIndex
+
+    def nearest(
+        self, queries: Vectors, progress: Progress = SILENT
+    ) -> Iterator[tuple[int, Vectors, Rows]]:
+        """As `exact_search.nearest`, over what the index finds; other places have row -1."""
+        progress.start(len(queries), "queries")
+        at_once = max(QUERY_BLOCK, KEPT // self._width)
+        for start in range(0, len(queries), at_once):
+            scores, rows = self._best(queries[start : start + at_once], progress)
+            for first in range(0, len(rows), QUERY_BLOCK):
+                part = slice(first, first + QUERY_BLOCK)
+                yield start + first, scores[part], rows[part]
+
+    @property
+    def _width(self) -> int:
+        """Passages that are scored exactly."""
+        return self.depth * (self.config.refine if self.config.type == "ivf_pq" else 1)
+
+    def _best(self, queries: Vectors, progress: Progress) -> tuple[Vectors, Rows]:
+        rows = np.full((len(queries), self._width), -1, np.int64)
+        parameters = _search_parameters(self.config, self._width)
+        for start in range(0, len(queries), QUERY_BLOCK):
+            block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
+            rows[start : start + len(block)] = self.index.search(
+                block, self._width, params=parameters
+            )[1]
+            progress.advance(len(block))
+        found = rows >= 0
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        query_rows = np.repeat(np.arange(len(rows)), found.sum(axis=1))
+        scores[found] = pair_scores(self.blocks, queries, query_rows, rows[found])
+        order = np.lexsort((rows, -scores), axis=1)[:, : self.depth]
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+    def share_of_exact(self, queries: Vectors) -> float:
+        """What the index finds of the passages that an exact search finds, on some queries."""
+        some = queries[:: -(-len(queries) // COMPARED)]
+        found = np.concatenate([rows for _, _, rows in self.nearest(some)])
+        exact = [rows for _, _, rows in nearest(self.blocks, some, self.depth)]
+        both = zip(found, np.concatenate(exact), strict=True)
+        return round(float(np.mean([np.isin(theirs, ours).mean() for ours, theirs in both])), 4)
 
 
-def _best(index: faiss.Index, block: Vectors, depth: int, width: int) -> tuple[Vectors, Rows]:
-    """The best ``depth``; where scores tie at the cut, FAISS keeps any of them: look wider."""
-    scores, rows = index.search(block, width)
-    order = np.lexsort((rows, -scores, rows < 0), axis=1)
-    scores = np.take_along_axis(scores, order, axis=1)
-    rows = np.take_along_axis(rows, order, axis=1)
-    tied = (rows[:, -1] >= 0) & (scores[:, depth - 1] == scores[:, -1])
-    scores, rows = scores[:, :depth], rows[:, :depth]
-    if tied.any():
-        scores[tied], rows[tied] = _best(index, block[tied], depth, 2 * width)
-    return scores, rows
+def _search_parameters(config: VectorIndex, width: int) -> Any:
+    if config.type == "hnsw":
+        return SearchParametersHNSW(efSearch=max(config.breadth, width))
+    return SearchParametersIVF(nprobe=config.probes)

@@ -1,32 +1,28 @@
 """Candidates of every query, and the exact first-stage scores of the judged positives."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import CANDIDATES, SCORES
+from strop.pipeline.data.document_map import DocumentMap
 from strop.pipeline.first_stage.encoding import Vectors
-from strop.pipeline.first_stage.index import Rows, search
-from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.first_stage.exact_search import Blocks, Rows, pair_scores
+
+PAIR = ["query_id", "passage_id"]
 
 
-def retrieve(
-    index: faiss.Index,
+def candidate_tables(
+    nearest: Iterable[tuple[int, Vectors, Rows]],
     passage_ids: pa.Array,
     queries: pa.Table,
-    query_vectors: Vectors,
-    *,
-    depth: int,
     source: str = "dense",
-    progress: Progress = SILENT,
 ) -> Iterator[pa.Table]:
-    """Candidate tables, a block of queries each, at most ``depth`` rows a query."""
-    progress.start(len(query_vectors), "queries")
-    for start, scores, rows in search(index, query_vectors, min(depth, len(passage_ids))):
+    """Candidate tables of what a search found: blocks of (first query, scores, rows)."""
+    for start, scores, rows in nearest:
         found = rows >= 0
         query_rows = start + np.repeat(np.arange(len(rows)), found.sum(axis=1))
         ranks = np.broadcast_to(np.arange(1, rows.shape[1] + 1), rows.shape)[found]
@@ -38,7 +34,6 @@ def retrieve(
             scores=scores[found],
             source=source,
         )
-        progress.advance(len(rows))
 
 
 def candidate_rows(
@@ -64,7 +59,7 @@ def candidate_rows(
 
 
 def positive_scores(
-    index: faiss.Index,
+    blocks: Blocks,
     passage_ids: pa.Array,
     queries: pa.Table,
     query_vectors: Vectors,
@@ -74,10 +69,7 @@ def positive_scores(
     positives = qrels.filter(pc.greater(qrels["grade"], 0))
     query_rows = positions(queries["query_id"], positives["query_id"])
     passage_rows = positions(passage_ids, positives["passage_id"])
-    vectors = np.zeros((len(passage_rows), index.d), dtype=np.float32)
-    for position, row in enumerate(passage_rows.tolist()):
-        vectors[position] = index.reconstruct(row)
-    scores = np.einsum("ij,ij->i", vectors, query_vectors[query_rows]).astype(np.float32)
+    scores = pair_scores(blocks, query_vectors, query_rows, passage_rows)
     return pa.table(
         {
             "query_id": positives["query_id"],
@@ -88,19 +80,19 @@ def positive_scores(
     )
 
 
-def recall_ceiling(candidates: pa.Table, qrels: pa.Table) -> dict[str, float]:
-    """By split, the share of judged positives that are among the candidates."""
+def recall_ceiling(
+    candidates: Iterable[pa.Table], qrels: pa.Table, documents: DocumentMap
+) -> dict[str, float]:
+    """By split, the share of judged positives that are among the candidates, given in parts."""
     positives = qrels.filter(pc.greater(qrels["grade"], 0)).unify_dictionaries()
-    found = positives.join(
-        candidates.select(["query_id", "passage_id", "rank"]),
-        keys=["query_id", "passage_id"],
-        join_type="left outer",
-    )
-    shares = {}
-    for split in sorted(set(positives["split"].cast(pa.string()).to_pylist())):
-        ranks = found.filter(pc.equal(found["split"], split))["rank"]
-        shares[split] = round(1 - ranks.null_count / len(ranks), 4)
-    return shares
+    rows = pa.array(np.arange(positives.num_rows))
+    keys = positives.select(PAIR).append_column("row", rows)
+    found = np.zeros(positives.num_rows, bool)
+    for part in candidates:
+        pairs = documents.named(part.select(PAIR))
+        found[keys.join(pairs, keys=PAIR, join_type="left semi")["row"].to_numpy()] = True
+    splits = np.array(positives["split"].cast(pa.string()).to_pylist())
+    return {str(name): round(float(found[splits == name].mean()), 4) for name in np.unique(splits)}
 
 
 def _constant(value: str, count: int) -> pa.Array:

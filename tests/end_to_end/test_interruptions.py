@@ -15,7 +15,6 @@ ALL = [
     "✓ import beir",
     "✓ import model",
     "✓ encode",
-    "✓ build index",
     "✓ retrieve",
     "✓ initialise",
     "✓ tokenize",

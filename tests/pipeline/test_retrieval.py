@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strop.artifacts.schemas import CANDIDATES, QRELS, QUERIES
-from strop.pipeline.first_stage.index import build_flat_index, read_index, search, write_index
-from strop.pipeline.first_stage.retrieval import positive_scores, recall_ceiling, retrieve
+from strop.pipeline.config import VectorIndex
+from strop.pipeline.data.document_map import DocumentMap
+from strop.pipeline.first_stage import exact_search
+from strop.pipeline.first_stage.exact_search import nearest
+from strop.pipeline.first_stage.index import Search, build_index, read_index, write_index
+from strop.pipeline.first_stage.retrieval import candidate_tables, positive_scores, recall_ceiling
 
 PASSAGES = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], np.float32)
 IDS = pa.array(["a", "b", "c", "d"])
@@ -28,11 +31,15 @@ def qrels(*rows: tuple[str, str, int, str]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=QRELS)
 
 
+def retrieved(
+    shards: list[np.ndarray], ids: pa.Array, table: pa.Table, vectors: np.ndarray, depth: int
+) -> pa.Table:
+    found = nearest(lambda: iter(shards), vectors, min(depth, len(ids)))
+    return pa.concat_tables(candidate_tables(found, ids, table))
+
+
 def candidates(depth: int, vectors: np.ndarray) -> list[tuple[str, str, int, float]]:
-    index = build_flat_index([PASSAGES])
-    found = pa.concat_tables(
-        retrieve(index, IDS, queries(*["dev"] * len(vectors)), vectors, depth=depth)
-    )
+    found = retrieved([PASSAGES], IDS, queries(*["dev"] * len(vectors)), vectors, depth)
     assert found.schema == CANDIDATES
     return [tuple(row.values())[:4] for row in found.to_pylist()]
 
@@ -53,15 +60,13 @@ def test_candidates_by_hand() -> None:
 def test_fewer_passages_than_the_depth_give_fewer_candidates_and_no_row_minus_one() -> None:
     found = candidates(100, np.array([[2, 1]], np.float32))
     assert [row[1] for row in found] == ["c", "a", "b", "d"]
-    blocks = list(search(build_flat_index([PASSAGES]), np.array([[2, 1]], np.float32), 6))
+    blocks = list(nearest(lambda: [PASSAGES[:1], PASSAGES[1:]], np.array([[2, 1]], np.float32), 6))
     assert blocks[0][2].tolist() == [[2, 0, 1, 3, -1, -1]]
 
 
 def test_every_query_keeps_its_split() -> None:
-    index, vectors = build_flat_index([PASSAGES]), np.zeros((3, 2), np.float32)
-    found = pa.concat_tables(
-        retrieve(index, IDS, queries("train", "dev", "test"), vectors, depth=1)
-    )
+    vectors = np.zeros((3, 2), np.float32)
+    found = retrieved([PASSAGES], IDS, queries("train", "dev", "test"), vectors, 1)
     assert found["split"].to_pylist() == ["train", "dev", "test"]
     assert set(found["source"].to_pylist()) == {"dense"}
 
@@ -73,7 +78,7 @@ def test_every_query_keeps_its_split() -> None:
     num_queries=st.sampled_from([1, 3, 19, 20, 300]),
     depth=st.integers(1, 70),
 )
-def test_the_index_agrees_with_brute_force(
+def test_search_over_shards_agrees_with_brute_force(
     seed: int, passages: int, num_queries: int, depth: int
 ) -> None:
     random = np.random.default_rng(seed)
@@ -83,9 +88,7 @@ def test_the_index_agrees_with_brute_force(
     shards = np.array_split(corpus, min(3, passages))
     ids = pa.array([f"p{i}" for i in range(passages)])
     table = queries(*["dev"] * num_queries)
-    found = pa.concat_tables(
-        retrieve(build_flat_index(shards), ids, table, vectors, depth=depth)
-    ).to_pydict()
+    found = retrieved(shards, ids, table, vectors, depth).to_pydict()
     scores = vectors @ corpus.T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
     width = min(depth, passages)
@@ -94,17 +97,79 @@ def test_the_index_agrees_with_brute_force(
     assert found["rank"] == list(range(1, width + 1)) * num_queries
 
 
-def test_an_index_comes_back_from_its_file(tmp_path: Path) -> None:
-    write_index(build_flat_index([PASSAGES[:3], PASSAGES[3:]]), tmp_path / "index.faiss")
-    read: faiss.Index = read_index(tmp_path / "index.faiss")
-    np.testing.assert_array_equal(read.reconstruct_n(0, 4), PASSAGES)
+def test_more_queries_than_are_kept_take_more_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, passes = np.random.default_rng(3), []
+    corpus = random.standard_normal((50, 4)).astype(np.float32)
+    vectors = random.standard_normal((600, 4)).astype(np.float32)
+
+    def blocks() -> list[np.ndarray]:
+        passes.append(1)
+        return [corpus[:20], corpus[20:]]
+
+    once = [[part.tolist() for part in block[1:]] for block in nearest(blocks, vectors, 5)]
+    monkeypatch.setattr(exact_search, "KEPT", 5 * 256)
+    assert [[p.tolist() for p in block[1:]] for block in nearest(blocks, vectors, 5)] == once
+    assert len(passes) == 1 + 3
+
+
+INDEXES = [
+    VectorIndex(type="hnsw"),
+    VectorIndex(type="ivf", lists=20, probes=10),
+    VectorIndex(type="ivf_pq", lists=20, probes=10, code_dimensions=4),
+]
+
+
+@pytest.fixture(scope="module")
+def clustered() -> tuple[np.ndarray, np.ndarray]:
+    """Passages in 50 clusters, as texts on a few topics have, and queries near some of them."""
+    random = np.random.default_rng(1)
+    centres = random.standard_normal((50, 16))
+    corpus = centres[random.integers(0, 50, 3_000)] + random.standard_normal((3_000, 16)) / 2
+    vectors = corpus[:300] + random.standard_normal((300, 16)) / 4
+    return corpus.astype(np.float32), vectors.astype(np.float32)
+
+
+@pytest.mark.parametrize("config", INDEXES, ids=lambda config: config.type)
+def test_an_index_finds_most_and_scores_it_exactly(
+    config: VectorIndex, clustered: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    corpus, vectors = clustered
+
+    def blocks() -> list[np.ndarray]:
+        return [corpus[:1000], corpus[1000:]]
+
+    files = [tmp_path / "one.faiss", tmp_path / "again.faiss"]
+    for path in files:
+        write_index(build_index(blocks, len(corpus), 16, config), path)
+    assert files[0].read_bytes() == files[1].read_bytes(), "an index follows from its vectors"
+    if config.type == "ivf_pq":
+        assert files[0].stat().st_size < corpus.nbytes / 2
+    search = Search(read_index(files[0]), blocks, 20, config)
+    assert search.share_of_exact(vectors) > 0.9
+    blocks_found = list(search.nearest(vectors))
+    scores, rows = (np.concatenate([each[place] for each in blocks_found]) for place in (1, 2))
+    np.testing.assert_allclose(
+        scores, np.take_along_axis(vectors @ corpus.T, rows, axis=1), rtol=1e-5, atol=1e-5
+    )
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_what_an_index_can_not_find_is_no_candidate() -> None:
+    config = VectorIndex(type="ivf", lists=2, probes=1)
+    corpus = np.repeat(np.array([[1, 0], [-1, 0]], np.float32), 60, axis=0)
+    index = build_index(lambda: [corpus], len(corpus), 2, config)
+    search = Search(index, lambda: [corpus], 100, config)
+    ((_, scores, rows),) = search.nearest(np.array([[1, 0]], np.float32))
+    assert rows[0].tolist() == [*range(60), *[-1] * 40]
+    assert scores[0, :60].tolist() == [1.0] * 60
+    assert search.share_of_exact(np.array([[1, 0]], np.float32)) == 0.6
 
 
 def test_positives_have_their_dot_product_found_or_missed() -> None:
     vectors = np.array([[2, 1], [0.5, -1]], np.float32)
     judged = qrels(("q1", "c", 1, "dev"), ("q0", "d", 2, "dev"), ("q0", "a", 0, "dev"))
     found = positive_scores(
-        build_flat_index([PASSAGES]), IDS, queries("dev", "dev"), vectors, judged
+        lambda: [PASSAGES[:3], PASSAGES[3:]], IDS, queries("dev", "dev"), vectors, judged
     )
     assert found.to_pylist() == [
         {"query_id": "q1", "passage_id": "c", "score": -0.5},
@@ -113,10 +178,10 @@ def test_positives_have_their_dot_product_found_or_missed() -> None:
 
 
 def test_the_recall_ceiling_by_hand() -> None:
-    index, table = build_flat_index([PASSAGES]), queries("train", "dev", "dev")
+    table = queries("train", "dev", "dev")
     vectors = np.array([[2, 1], [0, -1], [-1, 0]], np.float32)
     # At depth 2: q0 finds c, a; q1 finds a, d; q2 finds d, b.
-    found = pa.concat_tables(retrieve(index, IDS, table, vectors, depth=2))
+    found = retrieved([PASSAGES], IDS, table, vectors, 2)
     judged = qrels(
         ("q0", "c", 1, "train"),
         ("q1", "a", 1, "dev"),
@@ -124,13 +189,16 @@ def test_the_recall_ceiling_by_hand() -> None:
         ("q1", "c", 0, "dev"),
         ("q2", "a", 1, "dev"),
     )
-    assert recall_ceiling(found, judged) == {"dev": round(1 / 3, 4), "train": 1.0}
+    for parts in ([found], [found.slice(0, 3), found.slice(3)]):
+        ceiling = recall_ceiling(parts, judged, DocumentMap.none())
+        assert ceiling == {"dev": round(1 / 3, 4), "train": 1.0}
 
 
 @pytest.mark.parametrize("depth", [1, 4])
 def test_the_recall_ceiling_reads_tables_in_chunks(depth: int) -> None:
-    index, table = build_flat_index([PASSAGES]), queries("train", "dev")
+    table = queries("train", "dev")
     vectors = np.array([[2, 1], [-1, 0]], np.float32)
-    found = pa.concat_tables(retrieve(index, IDS, table, vectors, depth=depth))
+    found = retrieved([PASSAGES], IDS, table, vectors, depth)
     judged = pa.concat_tables([qrels(("q0", "a", 1, "train")), qrels(("q1", "d", 1, "dev"))])
-    assert recall_ceiling(found, judged) == {"dev": 1.0, "train": float(depth == 4)}
+    ceiling = recall_ceiling([found], judged, DocumentMap.none())
+    assert ceiling == {"dev": 1.0, "train": float(depth == 4)}

@@ -65,4 +65,4 @@ def test_what_is_said_of_files_is_refused_beside_an_imported_data_set(tmp_path: 
     config = Config.model_validate({"dataset": dataset.id, "data": {"chunk_words": 50}})
     with pytest.raises(InputError, match=r"data.chunk_words: dataset 0123456789abcdef is imported"):
         import_dataset(place, config)
-    assert with_values(config, in_store(dataset)).said_of_data() == {}
+    assert with_values(config, in_store(dataset)).data.said() == {}

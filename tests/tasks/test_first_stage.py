@@ -8,10 +8,10 @@ import pytest
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
-from strop.pipeline.config import BiEncoder, Bm25
+from strop.pipeline.config import BiEncoder, Bm25, VectorIndex
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
-from strop.tasks.build_index import build_index
+from strop.tasks.build_index import build_index, check_index
 from strop.tasks.encode import encode
 from strop.tasks.fuse import fuse
 from strop.tasks.import_data import beir_request, import_request
@@ -47,16 +47,15 @@ def dataset(place: Place, beir_folder: Path) -> ArtifactRef:
 
 
 @pytest.fixture(scope="module")
-def vectors(place: Place, dataset: ArtifactRef, bi_encoder_folder: Path) -> tuple[ArtifactRef, ...]:
+def vectors(place: Place, dataset: ArtifactRef, bi_encoder_folder: Path) -> ArtifactRef:
     encoder = BiEncoder(model=str(bi_encoder_folder), max_tokens=32)
     model = done(import_model, place, encoder.model)
-    embeddings = done(encode, place, dataset, model, encoder)
-    return embeddings, done(build_index, place, embeddings)
+    return done(encode, place, dataset, model, encoder)
 
 
 @pytest.fixture(scope="module")
-def dense(place: Place, dataset: ArtifactRef, vectors: tuple[ArtifactRef, ...]) -> ArtifactRef:
-    return done(retrieve, place, dataset, *vectors, 20)
+def dense(place: Place, dataset: ArtifactRef, vectors: ArtifactRef) -> ArtifactRef:
+    return done(retrieve, place, dataset, vectors, 20)
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +88,43 @@ def test_the_first_encoder_has_the_recipe_that_it_always_had(
     place: Place,
     store: Store,
     dataset: ArtifactRef,
-    vectors: tuple[ArtifactRef, ...],
+    vectors: ArtifactRef,
     dense: ArtifactRef,
 ) -> None:
     assert store.manifest(dense).parameters == {"depth": 20}
-    other = done(retrieve, place, dataset, *vectors, 20, "small")
+    other = done(retrieve, place, dataset, vectors, 20, "small")
     assert other.id != dense.id
     found, theirs = (store.table(ref, "candidates") for ref in (dense, other))
     assert set(theirs["source"].to_pylist()) == {"small"}
     assert found.drop_columns("source").equals(theirs.drop_columns("source"))
+
+
+def test_an_index_that_looks_at_all_finds_the_same_candidates(
+    place: Place, store: Store, dataset: ArtifactRef, vectors: ArtifactRef, dense: ArtifactRef
+) -> None:
+    config = VectorIndex(type="ivf", lists=2, probes=2)
+    index = done(build_index, place, vectors, config)
+    found = done(retrieve, place, dataset, vectors, 20, index=index, config=config)
+    assert found.id != dense.id
+    assert store.manifest(found).summary["share_of_exact"] == 1.0
+    columns = ["query_id", "passage_id", "rank"]
+    ours, theirs = (store.table(ref, "candidates").select(columns) for ref in (found, dense))
+    assert ours.equals(theirs)
+    positives = [store.table(ref, "positives") for ref in (found, dense)]
+    assert positives[0].equals(positives[1])
+    # How it is searched makes other candidates of the same index.
+    fewer = VectorIndex(type="ivf", lists=2, probes=1)
+    assert done(build_index, place, vectors, fewer) == index
+    assert done(retrieve, place, dataset, vectors, 20, index=index, config=fewer).id != found.id
+
+
+def test_product_codes_of_a_small_corpus_are_refused_before_any_work(
+    store: Store, dataset: ArtifactRef
+) -> None:
+    with pytest.raises(
+        InputError, match=r"first_stage\.index\.type = 'ivf_pq': the corpus has \d+"
+    ):
+        check_index(store, dataset, VectorIndex(type="ivf_pq"))
 
 
 def test_fusion_takes_both_lists_and_scores_every_positive(

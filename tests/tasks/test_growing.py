@@ -14,13 +14,12 @@ from strop.artifacts.store import Store
 from strop.pipeline.config import BiEncoder, Reranker
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
-from strop.pipeline.first_stage.encoding import vector_matrix
 from strop.pipeline.reuse import Earlier, Reuse, text_digests
-from strop.tasks.build_index import passage_shards
 from strop.tasks.encode import encode
 from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
+from strop.tasks.passage_vectors import PassageVectors
 from strop.tasks.stage import Place
 from strop.tasks.tokenize import tokenize
 from tests.world import tiny_beir
@@ -70,9 +69,8 @@ class World:
 
 
 def vectors(store: Store, embeddings: ArtifactRef) -> Any:
-    from strop.artifacts.tables import read_table
 
-    return np.concatenate([vector_matrix(read_table(p)) for p in passage_shards(store, embeddings)])
+    return np.concatenate(list(PassageVectors(store, embeddings).blocks()))
 
 
 def test_one_percent_changed_passages_are_one_percent_of_the_work(
