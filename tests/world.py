@@ -28,7 +28,14 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = [*ascii_lowercase, *(f"##{letter}" for letter in ascii_lowercase)]
 
 
-def tiny_model(folder: Path, *, seed: int = 0, one_logit: bool | None = None) -> Path:
+def tiny_model(
+    folder: Path,
+    *,
+    seed: int = 0,
+    one_logit: bool | None = None,
+    width: int = 32,
+    layers: int = 2,
+) -> Path:
     """A BERT of random weights in a Hugging Face folder, loadable by every Auto class.
 
     ``one_logit`` None saves a sentence-transformers bi-encoder with mean pooling, which is also a
@@ -38,8 +45,8 @@ def tiny_model(folder: Path, *, seed: int = 0, one_logit: bool | None = None) ->
     tokenizer = bert_tokenizer()
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
+        hidden_size=width,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,

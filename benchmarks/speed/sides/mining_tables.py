@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import QRELS, QUERIES
 from strop.pipeline.config import Mining
-from strop.pipeline.first_stage.index import build_flat_index
-from strop.pipeline.first_stage.retrieval import positive_scores, retrieve
+from strop.pipeline.first_stage.exact_search import nearest
+from strop.pipeline.first_stage.retrieval import candidate_tables, positive_scores
 from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.pool import pairs_to_score, sources, window
 from strop.pipeline.mining.rows import selection_rows
@@ -52,9 +52,13 @@ def mined_rows(
         grade=[1] * len(queries),
         split=["train"] * len(queries),
     )
-    index = build_flat_index([vectors[0]])
-    candidates = pa.concat_tables(retrieve(index, passage_ids, table, vectors[1], depth=depth))
-    positives = positive_scores(index, passage_ids, table, vectors[1], qrels)
+
+    def blocks() -> list[Any]:
+        return [vectors[0]]
+
+    best = nearest(blocks, vectors[1], min(depth, len(passages)))
+    candidates = pa.concat_tables(candidate_tables(best, passage_ids, table))
+    positives = positive_scores(blocks, passage_ids, table, vectors[1], qrels)
     found = window(sources(candidates, [], mining_config(depth, 1)), pa.array(query_ids))
     scores = score(pairs_to_score(found, qrels))
     return selection_rows(found, positives, qrels, {"reranker_score": scores})
