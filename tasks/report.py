@@ -1,25 +1,22 @@
 """The report artifact: a self-contained page, its Markdown, and the table of results."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from strop import __version__
-from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.calibration_facts import calibration_facts
-from strop.tasks.documents import document_map
 from strop.tasks.publishing import artifact_key
+from strop.tasks.shown_texts import shown_texts
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]
@@ -202,22 +199,7 @@ def _negatives(store: Store, sources: ReportInputs) -> Any:
     found = hardest_negatives(store.table(last, "selection"), HARDEST)
     dataset = store.manifest(sources.candidates).inputs["dataset"]
     query_ids, passage_ids = hardest_ids(found)
-    return Negatives(changes, found, *_shown_texts(store, dataset, query_ids, passage_ids))
-
-
-def _shown_texts(
-    store: Store, dataset: ArtifactRef, query_ids: Iterable[str], passage_ids: Iterable[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The texts of these queries and passages by id."""
-    queries, passages = (pa.array(list(ids), pa.string()) for ids in (query_ids, passage_ids))
-    documents = document_map(store, dataset)
-    corpus = tables.iterate_batches(store.file(dataset, "corpus.parquet"))
-    if documents:  # a document is shown by the passage that it begins with
-        corpus = (part for batch in corpus for part in (batch, documents.named(batch)))
-    return (
-        _texts([store.table(dataset, "queries")], "query_id", queries),
-        _texts(corpus, "passage_id", passages),
-    )
+    return Negatives(changes, found, *shown_texts(store, dataset, query_ids, passage_ids))
 
 
 def _examples(store: Store, sources: ReportInputs, metric: str) -> Any:
@@ -234,17 +216,8 @@ def _examples(store: Store, sources: ReportInputs, metric: str) -> Any:
         split=sources.split,
         metric=metric,
     )
-    texts = _shown_texts(store, made["dataset"], *shown_ids(found))
+    texts = shown_texts(store, made["dataset"], *shown_ids(found))
     return Examples(found, *texts, round=sources.looked_at)
-
-
-def _texts(parts: Iterable[pa.Table], key: str, ids: pa.Array) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in parts:
-        rows = part.filter(pc.is_in(part[key], value_set=ids))
-        for name, text in zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True):
-            found.setdefault(name, text)
-    return found
 
 
 def _breakdown(store: Store, sources: ReportInputs) -> Any:

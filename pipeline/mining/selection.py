@@ -15,7 +15,7 @@ from strop.pipeline.mining.group_sizes import difficulties, group_sizes
 from strop.pipeline.mining.judging import Judged, probabilities_of, reference_of_rows, suspicion
 from strop.pipeline.mining.labels import Labels
 from strop.pipeline.mining.mining_score import spread
-from strop.pipeline.mining.sampling import Sampling, sample
+from strop.pipeline.mining.sampling import Drawn, Sampling, sample
 from strop.pipeline.mining.scored_rows import Round as Round
 from strop.pipeline.mining.scored_rows import ScoredRows, margin_unit, numbers, scored_rows
 from strop.pipeline.mining.selection_table import selection_table
@@ -49,22 +49,13 @@ def select(
     and ``negative``.
     """
     rows = scored_rows(table, config, this, documents)
-    values, labels = rows.values, Labels(len(rows.codes))
-    label_verdicts(labels, table, rows.positive)
-    relevant = rows.positive | said_of_rows(table, RELEVANT)
-    labels.set(rows.siblings(relevant) & ~rows.positive, "skipped", "sibling_of_positive")
-    if this.taught:
-        _leave_out_untaught(labels, rows, numbers(table["teacher_score"]))
-    _label_positives(labels, rows, text_keys, overlap, config)
-    thresholds = _guard(labels, rows, values, table, config, this)
-    relabelled = rows.siblings(labels.decision == "relabelled")
-    labels.set(relabelled, "skipped", "sibling_of_positive")
-    difficulty = _difficulty(labels, rows, values, config, this)
+    labels, thresholds = _judged(rows, table, text_keys, overlap, config, this)
+    difficulty = _difficulty(labels, rows, rows.values, config, this)
     hardness = hardness_of_round(config.curriculum.rounds, this.number, this.rounds)
     available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
     asked, sizes = _sizes(difficulty, available, config, this)
     drawn = sample(
-        _sampling(rows, values, table, text_keys, config),
+        _sampling(rows, rows.values, table, text_keys, config),
         _allowed(labels, config),
         sizes - 1,
         hardness,
@@ -72,11 +63,7 @@ def select(
         seed=this.seed,
         number=this.draw,
     )
-    labels.sample(drawn.rows, drawn.samplers)
-    if config.suspects == "down_weight":
-        down = (labels.decision == "negative") & (labels.rule != "sampled")
-        labels.weight[down] = config.suspect_weight
-    labels.set(labels.open, "skipped", "not_sampled")
+    _settle(labels, drawn, config)
     summary = {
         "mined_by": rows.score.source,
         "hardness": round(hardness, 4),
@@ -85,13 +72,47 @@ def select(
         "unfilled_slots": int(asked.sum() - len(asked) - len(drawn.rows) - drawn.added.num_rows),
         **({"fitted": thresholds} if thresholds else {}),
     }
-    made = selection_table(table, values, labels, drawn.added)
     wanted = {
         "query_id": rows.query_ids,
         "difficulty": difficulty.astype(np.float32),
         "group_size": asked.astype(np.int32),
     }
+    made = selection_table(table, rows.values, labels, drawn.added)
     return Selected(made, pa.table(wanted, schema=GROUP_SIZES), summary)
+
+
+def _judged(
+    rows: ScoredRows,
+    table: pa.Table,
+    text_keys: Ints,
+    overlap: Floats | None,
+    config: Mining,
+    this: Round,
+) -> tuple[Labels, dict[str, Any]]:
+    """The labels that people's words, texts and scores give; what is open may be a negative.
+
+    Also the thresholds that were fitted.
+    """
+    labels = Labels(len(rows.codes))
+    label_verdicts(labels, table, rows.positive)
+    relevant = rows.positive | said_of_rows(table, RELEVANT)
+    labels.set(rows.siblings(relevant) & ~rows.positive, "skipped", "sibling_of_positive")
+    if this.taught:
+        _leave_out_untaught(labels, rows, numbers(table["teacher_score"]))
+    _label_positives(labels, rows, text_keys, overlap, config)
+    thresholds = _guard(labels, rows, rows.values, table, config, this)
+    relabelled = rows.siblings(labels.decision == "relabelled")
+    labels.set(relabelled, "skipped", "sibling_of_positive")
+    return labels, thresholds
+
+
+def _settle(labels: Labels, drawn: Drawn, config: Mining) -> None:
+    """Label what was drawn as negatives, and skip what is still open."""
+    labels.sample(drawn.rows, drawn.samplers)
+    if config.suspects == "down_weight":
+        down = (labels.decision == "negative") & (labels.rule != "sampled")
+        labels.weight[down] = config.suspect_weight
+    labels.set(labels.open, "skipped", "not_sampled")
 
 
 def _leave_out_untaught(labels: Labels, rows: ScoredRows, teacher: Floats) -> None:
