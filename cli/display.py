@@ -33,7 +33,7 @@ HEADLINES = {
     },
     "import model": ("name",),
     "encode": ("passages", "queries", "width"),
-    "retrieve": ("depth", "recall_ceiling"),
+    "retrieve": ("depth", "share_of_exact", "recall_ceiling"),
     "initialise": ("fresh_head",),
     "score": ("pairs",),
     "select": ("mined_by", "queries", "negatives", "suspects", "queries_with_fewer_negatives"),

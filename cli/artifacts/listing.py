@@ -47,7 +47,8 @@ def list_artifacts(store: Store, wish: Wish, *, json: bool) -> None:
         return
     for line in columns(TITLES, [_cells(*row) for row in rows], right=frozenset({"size", "age"})):
         print(line)
-    print(f"{len(rows):,} artifacts, {size_text(sum(entry.size for entry, _ in rows))}")
+    many = "artifact" if len(rows) == 1 else "artifacts"
+    print(f"{len(rows):,} {many}, {size_text(sum(entry.size for entry, _ in rows))}")
 
 
 def _check_run(store: Store, run: str | None) -> None:
