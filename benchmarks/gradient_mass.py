@@ -1,0 +1,122 @@
+"""Which share of a step's members carries most of the gradient: what selective training could save.
+
+    python -m benchmarks.gradient_mass STORE --round 3
+
+Trainings that a store holds are run again from their own inputs; in every step the loss's gradient
+with respect to each member's score is taken. A backward pass over the members alone that carry 99 %
+of its mass would save what the others cost.
+"""
+
+import argparse
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from strop.artifacts.manifest import Manifest
+from strop.artifacts.store import Store
+from strop.pipeline.config import Config, Training
+from strop.pipeline.training.train import train
+from strop.pipeline.training.trainer import GroupTrainer
+from strop.tasks.training_inputs import (
+    TrainingInputs,
+    groups_of,
+    has_fresh_head,
+    starting_weights,
+    tokens_of,
+)
+
+SHARES = (0.9, 0.95, 0.99)
+
+
+def trainings(store: Store, number: int) -> Iterator[Manifest]:
+    """The rerankers of a round that were trained in the store."""
+    for manifest in store.artifacts("reranker"):
+        if manifest.stage == "train" and manifest.parameters["round"] == number:
+            yield manifest
+
+
+def gradients(store: Store, manifest: Manifest) -> list[Any]:
+    """By step, the absolute gradient of every member's score."""
+    found: list[Any] = []
+    record = GroupTrainer._record
+
+    def keep(self: Any, batch: Any, loss: float, scores: Any) -> None:
+        leaf = torch.tensor(scores, requires_grad=True)
+        self._loss(batch, 0, len(batch), leaf).backward()
+        assert leaf.grad is not None
+        found.append(leaf.grad.abs().numpy())
+        record(self, batch, loss, scores)
+
+    inputs = _inputs(manifest)
+    negatives, earlier = groups_of(store, inputs)
+    GroupTrainer._record = keep  # type: ignore[method-assign]
+    try:
+        train(
+            starting_weights(store, inputs, config := _config(manifest)),
+            negatives,
+            tokens_of(store, inputs, [negatives, *earlier], None),
+            config,
+            round_number=manifest.parameters["round"],
+            earlier=earlier,
+            fresh_head=has_fresh_head(store, inputs),
+        )
+    finally:
+        GroupTrainer._record = record  # type: ignore[method-assign]
+    return found
+
+
+def _inputs(manifest: Manifest) -> TrainingInputs:
+    names = inspect.signature(TrainingInputs).parameters
+    return TrainingInputs(**{role: ref for role, ref in manifest.inputs.items() if role in names})
+
+
+def _config(manifest: Manifest) -> Config:
+    said = manifest.parameters
+    names = set(Training.model_fields) - {"evaluate_every"}
+    return Config.model_validate(
+        {
+            "rounds": said["rounds"],
+            "seed": said["seed"],
+            "training": {name: value for name, value in said.items() if name in names},
+            "reranker": {name: said[name] for name in ("max_tokens", "max_query_tokens")},
+            "mining": {"curriculum": {"epoch": said["epoch_order"]}},
+        }
+    )
+
+
+def share_of_members(steps: list[Any], together: int, mass: float) -> float:
+    """The mean share of members that carries so much of the mass, over so many steps together."""
+    found = []
+    for start in range(0, len(steps) - together + 1, together):
+        ordered = np.sort(np.concatenate(steps[start : start + together]))[::-1]
+        reached = np.searchsorted(np.cumsum(ordered), mass * ordered.sum())
+        found.append((reached + 1) / len(ordered))
+    return float(np.mean(found))
+
+
+def main() -> None:
+    """Run the trainings again, and print a table."""
+    parser = argparse.ArgumentParser(description="Where the gradient's mass lies.")
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--round", type=int, default=3)
+    parser.add_argument("--trainings", type=int, default=2, help="how many, the oldest first")
+    parser.add_argument("--together", type=int, nargs="+", default=[1, 8], help="steps as one")
+    given = parser.parse_args()
+    store = Store(given.store)
+    print("| reranker | mass | " + " | ".join(f"{n} steps" for n in given.together) + " |")
+    print("|---|---:|" + "---:|" * len(given.together))
+    for number, manifest in enumerate(trainings(store, given.round)):
+        if number == given.trainings:
+            break
+        steps = gradients(store, manifest)
+        for mass in SHARES:
+            cells = [f"{share_of_members(steps, n, mass):.2f}" for n in given.together]
+            print(f"| {manifest.id} | {mass} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
