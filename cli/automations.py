@@ -11,16 +11,6 @@ if TYPE_CHECKING:
 SILENT, TELL = "strop: silent runs are crashed", "strop: tell of failed runs"
 SILENT_SECONDS = 90
 """Three heartbeats."""
-FLOWS = (
-    "nightly",
-    "improve",
-    "prepare",
-    "round",
-    "manual round",
-    "promote",
-    "promote by hand",
-    "assess",
-)
 ENDINGS = ("Completed", "Failed", "Cancelled", "Cancelling", "Crashed", "Paused", "Suspended")
 FAILURES = ("Failed", "Crashed", "TimedOut")
 SUBJECT = "strop: {{ flow_run.name }} is {{ flow_run.state.name }}"
@@ -48,17 +38,17 @@ def _silent_runs() -> "AutomationCore":
     from prefect.automations import AutomationCore, ChangeFlowRunState, EventTrigger, Posture
     from prefect.client.schemas.objects import StateType
 
-    beat = "prefect.flow-run.heartbeat"
-    names: Any = {"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}
+    from strop.flows.heartbeats import BEAT
+    from strop.flows.nightly import UNCHANGED
+
     return AutomationCore(
         name=SILENT,
         description="Marks a flow run as Crashed whose process has been silent for "
         f"{SILENT_SECONDS} seconds.",
         trigger=EventTrigger(
-            after={beat},
-            expect={beat, *(f"prefect.flow-run.{ending}" for ending in ENDINGS)},
+            after={BEAT},
+            expect={BEAT, *(f"prefect.flow-run.{ending}" for ending in (*ENDINGS, UNCHANGED))},
             match={"prefect.resource.id": "prefect.flow-run.*"},
-            match_related=names,
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -117,12 +107,22 @@ def _block_id(text: str) -> Any:
 
 
 def _put(automation: "AutomationCore") -> None:
-    """Make the automation, or renew the one of its name."""
+    """Make the automation, or renew the one of its name where it says something else.
+
+    One that is renewed forgets what it has counted: whose process was lost before would never
+    be missed.
+    """
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         found = client.read_automations_by_name(automation.name)
-        if found:
-            client.update_automation(found[0].id, automation)
-        else:
+        if not found:
             client.create_automation(automation)
+        elif _said(found[0]) != _said(automation):
+            client.update_automation(found[0].id, automation)
+
+
+def _said(automation: "AutomationCore") -> dict[str, Any]:
+    from prefect.automations import AutomationCore
+
+    return automation.model_dump(include=set(AutomationCore.model_fields))

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from strop.artifacts.store import Store
 from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
+from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import console
 from strop.cli.running import prefect_server
 from strop.pipeline.config import Config
@@ -67,6 +68,8 @@ def deploy_flows(
             out.print(f"automation '{automation}' {server.ui_url}/automations")
         command = f"prefect worker start --pool {POOL}"
         if worker:
+            for lost in end_lost_runs_of_this_machine(POOL):
+                out.print(f"{lost}: its process is gone; the next run goes on where it stopped")
             out.print(f"[dim]{command}; Ctrl-C ends the worker, deployments stay[/]")
             _work()
         else:
@@ -144,6 +147,7 @@ def _work() -> None:
     It has a session of its own: a Ctrl-C that both got would be its second, which ends it at once.
     """
     arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
+    arguments += ["--name", worker_name()]
     environment = {**os.environ, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
     process = subprocess.Popen(
         [sys.executable, *arguments], env=environment, start_new_session=True

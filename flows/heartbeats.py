@@ -1,6 +1,9 @@
-"""Heartbeats of subflows: all live in one process, so one thread beats for those that are open.
+"""Heartbeats of strop's flow runs: one thread beats for all that are open in this process.
 
-Prefect's own take up to a second to stop, which a run with ten subflows would pay ten times.
+They are events of strop's own, so that nobody else's runs are taken for ours, nor ours for silent
+where Prefect's own beat slower (every three minutes, unless a worker is told otherwise). Subflows
+go without Prefect's: each takes up to a second to stop, which a run with ten of them would pay ten
+times.
 """
 
 import contextlib
@@ -14,7 +17,8 @@ from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-BEAT = "prefect.flow-run.heartbeat"
+BEAT = "strop.flow-run.heartbeat"
+BEAT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -27,16 +31,32 @@ _open: dict[str, _Open] = {}
 
 
 @contextlib.contextmanager
-def subflows_beat_together() -> Iterator[None]:
-    """While entered, subflows have no heartbeat of their own but the common one."""
-    seconds = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
-    if seconds is None:
+def beating() -> Iterator[None]:
+    """Beat for the flow run that this is called in, while entered; nothing outside a flow run."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or context.flow is None:
         yield
         return
+    key = str(context.flow_run.id)
+    if key in _open:
+        yield
+        return
+    with contextlib.nullcontext() if _open else _one_thread():
+        _open[key] = _Open(context.flow_run, context.flow.name)
+        _tell(_open[key])
+        try:
+            yield
+        finally:
+            del _open[key]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """While entered, a thread beats for all that are open, and Prefect does not for subflows."""
     stop = threading.Event()
     context = contextvars.copy_context()
     thread = threading.Thread(
-        target=context.run, args=(_beat, stop, float(seconds)), name="heartbeats", daemon=True
+        target=context.run, args=(_beat, stop), name="heartbeats", daemon=True
     )
     thread.start()
     try:
@@ -46,24 +66,8 @@ def subflows_beat_together() -> Iterator[None]:
         stop.set()
 
 
-@contextlib.contextmanager
-def beating() -> Iterator[None]:
-    """Beat for the subflow that this is called in, while entered."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None or context.flow is None:
-        yield
-        return
-    key = str(context.flow_run.id)
-    _open[key] = _Open(context.flow_run, context.flow.name)
-    _tell(_open[key])
-    try:
-        yield
-    finally:
-        _open.pop(key, None)
-
-
-def _beat(stop: threading.Event, seconds: float) -> None:
-    while not stop.wait(seconds):
+def _beat(stop: threading.Event) -> None:
+    while not stop.wait(BEAT_SECONDS):
         for item in list(_open.values()):
             _tell(item)
 

@@ -12,6 +12,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
 from strop.flows.contents import show_contents
+from strop.flows.heartbeats import beating
 from strop.flows.improve import improve
 from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, in_store
@@ -37,17 +38,18 @@ def nightly(
     ended: whether it moved the champion or not, it would end the same again. The test split is
     left alone unless `read_test` is set.
     """
-    opened = Store(store)
-    place = Place(opened.location, config.name, "nightly")
-    dataset = import_dataset(place, config)
-    tonight = config_of_tonight(opened, config, dataset, place)
-    outcome = Run(opened, tonight.name).outcome
-    if outcome is not None:
-        said = f"unchanged since run {tonight.name}: {outcome}"
-        return Completed(name=UNCHANGED, message=said, data=said)
-    outcome = improve(tonight, opened.location, read_test)
-    show_contents(Run(opened, tonight.name))
-    return f"run {tonight.name}: {outcome}"
+    with beating():
+        opened = Store(store)
+        place = Place(opened.location, config.name, "nightly")
+        dataset = import_dataset(place, config)
+        tonight = config_of_tonight(opened, config, dataset, place)
+        outcome = Run(opened, tonight.name).outcome
+        if outcome is not None:
+            said = f"unchanged since run {tonight.name}: {outcome}"
+            return Completed(name=UNCHANGED, message=said, data=said)
+        outcome = improve(tonight, opened.location, read_test)
+        show_contents(Run(opened, tonight.name))
+        return f"run {tonight.name}: {outcome}"
 
 
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:

@@ -11,7 +11,7 @@ from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.flows.heartbeats import beating, subflows_beat_together
+from strop.flows.heartbeats import beating
 from strop.flows.location import Location
 from strop.flows.lost_runs import end_lost_runs
 from strop.flows.recorded import with_defaults
@@ -124,11 +124,10 @@ def hold(config: Config, store: Location) -> Iterator[Session]:
         return
     use_threads(config.execution.threads)
     run = Run(opened, config.name)
-    with run.lease() as lease:
+    with beating(), run.lease() as lease:
         end_lost_runs(opened.location, config.name)
         _held[key] = Session(config, run, lease)
         try:
-            with subflows_beat_together():
-                yield _held[key]
+            yield _held[key]
         finally:
             del _held[key]

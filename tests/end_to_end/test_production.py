@@ -25,7 +25,7 @@ def post(url, body):
     request = urllib.request.Request(url, json.dumps(body).encode())
     request.add_header("content-type", "application/json")
     with urllib.request.urlopen(request) as answer:
-        return json.loads(answer.read())
+        return json.loads(answer.read() or "null")
 
 
 def nightly(project):
