@@ -17,7 +17,8 @@ from prefect.exceptions import PrefectException
 from prefect.states import Cancelled
 
 LOOK_SECONDS = 4.0
-OPEN = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+OPEN_OR_STRUCK = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "CRASHED"]}}
+"""Prefect takes a stage that the cancel has ended for one that crashed."""
 SAID = "cancelled by hand; the same command resumes"
 
 _looked = [0.0]
@@ -72,7 +73,7 @@ def _end(client: SyncPrefectClient, flow_run_id: UUID) -> None:
     within = FlowRunFilter(id={"any_": [flow_run_id]})  # type: ignore[arg-type]
     for task in client.read_task_runs(
         flow_run_filter=within,
-        task_run_filter=TaskRunFilter(state=OPEN),  # type: ignore[arg-type]
+        task_run_filter=TaskRunFilter(state=OPEN_OR_STRUCK),  # type: ignore[arg-type]
     ):
         client.set_task_run_state(task.id, Cancelled(message=SAID), force=True)
     children = FlowRunFilter(parent_flow_run_id={"any_": [flow_run_id]})  # type: ignore[arg-type]

@@ -214,6 +214,10 @@ def test_a_run_of_the_terminal_moves_its_bar_and_stops_when_it_is_cancelled_in_t
     states = {name: run["state_type"] for name, run in flow_runs(api, "long").items()}
     assert states["improve long"] == states["long round 1"] == "CANCELLED"
     assert states["prepare long"] == "COMPLETED"
+    within = {"flow_runs": {"name": {"any_": ["long round 1"]}}}
+    stages = {run["name"]: run["state_type"] for run in post(f"{api}/task_runs/filter", within)}
+    assert stages.pop("train · round 1") == "CANCELLED"
+    assert set(stages.values()) == {"COMPLETED"}
     kinds = [manifest["kind"] for manifest in project.manifests().values()]
     assert kinds.count("reranker") == 1, "the untuned one; nothing half-trained"
 
