@@ -128,13 +128,18 @@ def _deployments(config: Config, root: str, schedule: Schedule) -> dict[str, Any
     }
 
 
+def sentence(flow: Any) -> str:
+    """What a flow does; the form tells of its parameters."""
+    return str(flow.description).partition("\n")[0]
+
+
 def _deployment(flow: Any, name: str, parameters: dict[str, Any], **options: Any) -> Any:
     from prefect.types.entrypoint import EntrypointType
 
     return flow.to_deployment(
         name=name,
         parameters=parameters,
-        description=flow.description,
+        description=sentence(flow),
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["strop"],
         **options,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from strop.artifacts.store import Store
+from strop.cli.deploy import sentence
 from strop.cli.output import console
 from strop.cli.running import prefect_server
 
@@ -27,7 +28,7 @@ def serve_flows(store: str) -> None:
             flow.to_deployment(
                 name=name,
                 parameters={"store": root},
-                description=flow.description,
+                description=sentence(flow),
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
             for name, flow in (("improve", improve), ("round", manual_round), ("assess", assess))

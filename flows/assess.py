@@ -25,8 +25,12 @@ from strop.tasks.time_reranking import time_reranking
 def assess(config: Config, store: Location = ".strop", read_test: bool = True) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
 
-    A data set without a test split is reported on dev, on which choices were made; so is a run
-    without `read_test`.
+    A data set without a test split is reported on dev, on which choices were made.
+
+    Args:
+        config: Every value of the run; a key that is left out has its default.
+        store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
+        read_test: Whether the test split is read; dev is reported on where not.
     """
     with hold(config, store) as session:
         rounds = finished_rounds(session)

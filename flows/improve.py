@@ -22,8 +22,12 @@ def improve(config: Config, store: Location = ".strop", read_test: bool = True) 
     """Sharpen a reranker over all rounds of a config; returns what became of the champion.
 
     A round that is rejected is not mined with: the next one starts from the last accepted, or the
-    rounds end where the config's patience does. The test split is read at the very end, or not at
-    all without `read_test`.
+    rounds end where the config's patience does.
+
+    Args:
+        config: Every value of the run; a key that is left out has its default.
+        store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
+        read_test: Whether the test split is read, at the very end.
     """
     log = get_run_logger()
     with hold(config, store) as session:

@@ -35,8 +35,12 @@ def nightly(
     """Start a run from the champion over the newest version of the data; resume one that died.
 
     Nothing is done, in a state `Unchanged`, when a run of the same data, verdicts and config has
-    ended: whether it moved the champion or not, it would end the same again. The test split is
-    left alone unless `read_test` is set.
+    ended: whether it moved the champion or not, it would end the same again.
+
+    Args:
+        config: Every value of the run; a key that is left out has its default.
+        store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
+        read_test: Whether the test split is read at the end; every night, it is soon tuned to.
     """
     with beating():
         opened = Store(store)

@@ -133,6 +133,11 @@ def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
 
     Raises `InputError` where nothing awaits, and `Conflict` where another run has moved the
     champion since.
+
+    Args:
+        run: Name of the run whose challenger awaits the word.
+        store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
+        note: Why, kept in the champion's history.
     """
     config = config_of_run(Store(store), run)
     with hold(config, store) as session:

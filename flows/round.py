@@ -46,8 +46,14 @@ def manual_round(
 ) -> bool:
     """One round by hand: all earlier rounds of the run must exist; returns whether accepted.
 
-    On a branch the round is repeated beside the run, with `changes` of values by key path such as
-    `training.temperature`; the run itself stays as it is.
+    On a branch the round is repeated beside the run, which stays as it is.
+
+    Args:
+        config: Every value of the run; a key that is left out has its default.
+        number: Which round, from 1; all rounds before it must exist.
+        store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
+        branch: Name of the branch; none repeats nothing, and works on the run itself.
+        changes: Values by key path that the branch has instead, {"training.temperature": 0.5}.
     """
     if number > config.rounds:
         raise InputError(

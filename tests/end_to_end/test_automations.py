@@ -1,6 +1,7 @@
 """What a run leaves behind that failed or went silent: a clear state, and somebody who knows."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from tests.end_to_end.conftest import KILL
+from tests.end_to_end.conftest import KILL, free_port
 from tests.end_to_end.test_production import flow_runs, post
 
 BLOCK = """
@@ -121,3 +122,25 @@ def test_a_silent_run_and_its_subflow_are_crashed_after_90_seconds(project):
         "prepare silent": "COMPLETED",
         "silent round 1": "CRASHED",
     }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_that_was_lost_with_its_server_is_crashed_when_the_server_is_back(project, tmp_path):
+    own = {"STROP_STATE": str(tmp_path / "state"), "STROP_SERVER_PORT": str(free_port())}
+    config = project.config("dark.yaml", name="dark", training={"epochs": 100})
+    try:
+        done = project.strop("deploy", config, "--no-worker", **own)
+        assert done.returncode == 0, done.stderr
+        killed = project.stop_at("✓ list suspects · round 1", KILL, "run", config, **own)
+        assert killed.returncode == -KILL
+        os.kill(json.loads((tmp_path / "state" / "server.json").read_text())["pid"], KILL)
+        api = project.strop("ui", "--url", **own).stdout.strip() + "/api"
+        assert flow_runs(api, "improve dark")["improve dark"]["state_type"] == "RUNNING"
+        again = project.strop("deploy", config, "--no-worker", **own)
+        assert again.returncode == 0, again.stderr
+        wait_for(
+            lambda: flow_runs(api, "improve dark")["improve dark"]["state_type"] == "CRASHED", 150
+        )
+    finally:
+        project.strop("ui", "--stop", **own)

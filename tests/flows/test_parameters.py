@@ -1,5 +1,6 @@
 """A name among a flow's parameters becomes a folder: none that leads out of it is accepted."""
 
+import json
 from functools import cache
 
 import pytest
@@ -48,6 +49,22 @@ def refusals(flow, parameters):
     except ParameterTypeError:
         found.add("flow")
     return found
+
+
+def fields(schema):
+    """Every field of the form that is no section of fields, by its path."""
+    for title, part in [("flow", schema), *schema["definitions"].items()]:
+        for name, field in part.get("properties", {}).items():
+            if "$ref" not in json.dumps(field) and "const" not in field:
+                yield f"{title}.{name}", field
+
+
+def test_every_field_of_the_form_is_described():
+    for flow in (nightly, improve, manual_round, assess, approve):
+        schema = {"definitions": {}, **schema_of(flow)}
+        found = dict(fields(schema))
+        assert "flow.store" in found
+        assert not [name for name, field in found.items() if not field.get("description")]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
