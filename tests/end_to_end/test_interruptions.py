@@ -4,10 +4,12 @@ import os
 import re
 import signal
 import subprocess
+from collections import Counter
 
 import pytest
 
 from tests.end_to_end.conftest import INTERRUPT, KILL
+from tests.end_to_end.test_production import post
 from tests.end_to_end.test_run import stage_lines
 
 QUICK = ["✓ train · round 2"]
@@ -84,6 +86,24 @@ def test_a_run_killed_after_any_stage_ends_the_same(project, finished, line):
     killed = project.stop_at(line, KILL, "run", "strop.yaml")
     assert killed.returncode == -KILL
     check_resumed(project, killed, finished)
+
+
+@pytest.mark.slow
+def test_the_next_night_ends_all_that_a_killed_one_left_open(project):
+    config = project.config("night.yaml", name="night", rounds=1)
+    killed = project.stop_at("✓ list suspects · round 1", KILL, "nightly", config)
+    assert killed.returncode == -KILL
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+
+    def states():
+        body = {"flow_runs": {"name": {"like_": "night"}}}
+        return Counter(run["state_type"] for run in post(f"{api}/flow_runs/filter", body))
+
+    assert states() == {"RUNNING": 3, "COMPLETED": 1}, "the night, its run and round; prepare"
+    done = project.strop("nightly", config)
+    assert done.returncode == 0, done.stderr
+    assert states()["CRASHED"] == 3
+    assert states()["RUNNING"] == 0
 
 
 def test_ctrl_c_ends_with_one_line_and_130_and_the_run_goes_on(project, finished):
