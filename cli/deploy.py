@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
+
+from rich.console import Console
 
 from strop.artifacts.store import Store
 from strop.cli.automations import make_automations
@@ -68,13 +71,30 @@ def deploy_flows(
             out.print(f"automation '{automation}' {server.ui_url}/automations")
         command = f"prefect worker start --pool {POOL}"
         if worker:
-            for lost in end_lost_runs_of_this_machine(POOL):
-                out.print(f"{lost}: its process is gone; the next run goes on where it stopped")
+            _tell_lost_runs(out)
             out.print(f"[dim]{command}; Ctrl-C ends the worker, deployments stay[/]")
-            _work()
+            try:
+                _work()
+            finally:
+                _tell_lost_runs_at_the_end(out)
         else:
             address = f"PREFECT_API_URL={server.url} " if server.managed else ""
             out.print(f"start a worker with: {address}{command}", soft_wrap=True)
+
+
+def _tell_lost_runs(out: Console) -> None:
+    """End the runs whose process is gone: a power cut's, or those that our worker's end ended."""
+    for lost in end_lost_runs_of_this_machine(POOL):
+        out.print(f"{lost}: its process is gone; the next run goes on where it stopped")
+
+
+def _tell_lost_runs_at_the_end(out: Console) -> None:
+    """Without a server that answers, those runs are left to the automation."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    with suppress(httpx.HTTPError, PrefectException):
+        _tell_lost_runs(out)
 
 
 def _absolute(config: Config) -> Config:
