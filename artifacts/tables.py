@@ -5,16 +5,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from strop.artifacts.errors import Damaged
 
 ROW_GROUP_ROWS = 1 << 16
+BATCH_ROWS = 1 << 13
 READ_AT_ONCE = 1 << 20
 """Bytes of a column that are read from the disk at once."""
+RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -91,10 +94,10 @@ class TableWriter:
         finally:
             self._writer.close()
 
-    def read_back(self, *, rows: int = 8192) -> Iterator[pa.Table]:
-        """Close the file and read what was written, at most ``rows`` at a time."""
+    def read_back(self, rows: RowNumbers) -> pa.Table:
+        """Close the file and read some of the rows that were written, as `read_rows`."""
         self.close()
-        return iterate_batches(self._path, rows=rows)
+        return read_rows(self._path, rows)
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -139,6 +142,27 @@ def iterate_batches(
     ):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
+
+
+def read_rows(path: Path, rows: RowNumbers) -> pa.Table:
+    """Some rows, by ascending numbers, of a file of row groups of `ROW_GROUP_ROWS`.
+
+    In memory are one batch and those rows; raises `Damaged` as `read_table`.
+    """
+    with (
+        naming_damage(path),
+        pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_AT_ONCE) as file,
+    ):
+        found = [file.schema_arrow.empty_table()]
+        for group in np.unique(rows // ROW_GROUP_ROWS).tolist():
+            first = group * ROW_GROUP_ROWS
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+                start, end = np.searchsorted(rows, (first, first + len(batch)))
+                if end > start:
+                    taken = batch.take(pa.array(rows[start:end] - first))
+                    found.append(pa.Table.from_batches([taken]))
+                first += len(batch)
+        return pa.concat_tables(found)
 
 
 def read_row_group(path: Path, number: int, column: str) -> pa.ChunkedArray:

@@ -64,7 +64,7 @@ def run_import(folder: Path, *, near_duplicates: bool = True) -> None:
         TableWriter(Path(out) / "corpus.parquet", CORPUS) as writer,
     ):
         again = writer.read_back if near_duplicates else None
-        import_files(request, write_corpus=writer.write, read_corpus=again)
+        import_files(request, write_corpus=writer.write, read_rows=again)
 
 
 def parse_json(folder: Path) -> None:

@@ -43,7 +43,7 @@ def check_data(
             if lengths:
                 lengths.measure(passages)
 
-        found = import_files(request, write_corpus=write, read_corpus=corpus.read_back)
+        found = import_files(request, write_corpus=write, read_rows=corpus.read_back)
     defects = Defects()
     if lengths:
         lengths.warn(defects, str(request.path))

@@ -43,7 +43,7 @@ def import_request(place: Place, request: Request) -> Any:
             imported = import_files(
                 request,
                 write_corpus=writer.write,
-                read_corpus=writer.read_back,
+                read_rows=writer.read_back,
                 progress=progress,
             )
         attempt.write_table("queries", imported.queries)

@@ -1,10 +1,12 @@
 """Values of records, checked: each is of its type, or an error says what was found instead."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from operator import itemgetter
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
@@ -32,15 +34,17 @@ def is_blank(text: str) -> bool:
     return not text or text.isspace()
 
 
-def plain_texts(records: Sequence[Record], key: str) -> list[str] | None:
-    """The texts under a key; None where any is missing, no text, blank, or no Unicode."""
-    try:
-        values = list(map(itemgetter(key), records))
-    except KeyError:
-        return None
-    if set(map(type, values)) != {str} or any(map(str.isspace, values)):
-        return None
-    return values if all(map(str.isascii, values)) or all(map(is_unicode, values)) else None
+def are_texts(column: pa.ChunkedArray) -> bool:
+    """Whether all values are texts that are not blank."""
+    shortest = pc.min(pc.binary_length(column)).as_py()
+    return not column.null_count and bool(shortest) and not pc.any(pc.utf8_is_space(column)).as_py()
+
+
+def are_ids(column: pa.ChunkedArray) -> bool:
+    """Whether all values are texts that `is_id` takes, and not blank."""
+    return (
+        are_texts(column) and not pc.any(pc.match_substring_regex(column, CONTROL.pattern)).as_py()
+    )
 
 
 def text_field(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from strop.artifacts.schemas import QRELS, QUERIES
 from strop.pipeline.data.collector import SPLITS, Collector, Judgement, Query
-from strop.pipeline.data.like_passages import ReadCorpus
+from strop.pipeline.data.like_passages import ReadRows
 from strop.pipeline.data.like_positives import warn_of_like_passages
 from strop.pipeline.data.query_fields import field_table
 from strop.pipeline.data.splits import Kept, SplitRule, cut_missing_splits, keep_apart, times_of
@@ -36,7 +36,7 @@ class Imported:
 
 
 def imported(
-    found: Collector, rule: SplitRule, *, source: str, read_corpus: ReadCorpus | None = None
+    found: Collector, rule: SplitRule, *, source: str, read_rows: ReadRows | None = None
 ) -> Imported:
     """Split and check what was collected; raises `InvalidData` with every kind of error.
 
@@ -48,8 +48,8 @@ def imported(
     kept, splits = split(found, rule, groups)
     _require_splits(splits, source)
     _warn(found, kept, source)
-    if read_corpus:
-        warn_of_like_passages(found, read_corpus)
+    if read_rows and found.passages.sketched:
+        warn_of_like_passages(found, found.passages.sketched, read_rows)
     return _tables(found, kept, splits, groups)
 
 

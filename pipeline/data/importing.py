@@ -1,18 +1,21 @@
 """Import: a reader's findings, checked and split, as the tables of a dataset."""
 
+import tempfile
 from dataclasses import dataclass, field
 from typing import Any
 
+from strop.pipeline.data.behind import Behind
 from strop.pipeline.data.chunks import Chunking
 from strop.pipeline.data.collector import Collector
 from strop.pipeline.data.imported import Imported, imported, imported_as_is, query_groups, split
-from strop.pipeline.data.like_passages import ReadCorpus
+from strop.pipeline.data.like_passages import ReadRows
 from strop.pipeline.data.locations import Location, location
 from strop.pipeline.data.passages import Write
 from strop.pipeline.data.readers.beir import beir_files, read_beir, read_questions
 from strop.pipeline.data.readers.files import Files
 from strop.pipeline.data.readers.formats import format_named
 from strop.pipeline.data.readers.options import Options, read_columns
+from strop.pipeline.data.sketched_corpus import SketchedCorpus
 from strop.pipeline.data.splits import SplitRule, cut_missing_splits
 from strop.pipeline.data.validation import Defects
 from strop.pipeline.progress import SILENT, Progress
@@ -59,20 +62,23 @@ def import_files(
     request: Request,
     *,
     write_corpus: Write,
-    read_corpus: ReadCorpus | None = None,
+    read_rows: ReadRows | None = None,
     progress: Progress = SILENT,
 ) -> Imported:
     """Read and check data; raises `InputError` or, with every kind of error, `InvalidData`.
 
-    With ``read_corpus``, which reads what was written, positives are held against all passages.
+    With ``read_rows``, which reads what was written, positives are held against all passages.
     """
     chosen, rule = format_named(request.format), request.rule
     files = request.files()
     found = Collector(Defects(), write_corpus, chosen.repeats, progress)
     found.passages.keep_parents = rule.by == "source"
     found.passages.chunking = request.chunking
-    chosen.read(files, request.options, found)
-    return imported(found, rule, source=str(request.path), read_corpus=read_corpus)
+    with tempfile.TemporaryFile() as file, Behind() as behind:
+        found.passages.behind = behind
+        found.passages.sketched = SketchedCorpus(file) if read_rows else None
+        chosen.read(files, request.options, found)
+        return imported(found, rule, source=str(request.path), read_rows=read_rows)
 
 
 def split_files(folder: Location, split: str) -> Files:

@@ -1,20 +1,29 @@
 """Ids and texts that were seen before, in 8 or 16 bytes each, so that memory does not hold them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 Keys = np.ndarray[Any, np.dtype[np.int64]]
+_BITS = 22
+"""Last bits of a key by which many keys are seen to be in no table; 4 MB hold what is known."""
+_LAST = np.int64((1 << _BITS) - 1)
+_TITLE = np.int64(0x1E3779B97F4A7C15)
+"""An odd number: a title as a text is not a text as a title."""
 
 
-def keys(texts: Iterable[str | tuple[str, ...]], count: int = -1) -> Keys:
-    """A 64-bit key a text, or a tuple of texts; equal ones have equal keys within this process.
+def keys(texts: list[str]) -> Keys:
+    """A 64-bit key a text; equal ones have equal keys within this process.
 
     Two different texts share a key with a chance of one in 10^19: among a million texts, one in
     40 million that any two do.
     """
-    return np.fromiter(map(hash, texts), np.int64, count)
+    return np.fromiter(map(hash, texts), np.int64, len(texts))
+
+
+def passage_keys(titles: list[str], texts: list[str]) -> Keys:
+    """A key for each title with its text."""
+    return keys(titles) * _TITLE + keys(texts)
 
 
 class KeyTable:
@@ -23,6 +32,7 @@ class KeyTable:
     def __init__(self) -> None:
         """Begin empty."""
         self._runs: list[tuple[Keys, Keys | None]] = []
+        self._possible = np.zeros(1 << _BITS, bool)
 
     def __len__(self) -> int:
         """How many keys were added."""
@@ -32,7 +42,8 @@ class KeyTable:
         """Add distinct keys that are not in the table yet, all with values or all without."""
         if not len(found):
             return
-        order = np.argsort(found, kind="stable")
+        self._possible[found & _LAST] = True
+        order = np.argsort(found)
         run = found[order], None if values is None else values[order]
         while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
             run = _merged(self._runs.pop(), run)
@@ -48,7 +59,8 @@ class KeyTable:
         """Which keys are in the table, and their values (0 where they are not)."""
         known = np.zeros(len(wanted), bool)
         values = np.zeros(len(wanted), np.int64)
-        order = np.argsort(wanted)  # in order, neighbours are looked up in the same memory
+        places = np.flatnonzero(self._possible[wanted & _LAST])
+        order = places[np.argsort(wanted[places])]  # neighbours are looked up in the same memory
         ordered = wanted[order]
         for run, run_values in self._runs:
             places = np.minimum(np.searchsorted(run, ordered), len(run) - 1)
@@ -71,11 +83,8 @@ def _merged(
 
 def first_places(found: Keys) -> Keys:
     """For every key the place where it stands first."""
+    ordered = np.sort(found)
+    if not (ordered[1:] == ordered[:-1]).any():  # as nearly always, and much faster
+        return np.arange(len(found))
     _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
     return np.asarray(first[inverse], np.int64)
-
-
-def key_set(texts: Iterable[list[str]]) -> Keys:
-    """The sorted distinct keys of batches of texts."""
-    parts = [keys(batch) for batch in texts]
-    return np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)

@@ -1,10 +1,11 @@
 """Warnings of positives that another passage nearly repeats, which nobody may have judged."""
 
 from strop.pipeline.data.collector import Collector
-from strop.pipeline.data.like_passages import MOST_POSITIVES, ReadCorpus, like_passages
+from strop.pipeline.data.like_passages import MOST_POSITIVES, ReadRows, like_passages
+from strop.pipeline.data.sketched_corpus import SketchedCorpus
 
 
-def warn_of_like_passages(found: Collector, read_corpus: ReadCorpus) -> None:
+def warn_of_like_passages(found: Collector, sketched: SketchedCorpus, read_rows: ReadRows) -> None:
     """Warn of every positive with a near duplicate that its query has no judgement of.
 
     Of more than `MOST_POSITIVES` distinct positives the others are counted, and not compared.
@@ -12,7 +13,7 @@ def warn_of_like_passages(found: Collector, read_corpus: ReadCorpus) -> None:
     positives = [judgement for judgement in found.judgements if judgement.grade > 0]
     distinct = list(dict.fromkeys(judgement.passage_id for judgement in positives))
     found.not_compared = max(len(distinct) - MOST_POSITIVES, 0)
-    like = like_passages(read_corpus, distinct[:MOST_POSITIVES])
+    like = like_passages(sketched, read_rows, distinct[:MOST_POSITIVES])
     judged = {(judgement.query_id, judgement.passage_id) for judgement in found.judgements}
     for judgement in positives:
         for passage_id, share in like.get(judgement.passage_id, []):

@@ -47,15 +47,25 @@ def sketches(titles: pa.Array, texts: pa.Array) -> Sketches:
         starting |= plain >= 0xC0
     starts = np.flatnonzero(starting)
     windows = np.ndarray((max(len(plain) - WINDOW + 1, 0),), "<u8", plain.data, strides=(1,))
-    mixed = windows[starts] * _MIX
-    hashes = ((mixed ^ (mixed >> np.uint64(29))) * _MIX >> np.uint64(32)).astype(np.uint32)
+    hashes = _mixed(windows[starts])
     firsts = np.searchsorted(starts, ends)
     some = np.flatnonzero(np.diff(firsts))
     found = np.full((len(joined), BANDS * ROWS), np.iinfo(np.uint32).max, np.uint32)
     if len(some):
+        firsts, product = firsts[some], np.empty_like(hashes)
         for column, factor in enumerate(_FACTORS):
-            found[some, column] = np.minimum.reduceat(hashes * factor, firsts[some])
+            np.multiply(hashes, factor, out=product)
+            found[some, column] = np.minimum.reduceat(product, firsts)
     return found
+
+
+def _mixed(windows: Keys) -> Sketches:
+    """A hash of each window, which is overwritten."""
+    windows *= _MIX
+    windows ^= windows >> np.uint64(29)
+    windows *= _MIX
+    windows >>= np.uint64(32)
+    return windows.astype(np.uint32)
 
 
 def band_keys(found: Sketches) -> Keys:

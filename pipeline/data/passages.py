@@ -3,21 +3,24 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from strop.pipeline.data.behind import Behind
 from strop.pipeline.data.chunks import Chunking, chunk_id
 from strop.pipeline.data.documents import DocumentKeys
 from strop.pipeline.data.fields import is_blank
 from strop.pipeline.data.keys import Keys, KeyTable, first_places, keys
 from strop.pipeline.data.passage_batch import PassageBatch
+from strop.pipeline.data.sketched_corpus import SketchedCorpus
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
 from strop.pipeline.progress import SILENT, Progress
 
-BATCH_ROWS = 8192
+BATCH_ROWS = 1 << 15
 BATCH_CHARACTERS = 64 << 20
 """A batch of long documents is written before it has its rows."""
 
@@ -51,6 +54,10 @@ class Passages:
     cut: int = 0
     """Passages that were too long and were cut into chunks."""
     documents: DocumentKeys = field(default_factory=DocumentKeys)
+    sketched: SketchedCorpus | None = None
+    """Where sketches of passages are kept, if they are asked for."""
+    behind: Behind | None = None
+    """What writes and sketches while the next passages are read."""
     _shared: list[int] = field(default_factory=list)
     _waiting: PassageBatch = field(default_factory=PassageBatch)
     _ids: KeyTable = field(default_factory=KeyTable)
@@ -85,16 +92,20 @@ class Passages:
         for number, chunk in enumerate(chunks, start=1):
             self._add_row(place, chunk_id(passage_id, number), chunk, title, passage_id)
 
-    def add_all(
-        self, place: Place, passage_ids: list[str], texts: list[str], titles: list[str]
-    ) -> None:
-        """Add passages with texts, of which the place is the first one's; each has its line."""
+    def add_all(self, place: Place, passages: pa.Table) -> None:
+        """Add passages with ids, titles and texts of whole lines, which stand after a place.
+
+        The place moves along.
+        """
         if self.chunking is None:
-            self._waiting.add_all(place, passage_ids, texts, titles)
+            self._waiting.add_all(place, passages)
+            place.number += passages.num_rows
             self._flush_full()
             return
-        for number, passage in enumerate(zip(passage_ids, texts, titles, strict=True)):
-            self.add(Place(place.file, place.unit, place.number + number), *passage)
+        columns = (passages[name].to_pylist() for name in passages.column_names)
+        for passage_id, title, text in zip(*columns, strict=True):
+            place.number += 1
+            self.add(place, passage_id, text, title)
 
     def _add_row(
         self, place: Place, passage_id: str, text: str, title: str, parent: str | None
@@ -121,35 +132,43 @@ class Passages:
     def finish(self) -> None:
         """Write what waits."""
         self._flush()
+        if self.behind:
+            self.behind.wait()
 
     def _flush_full(self) -> None:
         waiting = self._waiting
-        if len(waiting.ids) >= BATCH_ROWS or waiting.characters >= BATCH_CHARACTERS:
+        if waiting.num_rows >= BATCH_ROWS or waiting.characters >= BATCH_CHARACTERS:
             self._flush()
 
     def _flush(self) -> None:
-        rows = self._waiting
-        if not len(rows):
+        """Check what waits against each other and all before, and write what is new."""
+        waiting = self._waiting
+        if not waiting.num_rows:
             return
         self._waiting = PassageBatch()
-        id_keys = keys(rows.ids)
-        text_keys = keys(zip(rows.titles, rows.texts, strict=True), len(rows))
+        rows, id_keys, text_keys = waiting.columns()
         first = first_places(id_keys)
         before, their_texts = self._ids.find(id_keys)
         again = before | (first != np.arange(len(rows)))
-        if again.any():
-            same = np.where(before, their_texts, text_keys[first]) == text_keys
-            self._repeated(rows, again, same)
         new = np.flatnonzero(~again)
-        self._warn_of_texts(rows, new, text_keys)
+        if len(new) < len(rows):
+            same = np.where(before, their_texts, text_keys[first]) == text_keys
+            self._repeated(rows, waiting, again, same)
+        self._warn_of_texts(rows, waiting, new, text_keys)
         self._ids.add(id_keys[new], text_keys[new])
         if len(new):
-            added = rows.table(new)
+            added = rows if len(new) == len(rows) else rows.take(pa.array(new))
             self.documents.add(added)
-            self.write(added)
+            keep = partial(self._keep, id_keys[new], added)
+            self.behind.do(keep) if self.behind else keep()
         self.progress.advance(len(rows))
 
-    def _repeated(self, rows: PassageBatch, again: Any, same: Any) -> None:
+    def _keep(self, id_keys: Keys, added: pa.Table) -> None:
+        self.write(added)
+        if self.sketched:
+            self.sketched.add(id_keys, added)
+
+    def _repeated(self, rows: pa.Table, read: PassageBatch, again: Any, same: Any) -> None:
         for row in np.flatnonzero(again).tolist():
             if self.repeats and same[row]:
                 self.merged += 1
@@ -159,10 +178,12 @@ class Passages:
                 way_out = " with another text; expected the same text again, rename one"
             self.defects.add(
                 "duplicate passage",
-                f"{rows.place(row)}: passage id {rows.ids[row]!r} was used before{way_out}",
+                f"{read.place(row)}: passage id {_id(rows, row)!r} was used before{way_out}",
             )
 
-    def _warn_of_texts(self, rows: PassageBatch, new: Keys, text_keys: Keys) -> None:
+    def _warn_of_texts(
+        self, rows: pa.Table, read: PassageBatch, new: Keys, text_keys: Keys
+    ) -> None:
         """Count passages whose text another id has too; remember the others."""
         found = text_keys[new]
         known = self._texts.find(found)[0] | (first_places(found) != np.arange(len(found)))
@@ -170,7 +191,11 @@ class Passages:
             self.duplicate_texts += 1
             self._shared.append(int(text_keys[row]))
             self.defects.warn(
-                "duplicate text", f"{rows.place(row)}: passage {rows.ids[row]!r} has the title "
+                "duplicate text", f"{read.place(row)}: passage {_id(rows, row)!r} has the title "
                 "and text of an earlier one under another id"
             )  # fmt: skip
         self._texts.add(found[~known])
+
+
+def _id(rows: pa.Table, row: int) -> str:
+    return str(rows["passage_id"][row])

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 import orjson
@@ -62,8 +63,8 @@ def open_text(where: Location) -> Iterator[BinaryIO]:
         yield file
 
 
-def raw_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[bytes]]]:
-    """The lines of a file with their line ends, some at once.
+def raw_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
+    """Whole lines of a file with their line ends, about a `BLOCK` at once.
 
     The place stands before them, and who takes them moves it along. What cannot be read (another
     encoding, a compressed file that ends early, a line without end) is an error after which the
@@ -72,15 +73,15 @@ def raw_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[
     place = Place(str(where))
     with open_text(where) as file:
         try:
-            for lines in _blocks(file, where, defects):
-                if len(lines[0]) > LONGEST_LINE:
+            for block in _blocks(file, where, defects):
+                if (block.find(b"\n", 0, LONGEST_LINE) + 1 or len(block)) > LONGEST_LINE:
                     place.number += 1
                     defects.add(
                         "long line", f"{place}: more than {LONGEST_LINE >> 20} MiB without a line "
                         "end, expected one record a line"
                     )  # fmt: skip
                     return
-                yield place, lines
+                yield place, block
         except DAMAGE as error:
             if getattr(error, "errno", None) is not None:
                 raise
@@ -92,30 +93,44 @@ def raw_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[
             )  # fmt: skip
 
 
-def _blocks(file: BinaryIO, where: Location, defects: Defects) -> Iterator[list[bytes]]:
+def _blocks(file: BinaryIO, where: Location, defects: Defects) -> Iterator[bytes]:
     """Whole lines; of one that is too long, as much as shows that it is."""
     parts: list[bytes] = []
-    read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]  # what came before damage is given
-    chunk = read(BLOCK)
-    if found := _not_text(chunk):
+    chunks = _chunks(file)
+    start = next(chunks, b"")
+    if found := _not_text(start):
         defects.add("not text", f"{where}: {found}, expected UTF-8 text, gzip or zstd")
         return
-    chunk = chunk.removeprefix(BYTE_ORDER_MARK)
-    while chunk:
+    for chunk in chain([start.removeprefix(BYTE_ORDER_MARK)], chunks):
         end = chunk.rfind(b"\n") + 1
         if end or sum(map(len, parts)) > LONGEST_LINE:
-            yield io.BytesIO(b"".join((*parts, chunk[:end]))).readlines()
+            yield b"".join((*parts, chunk[:end]))
             parts = []
         parts.append(chunk[end:])
-        chunk = read(BLOCK)
     if rest := b"".join(parts):
-        yield [rest]
+        yield rest
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The file in blocks; what comes before damage is given before the damage is told."""
+    read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]  # `read` drops it
+    parts: list[bytes] = []
+    try:
+        while part := read(BLOCK):
+            parts.append(part)
+            if sum(map(len, parts)) >= BLOCK:
+                yield b"".join(parts)
+                parts = []
+    except DAMAGE:
+        yield b"".join(parts)
+        raise
+    yield b"".join(parts)
 
 
 def raw_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, bytes]]:
     """The lines of a file with their line ends, as `raw_blocks`."""
-    for place, lines in raw_blocks(where, defects):
-        for line in lines:
+    for place, block in raw_blocks(where, defects):
+        for line in io.BytesIO(block).readlines():
             place.number += 1
             yield place, line
 
@@ -137,24 +152,20 @@ def _not_text(start: bytes) -> str | None:
 
 def json_lines(where: Location, defects: Defects) -> Iterator[tuple[Place, dict[str, Any]]]:
     """The JSON objects of a file, one a line; other lines are errors."""
-    for place, records in json_blocks(where, defects):
-        for record in records:
+    for place, block in raw_blocks(where, defects):
+        for record in json_records(block, place, defects):
             yield place, record
-            place.number += 1
 
 
-def json_blocks(where: Location, defects: Defects) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
-    """The same in runs that follow each other line by line; the place stands at the first."""
-    for place, lines in raw_blocks(where, defects):
-        before = place.number
-        if records := _objects(lines):
-            place.number = before + 1
-            yield place, records
-        else:
-            for place.number, line in enumerate(lines, before + 1):
-                if (record := _object(line, place, defects)) is not None:
-                    yield place, [record]
-        place.number = before + len(lines)
+def json_records(block: bytes, place: Place, defects: Defects) -> Iterator[dict[str, Any]]:
+    """The JSON objects of some whole lines; the place, which stands before them, moves along."""
+    lines = io.BytesIO(block).readlines()
+    records = _objects(lines)
+    for row, line in enumerate(lines):
+        place.number += 1
+        record = records[row] if records else _object(line, place, defects)
+        if record is not None:
+            yield record
 
 
 def _objects(lines: list[bytes]) -> list[dict[str, Any]] | None:

@@ -1,13 +1,15 @@
 """Reads a folder in BEIR layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv."""
 
-from collections.abc import Sequence
+import pyarrow as pa
 
+from strop.artifacts.schemas import CORPUS
 from strop.pipeline.data import fields
 from strop.pipeline.data.collector import SPLITS, Collector, Query
+from strop.pipeline.data.json_columns import text_columns
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, with_compression
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.text_files import Place, json_blocks, json_lines, utf8_lines
+from strop.pipeline.data.text_files import Place, json_lines, json_records, raw_blocks, utf8_lines
 from strop.pipeline.errors import InputError
 
 MEANINGS = ("weight", "group_id", "parent_id")
@@ -64,29 +66,27 @@ def read_questions(files: Files, options: Options, into: Collector) -> None:
 def read_corpus(path: Location, options: Options, into: Collector) -> None:
     """Passages with id, text and title, and the parent document where a field is named for it."""
     parent = options.column("parent_id")
-    for place, records in json_blocks(path, into.defects):
-        plain = None if parent else _plain_passages(records)
+    for place, block in raw_blocks(path, into.defects):
+        plain = None if parent else _plain_passages(block)
         if plain:
-            into.passages.add_all(place, *plain)
+            into.passages.add_all(place, plain)
             continue
-        for record in records:
+        for record in json_records(block, place, into.defects):
             _read_passage(record, parent, place, into)
-            place.number += 1
     if not len(into.passages):
         into.defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
 
 
-def _plain_passages(
-    records: Sequence[fields.Record],
-) -> tuple[list[str], list[str], list[str]] | None:
-    """Ids, texts and titles of records that need no closer look; None where any does."""
-    ids, texts = fields.plain_texts(records, "_id"), fields.plain_texts(records, "text")
-    has_titles = any("title" in record for record in records)
-    titles = fields.plain_texts(records, "title") if has_titles else [""] * len(records)
-    if ids is None or texts is None or titles is None or not all(texts) or not all(ids):
+def _plain_passages(block: bytes) -> pa.Table | None:
+    """Ids, titles and texts of lines that need no closer look; None where any does."""
+    found = text_columns(block, ("_id", "title", "text"))
+    if found is None:
         return None
-    good = all(map(str.isprintable, ids)) or all(map(fields.is_id, ids))
-    return (ids, texts, titles) if good else None
+    titles = found["title"].fill_null("") if found["title"].null_count else found["title"]
+    plain = pa.table([found["_id"], titles, found["text"]], names=CORPUS.names[:3])
+    return (
+        plain if fields.are_ids(plain["passage_id"]) and fields.are_texts(plain["text"]) else None
+    )
 
 
 def _read_passage(record: fields.Record, parent: str | None, place: Place, into: Collector) -> None:

@@ -1,0 +1,55 @@
+"""Texts of JSON lines by column, without an object for each."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+_LINE_END, _OPENED, _CLOSED = b"\n{}"
+
+
+def text_columns(block: bytes, names: tuple[str, ...]) -> pa.Table | None:
+    """The texts under some names of whole lines, a row a line; null where a name is absent.
+
+    None where the lines need a closer look: one has no object, or more than one, a value under
+    one of the names is no text, or something is no JSON or no UTF-8.
+    """
+    if not _one_object_a_line(block) or not _is_utf8(block):
+        return None
+    schema = pa.schema([(name, pa.string()) for name in names])
+    reading = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
+    parsing = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    try:
+        found = pa.json.read_json(pa.BufferReader(block), reading, parsing)
+    except pa.ArrowException:
+        return None
+    return found if found.num_rows == num_lines(block) else None
+
+
+def num_lines(block: bytes) -> int:
+    """The lines of a block, of which the last may have no end."""
+    return block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def _one_object_a_line(block: bytes) -> bool:
+    """Whether every line begins with a brace and ends with one.
+
+    Between such lines no object goes on: after a closing brace it would need a comma first. So as
+    many objects as lines are one a line.
+    """
+    if not block.startswith(b"{") or not block.removesuffix(b"\n").endswith(b"}"):
+        return False
+    read = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(read[:-1] == _LINE_END)
+    return bool((read[ends - 1] == _CLOSED).all() and (read[ends + 1] == _OPENED).all())
+
+
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    offsets = np.array([0, len(block)], np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(block)]
+    try:
+        pa.Array.from_buffers(pa.string(), 1, buffers).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
