@@ -2,11 +2,13 @@
 
 Writes BEIR folders of made-up passages, imports each one in a process of its own, and prints a
 Markdown table. Every process reports its own peak resident memory. The kinds of work take turns,
-and the median of their CPU seconds is told, since other work on the machine changes both.
+and the median of their seconds is told, with the least and the most CPU seconds, since other work
+on the machine changes them.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -14,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -74,38 +77,57 @@ def parse_json(folder: Path) -> None:
             json.loads(line)
 
 
+PARSER = "json.loads alone"
 WORK: dict[str, Callable[[Path], None]] = {
     "import": run_import,
     "import without the search for near duplicates": partial(run_import, near_duplicates=False),
-    "json.loads alone": parse_json,
+    PARSER: parse_json,
 }
 
 
-def measure(name: str, folder: Path) -> tuple[float, float]:
-    """CPU seconds and peak megabytes of one piece of work in a process of its own."""
+@dataclass(frozen=True)
+class Measured:
+    """What one piece of work took: seconds of all processors, seconds that passed, megabytes."""
+
+    cpu: float
+    wall: float
+    peak: float
+
+
+def measure(name: str, folder: Path) -> Measured:
+    """One piece of work in a process of its own."""
     command = [sys.executable, __file__, "--work", name, "--folder", str(folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds, peak = json.loads(done.stdout)
-    return seconds, peak
+    return Measured(*json.loads(done.stdout))
 
 
 def report_self(name: str, folder: Path) -> None:
-    """Do the work in this process and print CPU seconds and peak megabytes."""
-    started = time.process_time()  # other work on the machine does not count
+    """Do the work in this process and print what it took."""
+    cpu, wall = time.process_time(), time.perf_counter()
     WORK[name](folder)
-    seconds = time.process_time() - started
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-    print(json.dumps([seconds, peak]))
+    print(json.dumps([cpu, wall, peak]))
+
+
+def cells(count: int, name: str, turns: list[Measured], parser: float) -> str:
+    """A row of the table; ``parser`` is what the parser took."""
+    cpu = [turn.cpu for turn in turns]
+    took = median(cpu)
+    spread = f"{took:.2f} ({min(cpu):.2f} to {max(cpu):.2f})"
+    wall, peak = median(turn.wall for turn in turns), max(turn.peak for turn in turns)
+    rate = f"{count / took:,.0f} | {parser / took:.2f}"
+    return f"| {count:,} | {name} | {spread} | {wall:.2f} | {rate} | {peak:.0f} |"
 
 
 def main() -> None:
     """Measure every size and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--passages", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--turns", type=int, default=5, help="how often each work is done")
-    parser.add_argument("--work", choices=WORK)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--passages", type=int, nargs="+", default=[100_000, 1_000_000])
+    arguments.add_argument("--turns", type=int, default=5, help="how often each work is done")
+    arguments.add_argument("--work", choices=WORK)
+    arguments.add_argument("--folder", type=Path)
+    given = arguments.parse_args()
     if given.work:
         report_self(given.work, given.folder)
         return
@@ -114,24 +136,21 @@ def main() -> None:
     print(f"- Date: {date.today()}")
     versions = ", ".join(f"{name} {version(name)}" for name in ("strop", "pyarrow", "orjson"))
     print(f"- Versions: Python {platform.python_version()}, {versions}, numpy {np.__version__}")
+    print(f"- Threads of Arrow: {pa.cpu_count()}; turns: {given.turns}")
+    print(f"- Load of the machine's {os.cpu_count()} processors before: {os.getloadavg()[0]:.1f}\n")
     print(
-        f"- Threads of Arrow: {pa.cpu_count()}; turns: {given.turns}, the median of their seconds\n"
+        "| passages | work | CPU seconds | seconds that passed | passages a CPU second "
+        "| of the parser's rate | peak memory, MB |"
     )
-    print(
-        "| passages | MB of JSON | work | CPU seconds | passages a CPU second | peak memory, MB |"
-    )
-    print("|---:|---:|---|---:|---:|---:|")
+    print("|---:|---|---:|---:|---:|---:|---:|")
     for count in given.passages:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "data"
             write_data(folder, count)
-            size = (folder / "corpus.jsonl").stat().st_size / 1e6
             turns = [{work: measure(work, folder) for work in WORK} for _ in range(given.turns)]
+            parser = median(turn[PARSER].cpu for turn in turns)
             for work in WORK:
-                seconds = median(turn[work][0] for turn in turns)
-                peak = max(turn[work][1] for turn in turns)
-                cells = f"{count:,} | {size:,.0f} | {work} | {seconds:.1f} | {count / seconds:,.0f}"
-                print(f"| {cells} | {peak:.0f} |", flush=True)
+                print(cells(count, work, [turn[work] for turn in turns], parser), flush=True)
 
 
 def _words(values: list[int]) -> str:

@@ -42,9 +42,10 @@ def are_texts(column: pa.ChunkedArray) -> bool:
 
 def are_ids(column: pa.ChunkedArray) -> bool:
     """Whether all values are texts that `is_id` takes, and not blank."""
-    return (
-        are_texts(column) and not pc.any(pc.match_substring_regex(column, CONTROL.pattern)).as_py()
-    )
+    if not are_texts(column):
+        return False
+    printable = pc.all(pc.ascii_is_printable(column)).as_py()  # as most are, and sooner seen
+    return printable or not pc.any(pc.match_substring_regex(column, CONTROL.pattern)).as_py()
 
 
 def text_field(

@@ -13,7 +13,8 @@ def text_columns(block: bytes, names: tuple[str, ...]) -> pa.Table | None:
     None where the lines need a closer look: one has no object, or more than one, a value under
     one of the names is no text, or something is no JSON or no UTF-8.
     """
-    if not _one_object_a_line(block) or not _is_utf8(block):
+    num_lines = _num_lines(block)
+    if not num_lines or not _is_utf8(block):
         return None
     schema = pa.schema([(name, pa.string()) for name in names])
     reading = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
@@ -22,25 +23,21 @@ def text_columns(block: bytes, names: tuple[str, ...]) -> pa.Table | None:
         found = pa.json.read_json(pa.BufferReader(block), reading, parsing)
     except pa.ArrowException:
         return None
-    return found if found.num_rows == num_lines(block) else None
+    return found if found.num_rows == num_lines else None
 
 
-def num_lines(block: bytes) -> int:
-    """The lines of a block, of which the last may have no end."""
-    return block.count(b"\n") + (not block.endswith(b"\n"))
-
-
-def _one_object_a_line(block: bytes) -> bool:
-    """Whether every line begins with a brace and ends with one.
+def _num_lines(block: bytes) -> int:
+    """The lines of a block, if each begins with a brace and ends with one; else 0.
 
     Between such lines no object goes on: after a closing brace it would need a comma first. So as
     many objects as lines are one a line.
     """
     if not block.startswith(b"{") or not block.removesuffix(b"\n").endswith(b"}"):
-        return False
+        return 0
     read = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(read[:-1] == _LINE_END)
-    return bool((read[ends - 1] == _CLOSED).all() and (read[ends + 1] == _OPENED).all())
+    whole = (read[ends - 1] == _CLOSED).all() and (read[ends + 1] == _OPENED).all()
+    return len(ends) + 1 if whole else 0
 
 
 def _is_utf8(block: bytes) -> bool:

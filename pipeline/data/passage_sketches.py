@@ -70,5 +70,6 @@ def _mixed(windows: Keys) -> Sketches:
 
 def band_keys(found: Sketches) -> Keys:
     """A key for each band of each text; those of one band agree when all of its rows do."""
-    bands = found.reshape(len(found), BANDS, ROWS).astype(np.uint64)
-    return np.asarray((bands * _BAND_FACTORS).sum(axis=2, dtype=np.uint64), np.uint64)
+    bands = found.reshape(-1, ROWS)
+    keys = sum(bands[:, row] * factor for row, factor in enumerate(_BAND_FACTORS))
+    return np.asarray(keys, np.uint64).reshape(-1, BANDS)

@@ -55,7 +55,7 @@ def open_text(where: Location) -> Iterator[BinaryIO]:
         raw.seek(0)
         file: Any = raw
         if start.startswith(GZIP):
-            file = io.BufferedReader(gzip.GzipFile(fileobj=raw))
+            file = gzip.GzipFile(fileobj=raw)
         elif start.startswith(ZSTD):
             file = io.BufferedReader(pa.CompressedInputStream(raw, "zstd"))
         elif not hasattr(raw, "read1"):  # as with some of fsspec's files
@@ -104,7 +104,7 @@ def _blocks(file: BinaryIO, where: Location, defects: Defects) -> Iterator[bytes
     for chunk in chain([start.removeprefix(BYTE_ORDER_MARK)], chunks):
         end = chunk.rfind(b"\n") + 1
         if end or sum(map(len, parts)) > LONGEST_LINE:
-            yield b"".join((*parts, chunk[:end]))
+            yield b"".join((*parts, memoryview(chunk)[:end]))
             parts = []
         parts.append(chunk[end:])
     if rest := b"".join(parts):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -132,6 +133,19 @@ def test_row_groups_are_full_except_the_last(
     tables.write_batches(path, [scores(3), scores(3), scores(5)], SCORES)
     metadata = pq.ParquetFile(path).metadata
     assert [metadata.row_group(group).num_rows for group in range(3)] == [4, 4, 3]
+
+
+def test_some_rows_are_read_back_from_their_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 8)
+    monkeypatch.setattr(tables, "BATCH_ROWS", 3)
+    rows = pa.table({"id": [f"p{n}" for n in range(30)]}, schema=pa.schema([("id", pa.string())]))
+    with tables.TableWriter(tmp_path / "ids.parquet", rows.schema) as writer:
+        writer.write(rows)
+        for wanted in ([0, 2, 3, 7, 8, 20, 29], [5], list(range(30)), []):
+            found = writer.read_back(np.array(wanted, np.int64))
+            assert found["id"].to_pylist() == [f"p{n}" for n in wanted]
 
 
 @settings(max_examples=30, deadline=None)

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.cross_encoder.data_collator import CrossEncoderDataCollator
 
-from strop.pipeline.data.exporting import EXPORTS, Export, Group, Passage
+from strop.artifacts.schemas import NEGATIVES, SELECTION
+from strop.pipeline.data.exporting import EXPORTS, Export, Group, Passage, read_groups
 from strop.pipeline.data.importing import Request, import_files
 from strop.pipeline.errors import InputError
 from strop.pipeline.first_stage.run_file import read_run
@@ -16,6 +18,20 @@ from strop.pipeline.first_stage.run_file import read_run
 
 def passage(name: str, score: float | None, title: str = "") -> Passage:
     return Passage(name, title, f"text of {name}", score)
+
+
+def test_groups_have_texts_and_scores_in_as_many_decimals_as_they_hold() -> None:
+    negative = {"passage_id": "b", "score": 0.1, "sampler": "hard", "weight": 1.0}
+    row = {"query_id": "q", "positives": [{"passage_id": "a"}], "negatives": [negative]}
+    mined = {"query_id": "q", "passage_id": "a", "mining_score": -2.7, "decision": "positive"}
+    queries = pa.table({"query_id": ["q"], "text": ["first"]})
+    corpus = pa.table({"passage_id": ["a", "b"], "title": ["A", ""], "text": ["good", "bad"]})
+    negatives = pa.Table.from_pylist([row], schema=NEGATIVES.remove_metadata())
+    selection = pa.Table.from_pylist([mined], schema=SELECTION)
+    (group,) = read_groups(negatives, selection, queries, [corpus])
+    assert group == Group(
+        "q", "first", [Passage("a", "A", "good", -2.7)], [Passage("b", "", "bad", 0.1)]
+    )
 
 
 GROUPS = [

@@ -1,13 +1,20 @@
 """Near duplicates of positives: which are told of, with file and line, and which are not."""
 
 import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from strop.flows.check_data import check_data, data_request
+from strop.pipeline.data import like_passages as like_passages_file
+from strop.pipeline.data.keys import keys
 from strop.pipeline.data.like_passages import like_passages
+from strop.pipeline.data.passage_sketches import COMPARED, sketches
+from strop.pipeline.data.sketched_corpus import SketchedCorpus
 
 RANDOM = np.random.default_rng(3)
 WORDS = [f"word{number}" for number in range(400)]
@@ -21,6 +28,16 @@ def text(length: int = 40) -> list[str]:
 def table(texts: dict[str, str]) -> pa.Table:
     columns = [list(texts), [""] * len(texts), list(texts.values())]
     return pa.table(columns, names=["passage_id", "title", "text"])
+
+
+def like(corpus: pa.Table, positive_ids: list[str], batch: int = 50) -> Any:
+    """Near duplicates in a corpus that comes in batches; no text is read but of pairs."""
+    with tempfile.TemporaryFile() as file:
+        sketched = SketchedCorpus(file)
+        for start in range(0, corpus.num_rows, batch):
+            some = corpus.slice(start, batch)
+            sketched.add(keys(some["passage_id"].to_pylist()), some)
+        return like_passages(sketched, corpus.take, positive_ids)
 
 
 def check(folder: Path, passages: dict[str, str], train: list[str]) -> list[dict[str, object]]:
@@ -62,9 +79,8 @@ def test_nearly_all_near_duplicates_are_found_in_a_corpus_of_many_batches() -> N
     texts = {f"p{n}": text() for n in range(300)}
     near = {f"near {key}": [*words[:20], "new", *words[21:]] for key, words in texts.items()}
     corpus = table({key: " ".join(words) for key, words in (texts | near).items()})
-    batches = [corpus.slice(start, 50) for start in range(0, 600, 50)]
-    found = like_passages(lambda: batches, list(texts))
-    right = [key for key, like in found.items() if like == [(f"near {key}", 39 / 41)]]
+    found = like(corpus, list(texts))
+    right = [key for key, near in found.items() if near == [(f"near {key}", 39 / 41)]]
     assert len(right) >= 297
     assert sum(map(len, found.values())) == len(right)
 
@@ -73,14 +89,33 @@ def test_scripts_without_spaces_case_and_punctuation_are_compared_by_words() -> 
     passages = {
         "chinese": "再排序模型从自己的错误中学习并且在每一轮之后变得更加准确",
         "one letter more": "再排序模型从自己的错误中学习并且在每一轮之后变得更加准确了",
+        "another first": "重排序模型从自己的错误中学习并且在每一轮之后变得更加准确",
         "shouted": "A RERANKER LEARNS: FROM ITS OWN MISTAKES, AND BECOMES BETTER",
         "plain": "a reranker learns from its own mistakes and becomes better",
         "blank": "…",
         "long": "word " * 10 + "x" * 10_000,
     }
-    found = like_passages(lambda: [table(passages)], ["chinese", "shouted", "blank", "long"])
-    assert {key: [name for name, _ in like] for key, like in found.items() if like} == {
-        "chinese": ["one letter more"],
+    found = like(table(passages), ["chinese", "shouted", "blank", "long"])
+    assert {key: [name for name, _ in near] for key, near in found.items() if near} == {
+        "chinese": ["one letter more", "another first"],
         "shouted": ["plain"],
     }
-    assert like_passages(lambda: [table(passages)], ["nowhere"]) == {}
+    assert like(table(passages), ["nowhere"]) == {}
+
+
+def test_the_start_of_a_long_text_is_its_sketch() -> None:
+    start = " ".join(text(300))
+    texts = pa.array([start[:COMPARED], start[:COMPARED] + " and more", "…" * 5000, start[:2000]])
+    whole, longer, _, half = sketches(pa.array([""] * 4), texts).tolist()
+    assert whole == longer
+    assert whole != half
+
+
+def test_many_pairs_are_compared_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = text()
+    near = [" ".join([*words[:n], f"new{n}", *words[n + 1 :]]) for n in range(30)]
+    corpus = table({"good": " ".join(words)} | {f"near{n}": one for n, one in enumerate(near)})
+    expected = like(corpus, ["good"])
+    assert [name for name, _ in expected["good"]] == ["near0", "near1", "near2", "near3", "near4"]
+    monkeypatch.setattr(like_passages_file, "AT_ONCE", 4)
+    assert like(corpus, ["good"], batch=7) == expected
