@@ -27,6 +27,8 @@ def like_groups(texts: list[str]) -> Ints:
     here: a chain of near duplicates is one group. Pairs are found by prefix filtering (Bayardo,
     Ma, Srikant 2007), so that none is missed and few others are compared.
     """
+    if not texts:
+        return np.zeros(0, np.int64)
     words = _word_matrix(texts)
     _, first, same = np.unique(_signatures(words), return_index=True, return_inverse=True)
     distinct = words[first]
