@@ -125,7 +125,9 @@ class Display:
             self._progress.reset(self._task, total=count or None, unit=unit)
 
     def advanced(self, stage: str, count: int) -> None:
-        """The stage is further."""
+        """The stage is further; a count of 0 only says that it is alive."""
+        if not count:
+            return
         self._done += count
         if self._task is not None:
             self._progress.advance(self._task, count)

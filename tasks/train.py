@@ -1,9 +1,8 @@
 """The reranker artifact: the last reranker fine-tuned on this round's groups."""
 
-from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-
-import pyarrow as pa
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
@@ -12,14 +11,10 @@ from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
 from strop.tasks.score import scoring_parameters
 from strop.tasks.stage import GPU, Place, carry_out, stage_task
-from strop.tasks.training_inputs import (
-    TrainingInputs,
-    development_of,
-    groups_of,
-    has_fresh_head,
-    starting_weights,
-    tokens_of,
-)
+from strop.tasks.training_inputs import TrainingInputs
+from strop.tasks.training_process import Job, train_together
+
+NEGATIVES = "negatives.parquet"
 
 
 @stage_task("train", tags=(GPU,))
@@ -31,15 +26,15 @@ def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> 
         from strop.pipeline.training.train import training_summary
 
         store = place.open()
-        negatives, earlier = groups_of(store, inputs)
+        job = Job(store.location, inputs, config, number)
         around = _surroundings(store, recipe, config, progress)
-        trained = _trained(store, inputs, negatives, earlier, config, number, around)
+        trained = _trained(job, around, attempt, store.work_folder(recipe))
         summary: dict[str, Any] = training_summary(trained)
         card = model_card(
             config,
             round_number=number,
             lineage=_lineage(store, inputs.refs()),
-            queries=negatives.num_rows,
+            queries=store.manifest(inputs.negatives).files[NEGATIVES].rows or 0,
             summary=summary,
         )
         _write(attempt, trained, config, card)
@@ -48,29 +43,14 @@ def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> 
     return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)
 
 
-def _trained(
-    store: Store,
-    inputs: TrainingInputs,
-    negatives: pa.Table,
-    earlier: Sequence[pa.Table],
-    config: Config,
-    number: int,
-    surroundings: Any,
-) -> Any:
-    from strop.pipeline.training.train import train as fine_tune
-
-    development = development_of(store, inputs, config)
-    return fine_tune(
-        starting_weights(store, inputs, config),
-        negatives,
-        tokens_of(store, inputs, [negatives, *earlier], development),
-        config,
-        round_number=number,
-        earlier=earlier,
-        fresh_head=has_fresh_head(store, inputs),
-        development=development,
-        surroundings=surroundings,
-    )
+def _trained(job: Job, surroundings: Any, attempt: Attempt, work: Path) -> Any:
+    """The reranker, trained here or by processes of its own."""
+    execution = job.config.execution
+    if execution.trainers == 1:
+        return job.train(surroundings)
+    attempt.execution.update(processes=execution.processes, nodes=execution.nodes)
+    with TemporaryDirectory(prefix="processes-", dir=work) as folder:
+        return train_together(job, Path(folder), surroundings)
 
 
 def _surroundings(store: Store, recipe: Recipe, config: Config, progress: Progress) -> Any:

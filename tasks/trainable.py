@@ -9,7 +9,8 @@ def check_training(config: Config, store: Store) -> None:
     """Raise `InputError` for a training that would be refused after all the mining."""
     settings = config.training
     special = settings.lora or settings.frozen_layers or settings.gradient_checkpointing
-    if not special and settings.precision in ("auto", "fp32") and not config.execution.report_to:
+    elsewhere = config.execution.report_to or config.execution.processes > 1
+    if not special and settings.precision in ("auto", "fp32") and not elsewhere:
         return  # nothing that a model or a device may lack, and no libraries to load
     from strop.pipeline.training.trainability import check_trainable
 

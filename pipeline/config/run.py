@@ -29,12 +29,24 @@ LATER = (
 
 
 class Execution(Section):
-    """Where a run happens; nothing here changes a result."""
+    """Where and how wide a run happens; results differ by no more than rounding.
+
+    As with another device, several training processes add up gradients in another order, and
+    dropout leaves out other things: what was made with them has the same id, and says so.
+    """
 
     threads: int | None = Field(default=None, ge=1, json_schema_extra=EXECUTION)
     """Threads of the numerical libraries; null leaves it to them."""
     checkpoint_steps: int | None = Field(default=200, ge=1, json_schema_extra=EXECUTION)
     """Optimizer steps between checkpoints, where a killed training goes on; null keeps none."""
+    processes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)
+    """Processes on each host that train together by torchrun; each takes a GPU if there is one."""
+    nodes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)
+    """Hosts whose processes train together; they need `rendezvous`."""
+    rendezvous: str | None = Field(
+        default=None, pattern=r"^\[?[\w.:-]+\]?:\d{1,5}$", json_schema_extra=EXECUTION
+    )
+    """HOST:PORT of one of these hosts, where torchrun's processes meet; null on a single host."""
     gpu_slot: str | None = Field(
         default="gpu", min_length=1, max_length=100, json_schema_extra=EXECUTION
     )
@@ -42,6 +54,20 @@ class Execution(Section):
     one does at a time; a name for each where several GPUs share a server, null for none."""
     report_to: tuple[str, ...] = Field(default=(), json_schema_extra=EXECUTION)
     """Trackers that transformers' Trainer reports to, such as tensorboard, mlflow or wandb."""
+
+    @model_validator(mode="after")
+    def _meeting(self) -> Self:
+        if (self.nodes > 1) != (self.rendezvous is not None):
+            raise ValueError(
+                f"execution.nodes = {self.nodes} and execution.rendezvous = "
+                f"{self.rendezvous or 'null'}: expected both for several hosts, neither for one"
+            )
+        return self
+
+    @property
+    def trainers(self) -> int:
+        """The processes of all hosts that train together."""
+        return self.processes * self.nodes
 
 
 class Config(Section):
@@ -106,6 +132,12 @@ class Config(Section):
             raise ValueError(
                 f"reranker.max_query_tokens = {self.reranker.max_query_tokens} leaves no room "
                 f"for the passage in reranker.max_tokens = {self.reranker.max_tokens}"
+            )
+        if self.execution.trainers > self.training.groups_per_step:
+            raise ValueError(
+                f"execution.processes = {self.execution.processes} on {self.execution.nodes} "
+                f"node(s) are more than training.groups_per_step = "
+                f"{self.training.groups_per_step}, of which each trains one group at least"
             )
         return self
 

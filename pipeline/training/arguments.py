@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -37,9 +38,11 @@ def training_arguments(
     seed: int,
     report_to: Sequence[str] = (),
     run_name: str | None = None,
+    processes: int = 1,
 ) -> TrainingArguments:
     """The Trainer's arguments: quiet, one optimizer step for every batch of groups, one device.
 
+    With several ``processes``, each has one; see `ranks` for what they exchange.
     Checkpoints and measurements on dev are called for by strop's own callback.
     """
     precision = resolved_precision(config)
@@ -64,7 +67,16 @@ def training_arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        **(_shared() if processes > 1 else {}),
     )
     # A step is one batch of groups for one device: several visible GPUs must not share it out.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def _shared() -> dict[str, Any]:
+    """What only processes that torchrun started can ask for."""
+    return {
+        "ddp_backend": "nccl" if torch.cuda.is_available() else "gloo",
+        "save_on_each_node": True,  # the writer may have any rank
+    }

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from strop import __version__
 from strop.pipeline.training.health import Record
+from strop.pipeline.training.ranks import Ranks
 
 WHOLE = "whole.json"
 RECORDS = "records.json"
@@ -102,8 +104,8 @@ def held_folder(folder: Path | None) -> Iterator[Path | None]:
         yield folder
 
 
-def finish(folder: Path) -> None:
-    """Declare a checkpoint whole, once all its files are on disk."""
+def finish(folder: Path, *, processes: int = 1) -> None:
+    """Declare a checkpoint of so many processes whole, once all its files are on disk."""
     sizes = {}
     for path in sorted(folder.iterdir()):
         if path.name != WHOLE:
@@ -111,21 +113,56 @@ def finish(folder: Path) -> None:
                 os.fsync(file.fileno())
             sizes[path.name] = path.stat().st_size
     temporary = folder / f".{WHOLE}"
-    temporary.write_text(json.dumps({"files": sizes, "versions": _versions()}), encoding="utf-8")
+    record = {"files": sizes, "versions": _versions(), "processes": processes}
+    temporary.write_text(json.dumps(record), encoding="utf-8")
     temporary.replace(folder / WHOLE)
 
 
-def last_whole(folder: Path | None) -> Path | None:
-    """The newest checkpoint that is whole; those that are not are removed."""
+def last_whole(folder: Path | None, *, processes: int = 1) -> Path | None:
+    """The newest checkpoint of so many processes that is whole; all others are removed.
+
+    Other processes have shares and random states of their own: going on would be neither training.
+    """
     if folder is None:
         return None
     found = []
     for path in folder.glob("checkpoint-*"):
-        if _is_whole(path):
+        if _is_whole(path, processes):
             found.append(path)
         else:
             shutil.rmtree(path, ignore_errors=True)
     return max(found, key=_step, default=None)
+
+
+@contextmanager
+def in_every_process(found: Path | None, ranks: Ranks) -> Iterator[Path | None]:
+    """The writer's checkpoint as a folder that this process can read, or None.
+
+    No shared file system is assumed: the writer sends its files to those that do not see them.
+    """
+    place: Path | None = ranks.told(found)
+    if place is None:
+        yield None
+        return
+    mark = ranks.told((place / WHOLE).read_bytes() if ranks.writes else None)
+    lacks = not _holds(place, mark)
+    if not any(ranks.all(lacks)):
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="strop-checkpoint-") as folder:
+        for name in json.loads(mark)["files"]:  # one after another: they are large
+            data = ranks.told((place / name).read_bytes() if ranks.writes else None)
+            if lacks:
+                (Path(folder) / name).write_bytes(data)
+        yield Path(folder) if lacks else place
+
+
+def _holds(place: Path, mark: bytes) -> bool:
+    """Whether this very checkpoint lies at a place that this process sees."""
+    try:
+        return (place / WHOLE).read_bytes() == mark
+    except OSError:
+        return False
 
 
 def remove_older(folder: Path) -> None:
@@ -138,15 +175,16 @@ def _step(path: Path) -> int:
     return int(path.name.removeprefix("checkpoint-"))
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path, processes: int) -> bool:
     try:
         found = json.loads((path / WHOLE).read_bytes())
         files, versions = found["files"], found["versions"]
+        trained_by = found.get("processes", 1)
         sizes = {name: (path / name).stat().st_size for name in files}
     except (OSError, ValueError, KeyError, TypeError):
         return False
     # Other versions may read the files in another way, or go on in another one.
-    return bool(sizes == files and versions == _versions())
+    return bool((sizes, versions, trained_by) == (files, _versions(), processes))
 
 
 def _versions() -> dict[str, str]:

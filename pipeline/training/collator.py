@@ -34,9 +34,11 @@ class GroupPositions(Dataset[int]):
 class GroupBatch:
     """The pairs of some groups, with what the losses read; group ``i`` lies between two offsets.
 
-    ``epoch`` tells how many epochs are done after these groups.
+    ``positions`` are the groups' places in the round, ``epoch`` tells how many epochs are done
+    after them.
     """
 
+    positions: Ints
     pairs: PairTokens
     members: Members
     offsets: Ints
@@ -100,6 +102,10 @@ class GroupCollator:
 
     def __call__(self, positions: list[int]) -> dict[str, GroupBatch]:
         """The batch of these groups, under the one key that the training step reads."""
+        return {"groups": self.batch(np.asarray(positions, np.int64))}
+
+    def batch(self, positions: Ints) -> GroupBatch:
+        """The groups at these positions; one at least."""
         groups = self.groups
         sizes = groups.sizes[positions]
         offsets = offsets_from_lengths(sizes)
@@ -112,5 +118,5 @@ class GroupCollator:
             members.passage_rows,
             template=self.template,
         )
-        epoch = (positions[-1] + 1) / max(groups.queries, 1)
-        return {"groups": GroupBatch(pairs, members, offsets, groups.weights[positions], epoch)}
+        epoch = int(positions[-1] + 1) / max(groups.queries, 1)
+        return GroupBatch(positions, pairs, members, offsets, groups.weights[positions], epoch)

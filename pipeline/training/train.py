@@ -25,12 +25,14 @@ from strop.pipeline.training import adapters
 from strop.pipeline.training.arguments import training_arguments
 from strop.pipeline.training.checkpoints import Records, held_folder, put_weights
 from strop.pipeline.training.collator import GroupCollator
+from strop.pipeline.training.course import Course
 from strop.pipeline.training.development import Development
 from strop.pipeline.training.groups import Groups, plan_groups
 from strop.pipeline.training.health import health_summary, limits
 from strop.pipeline.training.preparation import dropout_of, freeze, recompute_layers
+from strop.pipeline.training.ranks import ALONE, Ranks
 from strop.pipeline.training.schedule import learning_rate_factor, warmup_steps
-from strop.pipeline.training.trainer import Course, GroupTrainer
+from strop.pipeline.training.trainer import GroupTrainer
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,16 @@ class Trained:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a training keeps its checkpoints, and who is told of it; nothing changes a result.
+    """Where a training keeps its checkpoints, who is told of it, and who shares it out.
 
     ``checkpoints`` is a folder that survives the process, or None; ``tracking`` one for trackers
-    that write files.
+    that write files. Several ``ranks`` change a result by rounding, and by what dropout leaves out.
     """
 
     checkpoints: Path | None = None
     tracking: Path | None = None
     progress: Progress = SILENT
+    ranks: Ranks = ALONE
 
 
 def train(
@@ -82,6 +85,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(dropout_of(reranker.model, config.training.dropout))
         folder = stack.enter_context(held_folder(surroundings.checkpoints))
+        keeps = surroundings.ranks.told(folder is not None)
         temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="strop-train-"))
         adapted = _prepare(reranker, config, round_number)
         place = {"round_number": round_number, "rounds": config.rounds, "steps": steps}
@@ -94,7 +98,8 @@ def train(
             measure=_measure(reranker, source, config, development),
             metric=config.evaluation.metrics[0],
             checkpoint_folder=folder,
-            checkpoint_steps=config.execution.checkpoint_steps,
+            checkpoint_steps=config.execution.checkpoint_steps if keeps else None,
+            ranks=surroundings.ranks,
         )
         trainer = _trainer(
             reranker,
@@ -185,9 +190,10 @@ def _trainer(
     arguments = training_arguments(
         folder,
         config.training,
-        seed=derived_seed(config.seed, "train", round_number),
+        seed=derived_seed(config.seed, "train", round_number, *_draws(course.ranks)),
         report_to=report_to,
         run_name=f"{config.name} round {round_number}",
+        processes=course.ranks.size,
     )
     try:
         return GroupTrainer(
@@ -203,6 +209,11 @@ def _trainer(
             raise
         reason = str(error).partition("\n")[0]
         raise InputError(f"execution.report_to = {', '.join(report_to)}: {reason}") from error
+
+
+def _draws(ranks: Ranks) -> tuple[int, ...]:
+    """What is added to the seed, so that dropout leaves out other things in every process."""
+    return (ranks.rank,) if ranks.rank else ()
 
 
 def _log(records: Records) -> pa.Table:

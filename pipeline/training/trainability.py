@@ -22,6 +22,7 @@ def check_trainable(base: Path, config: Config) -> None:
     """
     settings = config.training
     resolved_precision(settings)
+    check_devices(config.execution.processes)
     check_trackers(config.execution.report_to)
     if not (settings.lora or settings.frozen_layers or settings.gradient_checkpointing):
         return
@@ -31,6 +32,16 @@ def check_trainable(base: Path, config: Config) -> None:
     freeze(model, settings.frozen_layers)
     if settings.gradient_checkpointing:
         recompute_layers(model)
+
+
+def check_devices(processes: int) -> None:
+    """Raise `InputError` when this host has GPUs, but not one for each of its processes."""
+    found = torch.cuda.device_count() if torch.cuda.is_available() else processes
+    if processes > found:
+        raise InputError(
+            f"execution.processes = {processes}: this host has {found} GPU(s), and each process "
+            f"takes one; expected {found} at most"
+        )
 
 
 def check_trackers(report_to: tuple[str, ...]) -> None:

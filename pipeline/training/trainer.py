@@ -2,20 +2,18 @@
 
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from torch.utils.data import DataLoader, SequentialSampler
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from strop.pipeline.arrays import Ints
+from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl
 from strop.pipeline.profiling import model_call
@@ -27,40 +25,24 @@ from strop.pipeline.scoring.forward import logits, padded_batch
 from strop.pipeline.training import checkpoints, gradients, health
 from strop.pipeline.training.arguments import resolved_precision
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
+from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.losses.scored_groups import ScoredGroups
 from strop.pipeline.training.losses.total_loss import total_loss
-from strop.pipeline.training.schedule import Factor
 
+NO_HEALTH: health.Record = {"score_spread": 0.0, "violation_share": 0.0}
+"""What the scores of no group say."""
 WARM_START = (Kl(name="kl"),)
 """The loss of a warm start, whose teacher is the first stage."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Course:
-    """What happens in which step of a training.
-
-    ``factor`` is on the learning rate; the first ``warm_start_steps`` distil the first stage;
-    ``measure``, when given, ranks dev by ``metric`` every ``evaluate_every`` steps and at the end;
-    a checkpoint is written into ``checkpoint_folder`` every ``checkpoint_steps``.
-    """
-
-    factor: Factor
-    limits: health.Limits = health.UNLIMITED
-    warm_start_steps: int = 0
-    measure: Callable[[], float] | None = None
-    metric: str = ""
-    checkpoint_folder: Path | None = None
-    checkpoint_steps: int | None = None
-
-
 class GroupTrainer(Trainer):  # type: ignore[misc]
     """Trains on ragged groups; every step's record is kept in ``records``.
 
     A loss needs all scores of a group at once, so whole groups are run together, in micro-batches
-    sorted by length, as `gradients` says. Losses are divided by the step's number of groups, so
-    gradients equal those of one padded batch.
+    sorted by length, as `gradients` says. Losses are divided by the step's number of groups, in all
+    processes together, so gradients equal those of one padded batch.
     """
 
     def __init__(
@@ -77,7 +59,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self.records = checkpoints.Records()
         self._config = config
         self._course = course
-        self._pad = collator.template.pad
+        self._ranks = course.ranks
+        self._collator = collator
         self._precision = resolved_precision(config)
         self._progress = progress
         super().__init__(
@@ -92,6 +75,18 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The groups of every step; each process sees all of them, and trains its share."""
+        if self._ranks.size == 1:
+            alone: DataLoader[Any] = super().get_train_dataloader()
+            return alone
+        return DataLoader(
+            self.train_dataset,
+            batch_size=self._config.groups_per_step,
+            collate_fn=self._collator,
+            sampler=SequentialSampler(self.train_dataset),
+        )
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The course of the learning rate over all rounds, seen from this round."""
         chosen = optimizer or self.optimizer
@@ -100,11 +95,13 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
 
     def go_on(self) -> None:
         """Train from the last whole checkpoint, or from the start."""
-        found = checkpoints.last_whole(self._course.checkpoint_folder)
-        if found is not None:
-            self.records.load(found)
-            self._progress.advance(int(sum(step["pairs"] for step in self.records.steps)))
-        self.train(resume_from_checkpoint=None if found is None else str(found))
+        ranks, folder = self._ranks, self._course.checkpoint_folder
+        found = checkpoints.last_whole(folder, processes=ranks.size) if ranks.writes else None
+        with checkpoints.in_every_process(found, ranks) as held:
+            if held is not None:
+                self.records.load(held)
+                self._progress.advance(int(sum(step["pairs"] for step in self.records.steps)))
+            self.train(resume_from_checkpoint=None if held is None else str(held))
 
     def training_step(
         self, model: Any, inputs: dict[str, GroupBatch], num_items_in_batch: Any = None
@@ -112,20 +109,51 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Accumulate the gradients of one step's groups; returns their mean loss."""
         batch = inputs["groups"]
         model.train()
+        share = self._share(batch)
+        total, spreads = torch.zeros((), device=self.args.device), NO_HEALTH
+        if share is not None:
+            with self.accelerator.no_sync(model):  # gradients are summed here, once a step
+                total, scores = self._accumulate(share, len(batch))
+            spreads = health.score_health(scores, share.offsets)
+        self._ranks.sum_gradients(self.model)
+        self._record(
+            batch, *self._of_all(float(total), spreads, 0 if share is None else len(share))
+        )
+        return total
+
+    def _share(self, batch: GroupBatch) -> GroupBatch | None:
+        """This process's groups of a step, or none."""
+        if self._ranks.size == 1:
+            return batch
+        places = self._ranks.share(batch.tokens_by_group)
+        return self._collator.batch(batch.positions[places]) if len(places) else None
+
+    def _of_all(
+        self, loss: float, spreads: health.Record, groups: int
+    ) -> tuple[float, health.Record]:
+        """The step's mean loss and the health of its scores, over the shares of all processes."""
+        if self._ranks.size == 1:
+            return loss, spreads
+        weighted = [groups * value for value in spreads.values()]
+        total, count, *sums = self._ranks.total([loss, groups, *weighted])
+        return total, dict(zip(spreads, (value / count for value in sums), strict=True))
+
+    def _accumulate(self, batch: GroupBatch, step_groups: int) -> tuple[torch.Tensor, ModelFloats]:
+        """A share's part of the step's mean loss, and its scores."""
         total, scores = torch.zeros((), device=self.args.device), []
         fast = fast_dense_layers(self.model, training=True)
         with model_call(), first_token_only(self.model), fast:
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
-                loss, found = self._part(model, batch, first, last)
+                loss, found = self._part(batch, (first, last), step_groups)
                 total += loss
                 scores.append(found)
-        self._record(batch, float(total), torch.cat(scores).cpu().numpy())
-        return total
+        return total, torch.cat(scores).cpu().numpy()
 
     def _part(
-        self, model: Any, batch: GroupBatch, first: int, last: int
+        self, batch: GroupBatch, part: tuple[int, int], step_groups: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss and scores of some groups, their gradients accumulated."""
+        first, last = part
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
         batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
@@ -133,20 +161,24 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         two = gradients.in_two_passes(int(lengths.sum()), self._config)
         run = gradients.two_pass if two else gradients.kept
         return run(
-            partial(self._scores, model, batch, start),
-            partial(self._loss, batch, first, last),
+            partial(self._scores, batch, start),
+            partial(self._loss, batch, part, step_groups),
             batches,
             self.accelerator.backward,
         )
 
-    def _scores(self, model: Any, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
-        padded = padded_batch(batch.pairs, start + rows, pad=self._pad, device=self.args.device)
-        return logits(model, padded)
+    def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
+        padded = padded_batch(
+            batch.pairs, start + rows, pad=self._collator.template.pad, device=self.args.device
+        )
+        return logits(self.model, padded)
 
-    def _loss(self, batch: GroupBatch, first: int, last: int, scores: torch.Tensor) -> torch.Tensor:
+    def _loss(
+        self, batch: GroupBatch, part: tuple[int, int], step_groups: int, scores: torch.Tensor
+    ) -> torch.Tensor:
         """The groups' share of the step's mean loss."""
-        groups, losses = self._supervised(batch, first, last, scores)
-        return total_loss(groups, losses, temperature=self._config.temperature) / len(batch)
+        groups, losses = self._supervised(batch, *part, scores)
+        return total_loss(groups, losses, temperature=self._config.temperature) / step_groups
 
     def _supervised(
         self, batch: GroupBatch, first: int, last: int, scores: torch.Tensor
@@ -162,7 +194,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             return batch.scored(first, last, scores, teacher_scores=prior), WARM_START
         return batch.scored(first, last, scores + alpha * prior), self._config.losses
 
-    def _record(self, batch: GroupBatch, loss: float, scores: np.ndarray[Any, Any]) -> None:
+    def _record(self, batch: GroupBatch, loss: float, spreads: health.Record) -> None:
         step = len(self.records.steps) + 1
         health.check_loss(step, loss, self._precision)
         members = batch.members
@@ -175,7 +207,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             "equal_scores_loss": health.equal_scores_loss(
                 members.weights, batch.offsets, batch.weights
             ),
-            **health.score_health(scores, batch.offsets),
+            **spreads,
         }
         warm = self.state.global_step < self._course.warm_start_steps
         record["collapsed"] = not warm and health.is_collapsed(record, self._config)
@@ -195,7 +227,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         """Rank dev with the present weights; keep them when it was never ranked better."""
         assert self._course.measure is not None
-        value = self._course.measure()
+        value = self._ranks.told(self._course.measure() if self._ranks.writes else None)
         records, step = self.records, self.state.global_step
         records.dev.append({"step": step, "epoch": records.steps[-1]["epoch"], "value": value})
         if records.best is records.dev[-1]:
@@ -215,14 +247,37 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a whole checkpoint; one that cannot be written costs a warning alone."""
         folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        states = self._random_states()
+        if not self._ranks.writes:
+            return
         try:
             super()._save_checkpoint(model, trial)
+            for name, state in states.items():
+                (folder / name).write_bytes(state)
             self.records.save(folder)
-            checkpoints.finish(folder)
+            checkpoints.finish(folder, processes=self._ranks.size)
             checkpoints.remove_older(folder.parent)
         except (OSError, RuntimeError, SafetensorError) as error:
             logger.warning("checkpoint of step %d not written: %s", self.state.global_step, error)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        if self._ranks.size == 1:
+            super()._save_rng_state(output_dir)
+
+    def store_flos(self) -> None:
+        """Not added up over processes: one alone writes checkpoints, where this is asked for."""
+        if self._ranks.size == 1:
+            super().store_flos()
+
+    def _random_states(self) -> dict[str, bytes]:
+        """Every process's random state, by the name of its file, where there are several."""
+        if self._ranks.size == 1:
+            return {}
+        with tempfile.TemporaryDirectory(prefix="strop-random-") as folder:
+            super()._save_rng_state(folder)
+            own = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+        return {name: state for part in self._ranks.all(own) for name, state in part.items()}
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Only the weights that training changes, and nothing pickled."""
@@ -233,29 +288,3 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         weights = load_file(Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
         checkpoints.put_weights(self.model, weights)
-
-
-class StepCalls(TrainerCallback):  # type: ignore[misc]
-    """Tells progress after each step, and calls for measurements and checkpoints."""
-
-    def __init__(
-        self,
-        course: Course,
-        config: Training,
-        records: checkpoints.Records,
-        progress: Progress,
-    ) -> None:
-        """Share the records with the trainer."""
-        self._course = course
-        self._config = config
-        self._records = records
-        self._progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Tell how many pairs are done, and what is due."""
-        course, step, last = self._course, state.global_step, state.global_step >= state.max_steps
-        self._progress.advance(int(self._records.steps[-1]["pairs"]))
-        if course.measure is not None and self._config.evaluate_every is not None:
-            control.should_evaluate = last or step % self._config.evaluate_every == 0
-        if course.checkpoint_folder is not None and course.checkpoint_steps is not None:
-            control.should_save = not last and step % course.checkpoint_steps == 0

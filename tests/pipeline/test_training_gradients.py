@@ -12,8 +12,8 @@ from strop.pipeline.config import Config
 from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.training import gradients as ways
 from strop.pipeline.training.collator import GroupBatch
+from strop.pipeline.training.course import Course
 from strop.pipeline.training.preparation import recompute_layers
-from strop.pipeline.training.trainer import Course
 from tests.pipeline.training_world import (
     collator,
     config,

@@ -16,9 +16,10 @@ from strop.pipeline.scoring.reranker import LoadedReranker, load_reranker
 from strop.pipeline.scoring.scorer import PairSource
 from strop.pipeline.training.arguments import training_arguments
 from strop.pipeline.training.collator import GroupBatch, GroupCollator
+from strop.pipeline.training.course import Course
 from strop.pipeline.training.groups import plan_groups
 from strop.pipeline.training.train import Trained, train
-from strop.pipeline.training.trainer import Course, GroupTrainer
+from strop.pipeline.training.trainer import GroupTrainer
 from tests.world import COMMON, RARE, bert_tokenizer, pair_source
 
 NUM_QUERIES = 12

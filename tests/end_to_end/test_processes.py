@@ -1,0 +1,120 @@
+"""Training by processes of its own: killed ones go on, and none is left behind."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from strop.artifacts.manifest import ArtifactRef
+from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
+from strop.pipeline.training.train import Surroundings
+from strop.tasks.training_inputs import TrainingInputs
+from strop.tasks.training_process import Job, train_together
+from tests.end_to_end.conftest import CONFIG, INTERRUPT, KILL
+
+MODULE = "strop.tasks.training_process"
+
+
+def workers() -> list[psutil.Process]:
+    """All training processes of this host, and torchrun's."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if MODULE in (process.info["cmdline"] or ()):
+            found.append(process)
+    return found
+
+
+def ranks_of(folder: Path) -> list[psutil.Process]:
+    """The processes that train what a folder describes, without torchrun's own."""
+    return [
+        process
+        for process in workers()
+        if any(str(folder) in part for part in process.cmdline())
+        and "strop.pipeline.training.torchrun" not in process.cmdline()
+    ]
+
+
+class Killing:
+    """Kills one of the processes whenever they have begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.killed = folder, 0
+
+    def start(self, total: int, unit: str) -> None:
+        self.killed += 1
+        ranks_of(self.folder)[-1].send_signal(signal.SIGKILL)
+
+    def advance(self, count: int) -> None:
+        pass
+
+
+def job_of(project: Any, **training: Any) -> Job:
+    """Round 1 of the finished run, to be trained again by two processes."""
+    manifests = project.manifests().values()
+    made = next(m for m in manifests if m["stage"] == "train" and m["parameters"]["round"] == 1)
+    inputs = TrainingInputs(**{role: ArtifactRef(**ref) for role, ref in made["inputs"].items()})
+    values = {**CONFIG, "training": {**CONFIG["training"], "dropout": 0.0, **training}}
+    values["execution"] = {"processes": 2, "checkpoint_steps": 5, "threads": 1}
+    return Job(str(project.store), inputs, Config.model_validate(values), 1)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    return folder
+
+
+def test_a_training_that_diverges_is_refused_in_one_line(
+    finished: Any, tmp_path: Path, work: Path
+) -> None:
+    job = job_of(finished[0], learning_rate=1.0, max_gradient_norm=1e9, schedule="constant")
+    training = job.config.training.model_copy(update={"learning_rate": 1e30})
+    job = Job(
+        job.store, job.inputs, job.config.model_copy(update={"training": training}), job.number
+    )
+    with pytest.raises(InputError, match=r"^training diverged in step \d+: [^\n]+$"):
+        train_together(job, tmp_path, Surroundings(checkpoints=work))
+    assert not ranks_of(tmp_path)
+    assert not work.exists()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_again_and_again_ends_the_training(
+    finished: Any, tmp_path: Path, work: Path
+) -> None:
+    job = job_of(finished[0], epochs=100)
+    killing = Killing(tmp_path)
+    with pytest.raises(InputError, match=r"^training: one of 2 processes was killed"):
+        train_together(job, tmp_path, Surroundings(checkpoints=work, progress=killing))
+    assert killing.killed == 4
+    assert not ranks_of(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [KILL, INTERRUPT])
+def test_a_run_that_is_stopped_leaves_no_process(project: Any, number: int) -> None:
+    """And the same command goes on from the checkpoint, and ends with the rounds done."""
+    changes = {"execution": {"processes": 2, "checkpoint_steps": 5}, "rounds": 1}
+    file = project.config(**changes, training={"groups_per_step": 4, "epochs": 100})
+    process = project.start("run", file)
+    checkpoints = lambda: list(project.store.glob("work/reranker/*/checkpoint-*/whole.json"))  # noqa: E731
+    wait_until(lambda: bool(checkpoints()) and bool(ranks_of(project.folder)))
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    wait_until(lambda: not ranks_of(project.folder), seconds=10)
+    done = project.strop("run", file)
+    assert done.returncode == 0, done.stderr
+    made = [m for m in project.manifests().values() if m["stage"] == "train"]
+    assert [m["execution"] for m in made] == [{"processes": 2, "nodes": 1}]
+
+
+def wait_until(true: Any, *, seconds: float = 150.0) -> None:
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
