@@ -61,9 +61,11 @@ class Training(Section):
     graph_tokens: int = Field(default=65_536, ge=64)
     """Tokens whose graphs are kept for one backward pass; bounds the memory of training. A group
     with more of them is run in two passes."""
-    gradients: Literal["auto", "kept", "two_pass"] = "auto"
+    gradients: Literal["auto", "kept", "two_pass", "selective"] = "auto"
     """Whether graphs are kept until the backward pass, or scores are computed first and every
-    micro-batch once more with its gradient (GradCache); `auto` decides by `graph_tokens`."""
+    micro-batch once more with its gradient (GradCache); `auto` decides by `graph_tokens`.
+    `selective` runs once more only the members that carry 99 % of the gradient's mass, in steps
+    where these are few: not quite the exact gradient, and without dropout alone."""
     gradient_checkpointing: bool = False
     """Whether layers are computed again in the backward pass, for less memory."""
     frozen_layers: int = Field(default=0, ge=0, le=1000)
@@ -88,6 +90,12 @@ class Training(Section):
     def _possible(self) -> Self:
         if self.patience is not None and self.evaluate_every is None:
             raise ValueError("training.patience needs training.evaluate_every")
+        if self.gradients == "selective" and (self.dropout != 0 or (self.lora or Lora()).dropout):
+            dropped = "null" if self.dropout is None else self.dropout
+            raise ValueError(
+                f"training.gradients = selective with training.dropout = {dropped}: expected 0 "
+                "there and in training.lora; the two passes would leave out other things"
+            )
         if self.lora and self.frozen_layers:
             raise ValueError(
                 f"training.frozen_layers = {self.frozen_layers} and training.lora exclude each "

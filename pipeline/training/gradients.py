@@ -6,17 +6,22 @@ respect to the scores is taken, and every micro-batch is run once more to carry 
 gradient back (gradient caching). The second run starts from the random state of the first, so that
 dropout leaves out the same.
 
+Once a reranker has learned something, most members of its groups have next to no gradient: the
+second run can leave them out (`selective`). That is no exact gradient, and pays where those that
+carry `CARRIED` of its mass are few: a forward pass over all and a forward and backward pass over so
+many cost less than one of each over all while they are below two thirds.
+
 Source: Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size under memory limited
 setup", 2021.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
-from strop.pipeline.arrays import Ints
+from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Training
 
 Forward = Callable[[Ints], torch.Tensor]
@@ -24,6 +29,13 @@ Forward = Callable[[Ints], torch.Tensor]
 Loss = Callable[[torch.Tensor], torch.Tensor]
 """The loss of a part from the scores of all its rows."""
 Backward = Callable[[torch.Tensor], None]
+Batch = Callable[[Ints], list[Ints]]
+"""The micro-batches of some rows of a part."""
+CARRIED = 0.99
+"""The share of the gradient's mass that the members of a selective step carry."""
+WORTH, REMEMBERED = 0.6, 16
+"""Steps are selective while the members that carried the mass of so many steps before were fewer
+than this share."""
 
 
 def parts(tokens_by_group: Ints, config: Training) -> list[tuple[int, int]]:
@@ -47,6 +59,29 @@ def in_two_passes(tokens: int, config: Training) -> bool:
     if config.gradients == "auto":
         return tokens > config.graph_tokens
     return config.gradients == "two_pass"
+
+
+def accumulate(
+    forward: Forward,
+    loss: Loss,
+    batched: Batch,
+    backward: Backward,
+    *,
+    tokens: Ints,
+    config: Training,
+    carried: Sequence[float],
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Loss and scores of a part in the way that the config says, its gradient accumulated.
+
+    ``tokens`` are those of every row; ``carried`` are what `selective` told of the steps before.
+    The last value is what it tells of this one, 1 where it was not asked.
+    """
+    batches, total = batched(np.arange(len(tokens))), int(tokens.sum())
+    if config.gradients == "selective":
+        few = is_worth(carried) or total > config.graph_tokens
+        return selective(forward, loss, batches, backward, again=batched if few else None)
+    run = two_pass if in_two_passes(total, config) else kept
+    return *run(forward, loss, batches, backward), 1.0
 
 
 def kept(
@@ -77,6 +112,48 @@ def two_pass(
             again = forward(rows)
         again.backward(scores.grad[torch.from_numpy(rows).to(scores.device)])  # type: ignore[no-untyped-call]
     return value.detach(), scores.detach()
+
+
+def selective(
+    forward: Forward,
+    loss: Loss,
+    batches: list[Ints],
+    backward: Backward,
+    *,
+    again: Batch | None,
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Loss, scores, and the share of members that carry `CARRIED` of the gradient's mass.
+
+    Only these are run once more, in the micro-batches that ``again`` makes of them; without it the
+    graphs of all are kept and the gradient is exact.
+    """
+    with torch.set_grad_enabled(again is None):
+        found = torch.cat([forward(rows) for rows in batches])[_order(batches)]
+    scores = found.detach().requires_grad_()
+    value = loss(scores)
+    backward(value)
+    assert scores.grad is not None
+    rows = carrying(scores.grad.abs().cpu().numpy())
+    if again is None:
+        found.backward(scores.grad)  # type: ignore[no-untyped-call]
+    else:
+        for part in again(rows):
+            gradient = scores.grad[torch.from_numpy(part).to(scores.device)]
+            forward(part).backward(gradient)  # type: ignore[no-untyped-call]
+    return value.detach(), scores.detach(), len(rows) / len(scores)
+
+
+def carrying(mass: Floats) -> Ints:
+    """The fewest rows that carry `CARRIED` of a mass, in order."""
+    order = np.argsort(-mass, kind="stable")
+    reached = np.cumsum(mass[order], dtype=np.float64)
+    count = int(np.searchsorted(reached, CARRIED * reached[-1])) + 1
+    return np.sort(order[:count])
+
+
+def is_worth(carried: Sequence[float]) -> bool:
+    """Whether the next step should be selective, by the shares of the steps before."""
+    return bool(carried) and float(np.mean(carried[-REMEMBERED:])) < WORTH
 
 
 def _order(batches: list[Ints]) -> torch.Tensor:

@@ -110,11 +110,13 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         batch = inputs["groups"]
         model.train()
         share = self._share(batch)
-        total, spreads = torch.zeros((), device=self.args.device), NO_HEALTH
+        total, spreads, carried = torch.zeros((), device=self.args.device), NO_HEALTH, 0.0
         if share is not None:
             with self.accelerator.no_sync(model):  # gradients are summed here, once a step
-                total, scores = self._accumulate(share, len(batch))
+                total, scores, carried = self._accumulate(share, len(batch))
             spreads = health.score_health(scores, share.offsets)
+        if self._config.gradients == "selective":
+            spreads = {**spreads, "carried": carried}
         self._ranks.sum_gradients(self.model)
         self._record(
             batch, *self._of_all(float(total), spreads, 0 if share is None else len(share))
@@ -138,33 +140,37 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         total, count, *sums = self._ranks.total([loss, groups, *weighted])
         return total, dict(zip(spreads, (value / count for value in sums), strict=True))
 
-    def _accumulate(self, batch: GroupBatch, step_groups: int) -> tuple[torch.Tensor, ModelFloats]:
-        """A share's part of the step's mean loss, and its scores."""
-        total, scores = torch.zeros((), device=self.args.device), []
+    def _accumulate(
+        self, batch: GroupBatch, step_groups: int
+    ) -> tuple[torch.Tensor, ModelFloats, float]:
+        """A share's part of the step's mean loss, its scores, and what carried the gradient."""
+        total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
         fast = fast_dense_layers(self.model, training=True)
         with model_call(), first_token_only(self.model), fast:
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
-                loss, found = self._part(batch, (first, last), step_groups)
+                loss, found, share = self._part(batch, (first, last), step_groups)
                 total += loss
                 scores.append(found)
-        return total, torch.cat(scores).cpu().numpy()
+                carried += share * len(found)
+        joined = torch.cat(scores).cpu().numpy()
+        return total, joined, carried / len(joined)
 
     def _part(
         self, batch: GroupBatch, part: tuple[int, int], step_groups: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Loss and scores of some groups, their gradients accumulated."""
         first, last = part
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
         batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
-        batches = list(token_budget_batches(lengths, batching))
-        two = gradients.in_two_passes(int(lengths.sum()), self._config)
-        run = gradients.two_pass if two else gradients.kept
-        return run(
+        return gradients.accumulate(
             partial(self._scores, batch, start),
             partial(self._loss, batch, part, step_groups),
-            batches,
+            lambda rows: [rows[b] for b in token_budget_batches(lengths[rows], batching)],
             self.accelerator.backward,
+            tokens=lengths,
+            config=self._config,
+            carried=[step["carried"] for step in self.records.steps if "carried" in step],
         )
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
