@@ -140,10 +140,12 @@ def in_every_process(found: Path | None, ranks: Ranks) -> Iterator[Path | None]:
 
     No shared file system is assumed: the writer sends its files to those that do not see them.
     """
-    place: Path | None = ranks.told(found)
-    if place is None:
+    own = None if found is None else str(found)
+    told: str | None = ranks.told(own)
+    if told is None:
         yield None
         return
+    place = Path(told)
     mark = ranks.told((place / WHOLE).read_bytes() if ranks.writes else None)
     lacks = not _holds(place, mark)
     if not any(ranks.all(lacks)):

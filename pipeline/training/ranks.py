@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from strop.pipeline.arrays import Ints
+from strop.pipeline.training import exchange
 
 Value = TypeVar("Value")
 
@@ -53,17 +54,16 @@ class Ranks:
         """The writer's value, in every process."""
         if self.size == 1:
             return value  # type: ignore[return-value]
-        values = [value]
-        dist.broadcast_object_list(values, src=self.writer, group=self.group)
-        return values[0]  # type: ignore[return-value]
+        found: Value = exchange.broadcast(
+            value, source=self.writer, sends=self.writes, group=self.group
+        )
+        return found
 
     def all(self, value: Value) -> list[Value]:
         """Every process's value, in every process."""
         if self.size == 1:
             return [value]
-        values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value, group=self.group)
-        return values
+        return exchange.gather(value, size=self.size, group=self.group)
 
     def total(self, values: Iterable[float]) -> list[float]:
         """The sums over all processes."""
