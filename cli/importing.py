@@ -98,6 +98,10 @@ def _import(request: Any, store: str, *, json: bool) -> None:
     if warned := summary.get("warnings"):
         counts = ", ".join(f"{count:,} of {kind!r}" for kind, count in warned.items())
         out.print(f"warnings: {counts}; --check shows where", soft_wrap=True, markup=False)
+    if since := summary.get("passages_since"):
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in since.items())
+        told = f"passages since {summary['previous']}: {counts}"
+        out.print(f"{told}; strop artifacts diff {summary['previous']} {ref.id} names them")
     out.print(f"dataset {ref.id}; in a config: dataset: {ref.id}")
 
 

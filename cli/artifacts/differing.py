@@ -7,9 +7,10 @@ from strop.artifacts.inspection.diff import Diff, Pair, diff
 from strop.artifacts.inspection.table_diff import Moved, Row, TableDiff
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
-from strop.cli.artifacts.text import cell_text, value_text
+from strop.cli.artifacts.text import cell_text, change_text, value_text
 from strop.cli.output import print_json
 
+WIDTH = 32
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -98,11 +99,12 @@ def _row_text(row: Row, key: tuple[str, ...], show: Callable[[Any], str]) -> str
 
 
 def _cell(value: Any) -> str:
-    return cell_text(value, 32)
+    return cell_text(value, WIDTH)
 
 
 def _change_text(value: Any) -> str:
-    return " → ".join(_cell("–" if item is None else item) for item in value)
+    before, after = ("–" if item is None else item for item in value)
+    return change_text(before, after, WIDTH)
 
 
 def _told(found: Diff) -> dict[str, Any]:

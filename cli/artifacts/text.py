@@ -5,8 +5,11 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from os.path import commonprefix
 from typing import Any
 
+BEFORE_CHANGE = 4
+"""Characters that two texts have in common which are told before they differ."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
@@ -52,6 +55,15 @@ def cell_text(value: Any, width: int = 60) -> str:
     """A value cut to a cell's width."""
     text = value_text(value)
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def change_text(before: Any, after: Any, width: int) -> str:
+    """Two values; of long texts the cells begin shortly before the first difference."""
+    texts = [value_text(before), value_text(after)]
+    start = len(commonprefix(texts)) - BEFORE_CHANGE  # noqa: RUF071 — characters are meant
+    if start > 0 and max(map(len, texts)) > width:
+        texts = [f"…{text[start:]}" for text in texts]
+    return " → ".join(cell_text(text, width) for text in texts)
 
 
 def columns(

@@ -36,6 +36,15 @@ def test_another_format_is_imported_and_its_warnings_and_problems_are_json(proje
     assert not list(project.folder.glob(".strop/objects/dataset/*/*/corpus.parquet.tmp"))
     assert len(list(project.folder.glob(".strop/objects/dataset/*"))) == 1
 
+    changed = records()
+    changed[3]["neg"] = ["something else"]
+    write(project.folder / "train.jsonl", changed)
+    done = project.strop("import", "flagembedding", "train.jsonl", "--dev-share", "0.3")
+    assert (
+        f"passages since {found['dataset']}: 23 same, 0 changed, 1 new, 1 removed; "
+        f"strop artifacts diff {found['dataset']} "
+    ) in done.stdout
+
 
 def test_what_cannot_be_asked_is_refused_at_once(project):
     for arguments, words in (
