@@ -32,7 +32,7 @@ HEADLINES = {
         for name in ("beir", "flagembedding", "trec", "huggingface", "table")
     },
     "import model": ("name",),
-    "encode": ("passages", "queries", "width"),
+    "encode": ("passages", "new_passages", "queries", "new_queries", "width"),
     "retrieve": ("depth", "share_of_exact", "recall_ceiling"),
     "initialise": ("fresh_head",),
     "score": ("pairs",),

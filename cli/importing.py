@@ -101,7 +101,8 @@ def _import(request: Any, store: str, *, json: bool) -> None:
     if since := summary.get("passages_since"):
         counts = ", ".join(f"{count:,} {kind}" for kind, count in since.items())
         told = f"passages since {summary['previous']}: {counts}"
-        out.print(f"{told}; strop artifacts diff {summary['previous']} {ref.id} names them")
+        way = f"strop artifacts diff {summary['previous']} {ref.id} names them"
+        out.print(f"{told}; {way}", soft_wrap=True)
     out.print(f"dataset {ref.id}; in a config: dataset: {ref.id}")
 
 

@@ -41,7 +41,7 @@ def test_another_format_is_imported_and_its_warnings_and_problems_are_json(proje
     write(project.folder / "train.jsonl", changed)
     done = project.strop("import", "flagembedding", "train.jsonl", "--dev-share", "0.3")
     assert (
-        f"passages since {found['dataset']}: 23 same, 0 changed, 1 new, 1 removed; "
+        f"passages since {found['dataset']}: 0 changed, 1 new, 1 removed, 23 same; "
         f"strop artifacts diff {found['dataset']} "
     ) in done.stdout
 
