@@ -17,6 +17,7 @@ from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
 from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import console
+from strop.cli.quiet import HUSHED
 from strop.cli.running import prefect_server
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
@@ -162,6 +163,7 @@ def _deployment(flow: Any, name: str, parameters: dict[str, Any], **options: Any
         description=sentence(flow),
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["strop"],
+        job_variables={"env": HUSHED},
         **options,
     )
 

@@ -15,6 +15,7 @@ import pytest
 from strop.artifacts import refs
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
+from strop.cli.quiet import HUSHED
 from tests.end_to_end.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +160,7 @@ def test_deployments_have_schedule_limit_and_the_config_as_parameters(project, s
     options = found["nightly"]["concurrency_options"]
     assert options["collision_strategy"] == "CANCEL_NEW"
     assert found["nightly"]["parameters"]["config"]["name"] == "tiny"
+    assert found["nightly"]["job_variables"]["env"] == HUSHED, "a worker is as quiet as we are"
     properties = found["nightly"]["parameter_openapi_schema"]["definitions"]["Guard"]["properties"]
     assert properties["margin"]["maximum"] == 100
 
@@ -261,3 +263,4 @@ def test_the_deployments_of_prefect_yaml_are_the_same_five(project):
     assert found["nightly"]["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
     assert found["nightly"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert found["promote"]["entrypoint"] == "strop.flows.promote.approve"
+    assert found["promote"]["job_variables"]["env"] == HUSHED
