@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
@@ -72,3 +74,22 @@ def end_run(client: SyncPrefectClient, lost: FlowRun) -> None:
         client.set_task_run_state(task.id, ended(message=GONE), force=True)
     if not (lost.state and lost.state.is_final()):
         client.set_flow_run_state(lost.id, ended(message=GONE), force=True)
+        if lost.deployment_id is not None:
+            _keep_slots(client, lost.deployment_id)
+
+
+def _keep_slots(client: SyncPrefectClient, deployment: UUID) -> None:
+    """Give runs of the deployment that are on the slots that they hold.
+
+    Prefect frees a slot for a run that is marked, also where that run's own lease had expired and
+    another run holds the slot by now: a third one would be let in beside it.
+    """
+    limit = client.read_deployment(deployment).global_concurrency_limit
+    if limit is None:
+        return
+    of_it = FlowRunFilter(deployment_id={"any_": [deployment]}, state=OPEN)  # type: ignore[arg-type]
+    held = min(limit.limit, len(client.read_flow_runs(flow_run_filter=of_it)))
+    if limit.active_slots < held:
+        client.update_global_concurrency_limit(
+            limit.name, GlobalConcurrencyLimitUpdate(active_slots=held)
+        )
