@@ -1,11 +1,13 @@
 """The orchestration benchmark: the same run with Prefect, and with the stages called as functions.
 
-    python -m benchmarks.orchestration --pairs 5 [--config strop.yaml]
+    python -m benchmarks.orchestration --pairs 5 [--config strop.yaml] [--together]
 
 over tiny made-up data and models, or over what a config of your own names.
 Each pair is two processes with a fresh store each, in turns one or the other first: `improve` as a
 flow against a warm server, and `improve` with `prefect.flow` and `prefect.task` replaced by plain
 calls before anything of strop is imported. Imports and the start of the server are not counted.
+With ``--together`` both run at the same time, so that they meet the same machine; they need a
+processor each, and the server's work is then done beside both.
 Wall time is what a user waits; processor time of the process is told too, since it hardly depends
 on what else the machine does.
 """
@@ -85,16 +87,24 @@ def _measure(config: Path, store: Path) -> None:
     print(json.dumps(times), flush=True)
 
 
-def measure(pairs: int, folder: Path, config: Path | None) -> list[tuple[list[float], list[float]]]:
+def measure(
+    pairs: int, folder: Path, config: Path | None, *, together: bool
+) -> list[tuple[list[float], list[float]]]:
     """Wall and processor seconds of each pair: with Prefect, and plain."""
     place, found = make_place(folder), []
-    config = config or place.folder / "strop.yaml"
+    tiny = place.folder / "strop.yaml"
     subprocess.run([*STROP, "ui", "--url"], env=place.environment, check=True, capture_output=True)
     try:
         for number in range(-1, pairs):
             order = (True, False) if number % 2 else (False, True)
-            times = {kind: _run(place, config, number, orchestrated=kind) for kind in order}
-            if number >= 0:  # the first pair warms the server and the disk
+            chosen = tiny if number < 0 else config or tiny  # the first pair warms up
+            started = {}
+            for kind in order:
+                started[kind] = _Started(place, chosen, number, orchestrated=kind)
+                if not together:
+                    started[kind].wait()
+            times = {kind: started[kind].seconds() for kind in order}
+            if number >= 0:
                 found.append((times[True], times[False]))
                 print(f"{number + 1:>3}: {times[True]} with Prefect, {times[False]} plain")
     finally:
@@ -102,22 +112,40 @@ def measure(pairs: int, folder: Path, config: Path | None) -> list[tuple[list[fl
     return found
 
 
-def _run(place: Place, config: Path, number: int, *, orchestrated: bool) -> list[float]:
-    kind = "orchestrated" if orchestrated else "plain"
-    store = place.folder / f"store-{number}-{kind}"
-    command = [sys.executable, "-m", "benchmarks.orchestration", "--child", kind, str(store)]
-    command += ["--config", str(config)]
-    done = subprocess.run(command, env=place.environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"the {kind} run failed: {done.stderr[-2000:]}")
-    shutil.rmtree(store)
-    return [round(value, 2) for value in json.loads(done.stdout.splitlines()[-1])]
+class _Started:
+    """A run in a process of its own, with a store that it leaves nothing of."""
+
+    def __init__(self, place: Place, config: Path, number: int, *, orchestrated: bool) -> None:
+        kind = "orchestrated" if orchestrated else "plain"
+        self._store = place.folder / f"store-{number}-{kind}"
+        command = [sys.executable, "-m", "benchmarks.orchestration", "--child", kind]
+        self._log = self._store.with_suffix(".log")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [*command, str(self._store), "--config", str(config)],
+                env=place.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._process.wait()
+
+    def seconds(self) -> list[float]:
+        """Its wall and processor seconds."""
+        code, text = self._process.wait(), self._log.read_text()
+        if code:
+            sys.exit(f"a run failed: {text[-2000:]}")
+        shutil.rmtree(self._store)
+        return [round(value, 2) for value in json.loads(text.splitlines()[-1])]
 
 
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description="What Prefect adds to a run.")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--together", action="store_true", help="both runs at the same time")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, help="a run of your own instead of a tiny one")
     arguments = parser.parse_args()
@@ -127,7 +155,7 @@ def main() -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="strop-orchestration-"))
     try:
-        found = measure(arguments.pairs, folder, arguments.config)
+        found = measure(arguments.pairs, folder, arguments.config, together=arguments.together)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for index, name in enumerate(("wall", "processor")):
