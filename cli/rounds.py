@@ -41,6 +41,24 @@ def run(
     run_improve(config, store, preset=preset, json=json, profile=profile)
 
 
+def plan(
+    config: ConfigArgument,
+    store: StoreOption = STORE,
+    devices: Annotated[
+        int | None,
+        typer.Option(help="Devices that share out training; the config's processes by default."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure unit costs anew, e.g. on an idle machine.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say what time, memory and disk a run will take, stage by stage, before it starts."""
+    from strop.cli.plan import run_plan
+
+    run_plan(config, store, devices=devices, again=again, json=json)
+
+
 def experiment(
     config: ConfigArgument,
     store: StoreOption = STORE,
@@ -164,6 +182,7 @@ def assess(config: ConfigArgument, store: StoreOption = STORE, json: JsonOption 
 def add_round_commands(app: typer.Typer) -> None:
     """Offer them under the app."""
     app.command()(run)
+    app.command()(plan)
     app.command()(experiment)
     app.command(name="round")(round_)
     app.command()(mine)

@@ -1,0 +1,49 @@
+"""What one unit of each kind of work costs on this machine, measured on the run's own data."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class UnitCosts:
+    """Seconds, tokens and bytes of single units on a device; padding does not count as tokens.
+
+    ``libraries`` is what a process takes to load the numerical libraries, ``load_encoder`` and
+    ``load_reranker`` what a stage takes to load its model. ``pair_tokens`` and ``text_tokens`` are
+    means of a sample. ``resident_bytes`` is this process with both models loaded,
+    ``activation_bytes`` what a trained token holds until the backward pass.
+    """
+
+    device: str
+    libraries: float
+    load_encoder: float
+    load_reranker: float
+    tokenize_text: float
+    encode_token: float
+    score_token: float
+    train_token: float
+    multiply_add: float
+    passage_tokens: float
+    query_tokens: float
+    pair_tokens: float
+    width: int
+    parameters: int
+    fresh_head: bool
+    resident_bytes: int
+    activation_bytes: float
+
+    def keep(self, path: Path) -> None:
+        """Write them where the next plan finds them."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        new.replace(path)
+
+    @classmethod
+    def kept(cls, path: Path) -> "UnitCosts | None":
+        """The costs that were kept there; none where there are none that can be read."""
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None

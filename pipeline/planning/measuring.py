@@ -1,0 +1,240 @@
+"""Unit costs by doing a little of each kind of work, with the run's models, data and limits."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from strop.artifacts.schemas import NEGATIVES
+from strop.pipeline.config import Config
+from strop.pipeline.models import ModelFolder
+from strop.pipeline.planning.costs import UnitCosts
+from strop.pipeline.profiling import Recorder, recording
+from strop.pipeline.seeds import generator
+
+if TYPE_CHECKING:
+    from strop.pipeline.scoring.reranker import LoadedReranker
+    from strop.pipeline.scoring.scorer import PairSource
+
+TEXTS, PAIRS, STEPS = 192, 192, 4
+"""How much is done of each: passages, pairs, and training steps, of which the first warms up."""
+STEP_PAIRS = 48
+"""Pairs of a measured training step, nearly; a larger one costs as much a token."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some texts of the run's data."""
+
+    passages: Sequence[str]
+    queries: Sequence[str]
+
+
+def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFolder) -> UnitCosts:
+    """The costs on this machine's device; takes seconds to a minute."""
+    started, loaded = time.process_time(), "torch" in sys.modules
+    import sentence_transformers  # noqa: F401
+    import transformers  # noqa: F401
+
+    libraries = 0.0 if loaded else time.process_time() - started
+    load_encoder, encode_token, width, texts = _encoding(sample, config, encoder)
+    started = clock()
+    from strop.pipeline.scoring.reranker import initialise
+
+    reranker, fresh = initialise(
+        base.path,
+        base.name,
+        seed=config.seed,
+        trust_remote_code=config.reranker.trust_remote_code,
+        replace_head=config.reranker.replace_head,
+    )
+    load_reranker = clock() - started
+    resident = psutil.Process().memory_info().rss
+    tokenize_text, source = _tokenizing(sample, reranker)
+    score_token, pair_tokens = _scoring(reranker, source, config)
+    train_token, held = _training(reranker, source, config)
+    return UnitCosts(
+        device=_device(),
+        libraries=libraries,
+        load_encoder=load_encoder,
+        load_reranker=load_reranker,
+        tokenize_text=tokenize_text,
+        encode_token=encode_token,
+        score_token=score_token,
+        train_token=train_token,
+        multiply_add=_multiplying(width),
+        passage_tokens=texts[0],
+        query_tokens=texts[1],
+        pair_tokens=pair_tokens,
+        width=width,
+        parameters=reranker.num_parameters,
+        fresh_head=fresh,
+        resident_bytes=resident,
+        activation_bytes=held,
+    )
+
+
+def clock() -> float:
+    """Seconds that work takes on a machine that does nothing else.
+
+    On a CPU other processes would count in: it is the CPU time of this one, over its threads.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        return time.perf_counter()
+    return time.process_time() / torch.get_num_threads()
+
+
+def _device() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else "cpu"
+
+
+def _encoding(
+    sample: Sample, config: Config, folder: ModelFolder
+) -> tuple[float, float, int, tuple[float, float]]:
+    from strop.pipeline.first_stage.encoding import Encoder
+
+    started = clock()
+    encoder = Encoder(folder, config.bi_encoder)
+    load = clock() - started
+    encoder.encode(sample.passages[:16], prompt="")
+    means, seconds, tokens = [], 0.0, 0
+    for texts, prompt in (
+        (sample.passages, config.bi_encoder.passage_prompt),
+        (sample.queries, config.bi_encoder.query_prompt),
+    ):
+        started = clock()
+        with recording(Recorder()) as counted:
+            encoder.encode(texts, prompt=prompt)
+        seconds += clock() - started
+        tokens += counted.tokens
+        means.append(counted.tokens / len(texts))
+    return load, seconds / tokens, encoder.dimension, (means[0], means[1])
+
+
+def _tokenizing(sample: Sample, reranker: "LoadedReranker") -> tuple[float, "PairSource"]:
+    from strop.pipeline.scoring.scorer import PairSource
+    from strop.pipeline.scoring.tokens import TokenTable, tokenize
+
+    tables, started = [], clock()
+    for prefix, texts in (("q", sample.queries), ("p", sample.passages)):
+        ids = pa.chunked_array([[f"{prefix}{number}" for number in range(len(texts))]])
+        tables.append(TokenTable(tokenize(reranker.tokenizer, ids, texts, 32_768)))
+    seconds = clock() - started
+    return seconds / (len(sample.queries) + len(sample.passages)), PairSource(*tables)
+
+
+def _scoring(
+    reranker: "LoadedReranker", source: "PairSource", config: Config
+) -> tuple[float, float]:
+    from strop.pipeline.scoring.scorer import Scorer
+
+    scorer, random = Scorer(reranker, source, config.reranker), generator(config.seed, "plan")
+    queries = random.integers(len(source.queries.ids), size=PAIRS)
+    passages = random.integers(len(source.passages.ids), size=PAIRS)
+    scorer.score_rows(queries[:16], passages[:16])
+    started = clock()
+    with recording(Recorder()) as counted:
+        scorer.score_rows(queries, passages)
+    return (clock() - started) / counted.tokens, counted.tokens / PAIRS
+
+
+class _Clock:
+    """Progress of a training: when each step ended, and the most memory that was seen then."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.resident = 0
+
+    def start(self, total: int, unit: str) -> None:
+        """Ignore."""
+
+    def advance(self, count: int) -> None:
+        """Note the time."""
+        self.times.append(clock())
+        self.resident = max(self.resident, psutil.Process().memory_info().rss)
+
+
+def _training(
+    reranker: "LoadedReranker", source: "PairSource", config: Config
+) -> tuple[float, float]:
+    """Seconds of a token, and bytes that it holds; the first step is not timed."""
+    from strop.pipeline.training.train import Surroundings, train
+
+    size = max(2, min(config.mining.group_size, len(source.passages.ids)))
+    groups = max(1, STEP_PAIRS // size)
+    few = config.model_copy(
+        update={
+            "training": config.training.model_copy(
+                update={
+                    "groups_per_step": groups,
+                    "epochs": 1,
+                    "pairs_per_round": None,
+                    "evaluate_every": None,
+                    "patience": None,
+                    "losses": type(config.training)().losses,
+                }
+            )
+        }
+    )
+    clock, before = _Clock(), psutil.Process().memory_info().rss
+    negatives = _groups(source, few, count=STEPS * groups, size=size)
+    trained = train(
+        reranker, negatives, source, few, round_number=1, surroundings=Surroundings(progress=clock)
+    )
+    tokens = trained.log["tokens"].to_numpy()
+    seconds = (clock.times[-1] - clock.times[0]) / float(tokens[1:].sum())
+    weights = 3 * 4 * reranker.num_parameters
+    return seconds, max(0.0, (clock.resident - before - weights) / float(tokens.max()))
+
+
+def _groups(source: "PairSource", config: Config, *, count: int, size: int) -> pa.Table:
+    random = generator(config.seed, "plan groups")
+    queries, passages = source.queries.ids.to_pylist(), source.passages.ids.to_pylist()
+    rows = []
+    for number in range(count):
+        drawn = random.choice(len(passages), size, replace=False).tolist()
+        scores = {"first_stage_score": 0.0, "teacher_score": None}
+        mined = [
+            {
+                "passage_id": passages[place],
+                "score": 0.0,
+                "rank": rank,
+                "sampler": "top",
+                "hardness": 0.0,
+                "weight": 1.0,
+                **scores,
+            }
+            for rank, place in enumerate(drawn[1:], start=1)
+        ]
+        rows.append(
+            {
+                "query_id": queries[number % len(queries)],
+                "positives": [{"passage_id": passages[drawn[0]], "grade": 1, **scores}],
+                "negatives": mined,
+                "group_size": size,
+                "difficulty": 0.0,
+                "weight": 1.0,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=NEGATIVES)
+
+
+def _multiplying(width: int) -> float:
+    """Seconds of one multiply-add of an inner-product search, by the index that strop builds."""
+    import faiss
+
+    vectors: Any = np.ones((20_000, width), np.float32)
+    index = faiss.IndexFlatIP(width)
+    index.add(vectors)
+    started = clock()
+    index.search(vectors[:64], 10)
+    return (clock() - started) / (len(vectors) * 64 * width)

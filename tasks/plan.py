@@ -1,0 +1,180 @@
+"""What a run will take, before it starts; nothing is written but the measured unit costs."""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from strop.artifacts import tables
+from strop.artifacts.environment import library_versions
+from strop.artifacts.names import looks_like_id
+from strop.artifacts.schemas import CORPUS
+from strop.artifacts.store import Store
+from strop.artifacts.tables import TableWriter
+from strop.pipeline.config import Config
+from strop.pipeline.data.importing import import_files
+from strop.pipeline.errors import InputError
+from strop.pipeline.mining.cross_fitting import plan_queries
+from strop.pipeline.models import ModelFolder, resolve_model
+from strop.pipeline.planning.costs import UnitCosts
+from strop.pipeline.planning.measuring import TEXTS, Sample, measure
+from strop.pipeline.planning.stages import Counts, Planned, dominant, planned
+from strop.pipeline.threads import use_threads
+from strop.tasks.earlier import joined_texts
+from strop.tasks.import_data import configured_request
+from strop.tasks.models_by_name import model_by_name
+
+COSTLY = {
+    *("precision", "micro_batch_tokens", "graph_tokens", "gradients", "gradient_checkpointing"),
+    *("frozen_layers", "lora", "dropout"),
+}
+"""What of `training` decides the cost of a token."""
+SPLITS = ("train", "dev", "gate", "test")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages to come, on how many devices, and whether their costs were kept from before."""
+
+    stages: list[Planned]
+    devices: int
+    costs: UnitCosts
+    kept: bool
+
+    @property
+    def dominant(self) -> tuple[str, float]:
+        """The kind of stage that takes the most time, and its share."""
+        return dominant(self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for scripts: seconds and bytes."""
+        stage, share = self.dominant
+        return {
+            "stages": [asdict(stage) for stage in self.stages],
+            "seconds": sum(stage.seconds for stage in self.stages),
+            "memory": max(stage.memory for stage in self.stages),
+            "disk": sum(stage.disk for stage in self.stages),
+            "dominant": {"stage": stage, "share": share},
+            "devices": self.devices,
+            "unit_costs": asdict(self.costs),
+        }
+
+
+def plan_run(
+    config: Config, store: Store | None, *, devices: int, state: Path, again: bool = False
+) -> Plan:
+    """The stages of a run; raises `InputError` for data or models that it would refuse.
+
+    Unit costs are measured once for these models, limits, threads and versions, and kept in the
+    folder ``state``, or measured ``again``. ``store`` is asked for a data set or base that the
+    config names by id.
+    """
+    use_threads(config.execution.threads)
+    encoder = resolve_model(config.bi_encoder.model)
+    base = _base(config, store)
+    counts, sample = _data(config, store)
+    path = state / "unit-costs" / f"{_key(config, encoder, base)}.json"
+    costs = None if again else UnitCosts.kept(path)
+    kept = costs is not None
+    if costs is None:
+        costs = measure(sample, config, encoder, base)
+        costs.keep(path)
+    stages = planned(config, counts, costs, devices=devices)
+    return Plan(stages, devices, costs, kept)
+
+
+def _base(config: Config, store: Store | None) -> ModelFolder:
+    name = config.reranker.base
+    if not looks_like_id(name):
+        return resolve_model(name)
+    if store is None:
+        raise InputError(f"reranker.base = {name!r}: is an id, and there is no store; give --store")
+    return model_by_name(store, name)
+
+
+def _data(config: Config, store: Store | None) -> tuple[Counts, Sample]:
+    """How much there is to do, and some texts; files are read and checked as an import does."""
+    started = time.process_time()
+    if not looks_like_id(config.dataset):
+        passages, texts, queries, qrels = _from_files(config)
+    elif store is None:
+        raise InputError(
+            f"dataset = {config.dataset!r}: is an id, and there is no store; give --store"
+        )
+    else:
+        passages, texts, queries, qrels = _from_store(config, store)
+    reading = time.process_time() - started
+    plan = plan_queries(queries, qrels, config)
+    splits = queries["split"].cast(pa.string())
+    counts = Counts(
+        passages=passages,
+        queries={split: int(pc.sum(pc.equal(splits, split)).as_py() or 0) for split in SPLITS},
+        round_queries=tuple(len(plan.of_round(n + 1)) for n in range(config.rounds)),
+        reading=reading,
+        folds=config.mining.folds if plan.strategy == "folds" else 0,
+    )
+    questions = queries["text"].slice(0, TEXTS).to_pylist()
+    return counts, Sample(texts, questions)
+
+
+Found = tuple[int, list[str], pa.Table, pa.Table]
+
+
+def _from_files(config: Config) -> Found:
+    count, texts = 0, list[str]()
+    with (
+        tempfile.TemporaryDirectory(prefix="strop-plan-") as folder,
+        TableWriter(Path(folder) / "corpus.parquet", CORPUS) as corpus,
+    ):
+
+        def write(passages: pa.Table) -> None:
+            nonlocal count
+            corpus.write(passages)
+            count += passages.num_rows
+            if len(texts) < TEXTS:
+                texts.extend(joined_texts(passages.slice(0, TEXTS - len(texts))))
+
+        request = configured_request(config)
+        found = import_files(request, write_corpus=write, read_corpus=corpus.read_back)
+    return count, texts, found.queries, found.qrels
+
+
+def _from_store(config: Config, store: Store) -> Found:
+    manifest = store.find(config.dataset)
+    if manifest.kind != "dataset":
+        raise InputError(
+            f"dataset = {config.dataset!r}: is a {manifest.kind} artifact, expected a dataset; see "
+            "`strop artifacts ls --kind dataset`"
+        )
+    corpus = store.file(manifest, "corpus.parquet")
+    first = next(iter(tables.iterate_batches(corpus, rows=TEXTS)))
+    texts = list(joined_texts(first))
+    queries, qrels = store.table(manifest, "queries"), store.table(manifest, "qrels")
+    return tables.count_rows(corpus), texts, queries, qrels
+
+
+def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:
+    """What unit costs depend on: data, models, limits, threads, machine and versions."""
+    values: dict[str, Any] = {
+        "dataset": config.dataset,
+        "data": config.said_of_data(),
+        "encoder": encoder.sha256_by_file,
+        "base": base.sha256_by_file,
+        "bi_encoder": config.bi_encoder.model_dump(mode="json"),
+        "reranker": config.reranker.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json", include=COSTLY),
+        "group_size": config.mining.group_size,
+        "threads": config.execution.threads,
+        "machine": [platform.node(), platform.machine(), os.cpu_count()],
+        "versions": library_versions(),
+    }
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

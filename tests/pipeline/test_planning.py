@@ -1,0 +1,154 @@
+"""What a run has to do, and what it costs: worked by hand with round unit costs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strop.pipeline.config import Config
+from strop.pipeline.planning.costs import UnitCosts
+from strop.pipeline.planning.stages import SMALL_SECONDS, Counts, Planned, dominant, planned
+
+COSTS = UnitCosts(
+    device="cpu",
+    libraries=6.0,
+    load_encoder=1.0,
+    load_reranker=2.0,
+    tokenize_text=0.001,
+    encode_token=0.001,
+    score_token=0.002,
+    train_token=0.01,
+    multiply_add=1e-9,
+    passage_tokens=40.0,
+    query_tokens=10.0,
+    pair_tokens=50.0,
+    width=100,
+    parameters=1_000_000,
+    fresh_head=True,
+    resident_bytes=500_000_000,
+    activation_bytes=10_000.0,
+)
+COUNTS = Counts(
+    passages=1000,
+    queries={"train": 80, "dev": 20, "gate": 10, "test": 30},
+    round_queries=(60, 60),
+    reading=3.0,
+)
+
+
+def config(**changes: Any) -> Config:
+    values: dict[str, Any] = {
+        "rounds": 2,
+        "first_stage": {"depth": 30},
+        "mining": {"pool_size": 12, "window_size": 30, "group_size": 8},
+        "training": {"groups_per_step": 8},
+        "evaluation": {"depth": 10, "depths": [10]},
+    }
+    for section, change in changes.items():
+        values[section] = {**values.get(section, {}), **change}
+    return Config.model_validate(values)
+
+
+def stages(
+    settings: Config, costs: UnitCosts = COSTS, *, devices: int = 1, **counts: Any
+) -> dict[str, Planned]:
+    found = planned(settings, replace(COUNTS, **counts), costs, devices=devices)
+    named = {f"{stage.stage} · {stage.part}": stage for stage in found}
+    assert len(named) == len(found)
+    return named
+
+
+def test_the_work_and_time_of_every_stage() -> None:
+    found = stages(config())
+    assert list(found) == [
+        "import · prepare",
+        "load and initialise · prepare",
+        "encode · prepare",
+        "index and retrieve · prepare",
+        "tokenize · prepare",
+        "rerank · prepare, dev",
+        "train · round 1",
+        "rerank · round 1, dev",
+        "tables and reports · round 1",
+        "score · round 2",
+        "train · round 2",
+        "rerank · round 2, dev",
+        "tables and reports · round 2",
+        "rerank · promote, gate",
+        "rerank · assess, test, 3 times",
+        "time reranking · assess",
+        "tables and reports · assess",
+    ]
+    seconds = {name: stage.seconds for name, stage in found.items()}
+    assert seconds["import · prepare"] == 3.0
+    assert seconds["load and initialise · prepare"] == 9.0
+    # 1,000 passages of 40 tokens and 140 queries of 10.
+    assert found["encode · prepare"].units == 41_400
+    assert seconds["encode · prepare"] == pytest.approx(41.4 + 1)
+    assert seconds["index and retrieve · prepare"] == pytest.approx(0.014 + 2 * SMALL_SECONDS)
+    assert seconds["tokenize · prepare"] == pytest.approx(1.14)
+    # 20 dev queries to depth 10, 50 tokens a pair.
+    assert found["rerank · prepare, dev"].units == 200
+    assert seconds["rerank · prepare, dev"] == pytest.approx(200 * 50 * 0.002 + 2)
+    assert found["score · round 2"].units == 60 * 12
+    assert found["train · round 1"].units == 60 * 8
+    assert seconds["train · round 1"] == pytest.approx(60 * 8 * 50 * 0.01 + 2)
+    assert found["rerank · promote, gate"].units == 100
+    assert found["rerank · assess, test, 3 times"].units == 900
+
+
+def test_who_mines_decides_what_is_scored() -> None:
+    def scored(settings: Config, costs: UnitCosts = COSTS, **counts: Any) -> list[str]:
+        return [name for name in stages(settings, costs, **counts) if "score" in name]
+
+    trained_head = replace(COSTS, fresh_head=False)
+    assert scored(config()) == ["score · round 2"]
+    assert scored(config(), trained_head) == ["score · round 1", "score · round 2"]
+    assert scored(config(mining={"miner": "first_stage"}), trained_head) == []
+    assert scored(config(mining={"miner": "first_round"})) == []
+    taught = config(mining={"teacher": "a-teacher"})
+    assert "score · round 1 · teacher" in scored(taught)
+    folds = stages(config(), folds=2)
+    assert folds["train without folds · round 2"].units == 60 * 8
+
+
+def test_devices_share_out_training_alone() -> None:
+    one, four = stages(config()), stages(config(), devices=4)
+    changed = {name for name in one if one[name] != four[name]}
+    assert changed == {"train · round 1", "train · round 2"}
+    work = 60 * 8 * 50 * 0.01
+    assert four["train · round 1"].seconds == pytest.approx(work / 4 + 2 + 6)
+
+
+def test_training_needs_memory_for_its_weights_and_what_a_step_holds() -> None:
+    found = stages(config())
+    weights, tokens = 4 * COSTS.parameters, 8 * 8 * 50
+    assert found["train · round 1"].memory == 500_000_000 + 3 * weights + tokens * 10_000
+    assert found["train · round 1"].disk == weights
+    bounded = stages(config(training={"graph_tokens": 1000}))
+    assert bounded["train · round 1"].memory == 500_000_000 + 3 * weights + 1000 * 10_000
+
+
+def test_pairs_per_round_bound_the_training() -> None:
+    found = stages(config(training={"pairs_per_round": 320, "epochs": 9}))
+    assert found["train · round 1"].units == 320
+    assert stages(config(training={"epochs": 3}))["train · round 1"].units == 3 * 480
+
+
+def test_the_dominant_stage_is_that_of_all_parts_together() -> None:
+    found = list(stages(config()).values())
+    assert dominant(found)[0] == "train"
+    slow = replace(COSTS, score_token=0.02, train_token=0.001)
+    name, share = dominant(list(stages(config(), slow).values()))
+    assert name == "rerank"
+    assert 0.5 < share < 1
+
+
+def test_costs_are_kept_and_what_cannot_be_read_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "costs.json"
+    assert UnitCosts.kept(path) is None
+    COSTS.keep(path)
+    assert UnitCosts.kept(path) == COSTS
+    path.write_text('{"device": "cpu"}')
+    assert UnitCosts.kept(path) is None
