@@ -153,10 +153,10 @@ def main(path: Path | None) -> None:
         if folder is None:
             raise SystemExit(str(error)) from error
         _refuse(folder, str(error))
-    else:
-        if ranks.writes and folder is not None:
-            _write(folder, trained, job.config)
-    together.leave()
+        return
+    together.leave()  # transformers saves models in the first rank of a group alone
+    if ranks.writes and folder is not None:
+        _write(folder, trained, job.config)
 
 
 def _surroundings(

@@ -1,6 +1,8 @@
 """Training by processes of its own: killed ones go on, and none is left behind."""
 
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from strop.pipeline.errors import InputError
 from strop.pipeline.training.train import Surroundings
 from strop.tasks.training_inputs import TrainingInputs
 from strop.tasks.training_process import Job, train_together
-from tests.end_to_end.conftest import CONFIG, INTERRUPT, KILL
+from tests.end_to_end.conftest import CONFIG, INTERRUPT, KILL, free_port
 
 MODULE = "strop.tasks.training_process"
 
@@ -118,3 +120,22 @@ def wait_until(true: Any, *, seconds: float = 150.0) -> None:
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_two_nodes_meet_and_train_a_round(project: Any) -> None:
+    """On one host: the run on one node, torchrun by hand on the other."""
+    meeting = f"127.0.0.1:{free_port()}"
+    changes = {"execution": {"nodes": 2, "rendezvous": meeting}, "rounds": 1}
+    options = ["--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "3"]
+    options += ["--rdzv-backend", "c10d", "--rdzv-id", "strop", "--rdzv-endpoint", meeting]
+    command = [sys.executable, "-m", "strop.pipeline.training.torchrun", *options, "-m", MODULE]
+    other = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        done = project.strop("run", project.config(**changes))
+        assert done.returncode == 0, done.stderr
+        assert other.wait(30) == 0
+    finally:
+        other.kill()
+    made = [m for m in project.manifests().values() if m["stage"] == "train"]
+    assert [m["execution"] for m in made] == [{"processes": 1, "nodes": 2}]
