@@ -71,18 +71,12 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_training_that_diverges_is_refused_in_one_line(
-    finished: Any, tmp_path: Path, work: Path
-) -> None:
-    job = job_of(finished[0], learning_rate=1.0, max_gradient_norm=1e9, schedule="constant")
-    training = job.config.training.model_copy(update={"learning_rate": 1e30})
-    job = Job(
-        job.store, job.inputs, job.config.model_copy(update={"training": training}), job.number
-    )
-    with pytest.raises(InputError, match=r"^training diverged in step \d+: [^\n]+$"):
-        train_together(job, tmp_path, Surroundings(checkpoints=work))
+def test_what_a_process_refuses_is_one_line(finished: Any, tmp_path: Path) -> None:
+    job = job_of(finished[0], pairs_per_round=2)
+    line = r"^training\.pairs_per_round = 2: round 1 begins with a group of \d pairs; [^\n]+$"
+    with pytest.raises(InputError, match=line):
+        train_together(job, tmp_path, Surroundings())
     assert not ranks_of(tmp_path)
-    assert not work.exists()
 
 
 @pytest.mark.slow
