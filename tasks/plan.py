@@ -143,7 +143,7 @@ def _from_files(config: Config) -> Found:
                 texts.extend(joined_texts(passages.slice(0, TEXTS - len(texts))))
 
         request = configured_request(config)
-        found = import_files(request, write_corpus=write, read_corpus=corpus.read_back)
+        found = import_files(request, write_corpus=write, read_rows=corpus.read_back)
     return count, texts, found.queries, found.qrels
 
 
@@ -165,7 +165,7 @@ def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:
     """What unit costs depend on: data, models, limits, threads, machine and versions."""
     values: dict[str, Any] = {
         "dataset": config.dataset,
-        "data": config.said_of_data(),
+        "data": config.data.said(),
         "encoder": encoder.sha256_by_file,
         "base": base.sha256_by_file,
         "bi_encoder": config.bi_encoder.model_dump(mode="json"),

@@ -12,6 +12,8 @@ TIMED_QUERIES = 21
 """Queries that `time reranking` times at each depth, and one that warms it up."""
 CANDIDATE_BYTES = 12
 """A row of candidates on disk: a score, a rank and dictionary-encoded ids, compressed."""
+BLOCK_BYTES, KEPT_BYTES = 4 * 2**14, 24
+"""What the exact search holds: bytes of a block by dimension, and of a candidate kept."""
 TOKEN_BYTES = 2.0
 """A token id on disk, compressed."""
 WEIGHT_BYTES, TRAINED_COPIES = 4, 4
@@ -85,18 +87,18 @@ class _Plan:
             "tokens",
             tokens * costs.encode_token + costs.load_encoder,
             disk=vectors,
-            more=counts.passages * costs.width * 4,
+            more=min(counts.passages, self.config.bi_encoder.shard_passages) * costs.width * 4,
         )
         depth = self.config.first_stage.depth
         multiply_adds = counts.all_queries * counts.passages * costs.width
         yield self._stage(
-            "index and retrieve",
+            "retrieve",
             "prepare",
             counts.all_queries,
             "queries",
-            multiply_adds * costs.multiply_add + 2 * SMALL_SECONDS,
-            disk=counts.all_queries * depth * CANDIDATE_BYTES + vectors,
-            more=2 * counts.passages * costs.width * 4,
+            multiply_adds * costs.multiply_add + SMALL_SECONDS,
+            disk=counts.all_queries * depth * CANDIDATE_BYTES,
+            more=BLOCK_BYTES * costs.width + counts.all_queries * depth * KEPT_BYTES,
         )
         yield self._stage(
             "tokenize", "prepare", texts, "texts", texts * costs.tokenize_text, disk=tokens * 2
