@@ -14,10 +14,10 @@ from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import GPU, Place, carry_out, stage_task
+from strop.tasks.stage import Place, carry_out, stage_task
 
 
-@stage_task("rerank", tags=(GPU,))
+@stage_task("rerank")
 def rerank(
     place: Place,
     dataset: ArtifactRef,

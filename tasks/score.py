@@ -11,10 +11,10 @@ from strop.pipeline.mining.pool import pairs_to_score
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.round_pool import RoundPool, pool_parameters, window_of_round
-from strop.tasks.stage import GPU, Place, carry_out, stage_task
+from strop.tasks.stage import Place, carry_out, stage_task
 
 
-@stage_task("score", tags=(GPU,))
+@stage_task("score")
 def score(
     place: Place,
     pool: RoundPool,

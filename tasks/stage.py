@@ -54,15 +54,14 @@ def _run_name() -> str:
     return f"{task_run.task_name} · {place.part}"
 
 
-GPU = "gpu"
-"""The tag of stages that compute with a reranker."""
+def stage_task(name: str) -> Callable[[Function], Any]:
+    """A Prefect task for a stage: readable run name, no second cache, retries where they help.
 
-
-def stage_task(name: str, *, tags: tuple[str, ...] = ()) -> Callable[[Function], Any]:
-    """A Prefect task for a stage: readable run name, no second cache, retries where they help."""
+    It has no tags: Prefect asks the server for a slot of every tag's limit, over a client that it
+    makes for it, which takes more than a second whether there is a limit or not.
+    """
     return task(
         name=name,
-        tags=tags,
         task_run_name=_run_name,
         cache_policy=NO_CACHE,
         persist_result=False,

@@ -13,10 +13,10 @@ from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import pair_source
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import GPU, Place, carry_out, stage_task
+from strop.tasks.stage import Place, carry_out, stage_task
 
 
-@stage_task("time reranking", tags=(GPU,))
+@stage_task("time reranking")
 def time_reranking(
     place: Place,
     candidates: ArtifactRef,

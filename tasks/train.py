@@ -10,14 +10,14 @@ from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.pipeline.training.model_card import model_card
 from strop.tasks.score import scoring_parameters
-from strop.tasks.stage import GPU, Place, carry_out, stage_task
+from strop.tasks.stage import Place, carry_out, stage_task
 from strop.tasks.training_inputs import TrainingInputs
 from strop.tasks.training_process import Job, train_together
 
 NEGATIVES = "negatives.parquet"
 
 
-@stage_task("train", tags=(GPU,))
+@stage_task("train")
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
     recipe = Recipe("reranker", "train", 3, _parameters(config, number), inputs.refs())
