@@ -1,6 +1,7 @@
 """Which share of a step's members carries most of the gradient: what selective training could save.
 
     python -m benchmarks.gradient_mass STORE --round 3
+    python -m benchmarks.gradient_mass STORE RERANKER …
 
 Trainings that a store holds are run again from their own inputs; in every step the loss's gradient
 with respect to each member's score is taken. A backward pass over the members alone that carry 99 %
@@ -9,7 +10,7 @@ of its mass would save what the others cost.
 
 import argparse
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ from strop.tasks.training_inputs import (
 SHARES = (0.9, 0.95, 0.99)
 
 
-def trainings(store: Store, number: int) -> Iterator[Manifest]:
-    """The rerankers of a round that were trained in the store."""
+def trainings(store: Store, number: int, ids: Sequence[str]) -> Iterator[Manifest]:
+    """The rerankers that were trained in the store: these, or all of a round."""
+    if ids:
+        yield from (store.find(item) for item in ids)
+        return
     for manifest in store.artifacts("reranker"):
         if manifest.stage == "train" and manifest.parameters["round"] == number:
             yield manifest
@@ -42,18 +46,19 @@ def trainings(store: Store, number: int) -> Iterator[Manifest]:
 def gradients(store: Store, manifest: Manifest) -> list[Any]:
     """By step, the absolute gradient of every member's score."""
     found: list[Any] = []
-    record = GroupTrainer._record
+    accumulate = GroupTrainer._accumulate
 
-    def keep(self: Any, batch: Any, loss: float, scores: Any) -> None:
+    def keep(self: Any, batch: Any, step_groups: int) -> Any:
+        total, scores, carried = accumulate(self, batch, step_groups)
         leaf = torch.tensor(scores, requires_grad=True)
-        self._loss(batch, 0, len(batch), leaf).backward()
+        self._loss(batch, (0, len(batch)), step_groups, leaf).backward()
         assert leaf.grad is not None
         found.append(leaf.grad.abs().numpy())
-        record(self, batch, loss, scores)
+        return total, scores, carried
 
     inputs = _inputs(manifest)
     negatives, earlier = groups_of(store, inputs)
-    GroupTrainer._record = keep  # type: ignore[method-assign]
+    GroupTrainer._accumulate = keep  # type: ignore[method-assign]
     try:
         train(
             starting_weights(store, inputs, config := _config(manifest)),
@@ -65,7 +70,7 @@ def gradients(store: Store, manifest: Manifest) -> list[Any]:
             fresh_head=has_fresh_head(store, inputs),
         )
     finally:
-        GroupTrainer._record = record  # type: ignore[method-assign]
+        GroupTrainer._accumulate = accumulate  # type: ignore[method-assign]
     return found
 
 
@@ -102,6 +107,7 @@ def main() -> None:
     """Run the trainings again, and print a table."""
     parser = argparse.ArgumentParser(description="Where the gradient's mass lies.")
     parser.add_argument("store", type=Path)
+    parser.add_argument("rerankers", nargs="*", help="their ids; without any, a round's")
     parser.add_argument("--round", type=int, default=3)
     parser.add_argument("--trainings", type=int, default=2, help="how many, the oldest first")
     parser.add_argument("--together", type=int, nargs="+", default=[1, 8], help="steps as one")
@@ -109,8 +115,8 @@ def main() -> None:
     store = Store(given.store)
     print("| reranker | mass | " + " | ".join(f"{n} steps" for n in given.together) + " |")
     print("|---|---:|" + "---:|" * len(given.together))
-    for number, manifest in enumerate(trainings(store, given.round)):
-        if number == given.trainings:
+    for number, manifest in enumerate(trainings(store, given.round, given.rerankers)):
+        if number == given.trainings and not given.rerankers:
             break
         steps = gradients(store, manifest)
         for mass in SHARES:

@@ -83,6 +83,12 @@ class Project:
         paths = sorted((store or self.store).glob("objects/*/*/manifest.json"))
         return {path.parent.name: json.loads(path.read_text()) for path in paths}
 
+    def made_until(self, last):
+        """The manifests up to this artifact's, without what later commands added to the store."""
+        made = self.manifests()
+        end = made[last]["created"]
+        return {number: item for number, item in made.items() if item["created"] <= end}
+
     def stop_at(self, line, number, *arguments, **environment) -> subprocess.CompletedProcess:
         """Run until a line of the output begins so, then send a signal."""
         process = self.start(*arguments, **environment)

@@ -15,13 +15,6 @@ def artifacts(project, key):
     return post(f"{api}/artifacts/filter", body)
 
 
-def made_until(project, last):
-    """Other tests let commands that come after the run, as `strop compare`, add to this store."""
-    made = project.manifests()
-    end = made[last]["created"]
-    return {f"{item['kind']} {number}" for number, item in made.items() if item["created"] <= end}
-
-
 def test_any_artifact_is_three_clicks_from_its_run(finished):
     """The run's Artifacts tab, the page of contents, the artifact."""
     project, _ = finished
@@ -29,7 +22,8 @@ def test_any_artifact_is_three_clicks_from_its_run(finished):
     # Runs of this name in other stores have pages of their own.
     page = next(page for page in artifacts(project, "tiny-contents") if report in page["data"])
     links = dict(re.findall(r"\[(\w+ \w+)\]\(/v2/artifacts/artifact/([\w-]+)\)", page["data"]))
-    assert set(links) == made_until(project, report)
+    made = project.made_until(report)
+    assert set(links) == {f"{item['kind']} {number}" for number, item in made.items()}
     parts = re.findall(r"^## (.+)$", page["data"], re.MULTILINE)
     assert parts == ["prepare", "round 1", "round 2", "promote", "assess", "made on the way"]
     api = project.strop("ui", "--url").stdout.strip() + "/api"
