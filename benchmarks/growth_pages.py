@@ -106,7 +106,9 @@ def _lines(axes: Axes, stages: Stages, sizes: list[Size], place: int, key: str) 
         values = [max(stages[size][name][key], 0.01) for size in sizes]
         axes.loglog(across, values, marker="o", label=name, linewidth=1)
     if key == "seconds":
-        axes.loglog(across, [across_ / across[0] for across_ in across], "k:", label="as the work")
+        axes.loglog(across, [size / across[0] for size in across], "k:", label="as the work")
+    else:
+        axes.set_ylim(100, 10_000)
 
 
 def _commonest(values: list[int]) -> int:
