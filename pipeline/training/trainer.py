@@ -163,6 +163,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
         batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
+        recent = self.records.steps[-gradients.REMEMBERED :]
         return gradients.accumulate(
             partial(self._scores, batch, start),
             partial(self._loss, batch, part, step_groups),
@@ -170,7 +171,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             self.accelerator.backward,
             tokens=lengths,
             config=self._config,
-            carried=[step["carried"] for step in self.records.steps if "carried" in step],
+            carried=[step["carried"] for step in recent if "carried" in step],
         )
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
