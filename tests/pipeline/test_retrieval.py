@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -97,6 +98,16 @@ def test_search_over_shards_agrees_with_brute_force(
     assert found["rank"] == list(range(1, width + 1)) * num_queries
 
 
+def test_ties_at_the_cut_are_kept_by_row() -> None:
+    random = np.random.default_rng(0)
+    for depth in (3, 5, 8):
+        corpus = random.integers(-1, 2, (40, 4)).astype(np.float32)
+        vectors = random.integers(-1, 2, (60, 4)).astype(np.float32)
+        ((_, _, rows),) = nearest(lambda c=corpus: [c], vectors, depth)  # type: ignore[misc]
+        expected = np.argsort(-(vectors @ corpus.T), axis=1, kind="stable")[:, :depth]
+        np.testing.assert_array_equal(rows, expected)
+
+
 def test_more_queries_than_are_kept_take_more_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     random, passes = np.random.default_rng(3), []
     corpus = random.standard_normal((50, 4)).astype(np.float32)
@@ -106,9 +117,13 @@ def test_more_queries_than_are_kept_take_more_passes(monkeypatch: pytest.MonkeyP
         passes.append(1)
         return [corpus[:20], corpus[20:]]
 
-    once = [[part.tolist() for part in block[1:]] for block in nearest(blocks, vectors, 5)]
+    def found() -> list[tuple[int, Any, Any]]:
+        return [(start, s.tolist(), r.tolist()) for start, s, r in nearest(blocks, vectors, 5)]
+
+    once = found()
+    assert [start for start, _, _ in once] == [0, 256, 512]
     monkeypatch.setattr(exact_search, "KEPT", 5 * 256)
-    assert [[p.tolist() for p in block[1:]] for block in nearest(blocks, vectors, 5)] == once
+    assert found() == once
     assert len(passes) == 1 + 3
 
 
