@@ -248,12 +248,22 @@ def end(record: Record, folder: Path) -> None:
     if process := _process(record):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
+            if not _ends(process):
                 process.kill()
-                process.wait(STOP_SECONDS)
+                _ends(process)
     (folder / RECORD_FILE).unlink(missing_ok=True)
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether it ends in time; a run that started it and still lives may not have reaped it."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(0)  # reaps it where it is a child of ours
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _last_line(path: Path) -> str:
