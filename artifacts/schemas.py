@@ -228,6 +228,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     },
     "model": {},
     "embeddings": {},
+    "shard": {},
     "index": {},
     "run_file": {"run": RUN},
     "candidates": {"candidates": CANDIDATES, "positives": SCORES},
@@ -257,6 +258,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "report": {"results": RESULTS, "outside": OUTSIDE},
     "comparison": {"arms": COMPARISON_ARMS, "differences": COMPARISON_DIFFERENCES},
 }
-"""Declared tables by artifact kind; embedding tables get their width from `vectors`."""
+"""Declared tables by artifact kind; embedding tables get their width from `vectors`, and a shard's
+table has what its stage needs of it."""
 
 KINDS = tuple(TABLES)

@@ -17,6 +17,7 @@ from strop.flows.lost_runs import end_lost_runs
 from strop.flows.recorded import with_defaults
 from strop.pipeline.config import Config
 from strop.pipeline.threads import use_threads
+from strop.tasks.cluster import cluster
 from strop.tasks.stage import Place
 
 Refs = dict[str, ArtifactRef]
@@ -124,7 +125,7 @@ def hold(config: Config, store: Location) -> Iterator[Session]:
         return
     use_threads(config.execution.threads)
     run = Run(opened, config.name)
-    with beating(), run.lease() as lease:
+    with beating(), cluster(config.execution, opened.location), run.lease() as lease:
         end_lost_runs(opened.location, config.name)
         _held[key] = Session(config, run, lease)
         try:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 ModelFloats = np.ndarray[Any, np.dtype[np.float32]]

@@ -33,6 +33,20 @@ class Ragged:
         flat = np.fromiter((value for row in rows for value in row), np.int64, lengths.sum())
         return cls(flat, offsets_from_lengths(lengths))
 
+    def take(self, rows: Ints) -> "Ragged":
+        """Some rows, in the order asked for."""
+        lengths = self.lengths[rows]
+        offsets = offsets_from_lengths(lengths)
+        flat = np.zeros(offsets[-1], np.int64)
+        copy_ranges(flat, offsets[:-1], self.flat, self.offsets[rows], lengths)
+        return Ragged(flat, offsets)
+
+    def to_arrow(self) -> pa.Array:
+        """The rows as lists of 32-bit integers."""
+        return pa.ListArray.from_arrays(
+            pa.array(self.offsets.astype(np.int32)), pa.array(self.flat.astype(np.int32))
+        )
+
     @property
     def lengths(self) -> Ints:
         """The length of every row."""

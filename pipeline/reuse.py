@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.pipeline.arrays import Ints
+from strop.pipeline.arrays import Bools, Ints
 from strop.pipeline.progress import SILENT, Progress
 
 DIGEST = pa.binary(16)
@@ -76,17 +76,39 @@ class Reuse:
 
     def values(self, texts: Sequence[str], make: Callable[[Sequence[str]], pa.Array]) -> pa.Array:
         """One value a text, in order."""
+        split = self.split(texts)
+        return split.filled(make(split.new) if split.new or not texts else None)
+
+    def split(self, texts: Sequence[str]) -> "Split":
+        """What is known of the texts, and which are to be made anew."""
         rows = np.full(len(texts), -1) if self.earlier is None else self.earlier.find(texts)
         known = rows >= 0
         self.made += int((~known).sum())
         self.reused += int(known.sum())
         if self.earlier is None or not known.any():
-            return make(texts)
+            return Split(known, list(texts), None)
         self.progress.advance(int(known.sum()))
-        old = self.earlier.take(rows[known])
-        if known.all():
-            return old
-        new = make([text for text, old_one in zip(texts, known, strict=True) if not old_one])
-        places = np.concatenate([np.flatnonzero(known), np.flatnonzero(~known)])
-        both = pa.concat_arrays([old, new.cast(old.type)])
+        new = [text for text, old_one in zip(texts, known, strict=True) if not old_one]
+        return Split(known, new, self.earlier.take(rows[known]))
+
+
+@dataclass(frozen=True)
+class Split:
+    """Texts of which some are ``known``, with the ``old`` values of those, and the ``new`` ones."""
+
+    known: Bools
+    new: list[str]
+    old: pa.Array | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to be made."""
+        return self.old is not None and not self.new
+
+    def filled(self, made: pa.Array | None) -> pa.Array:
+        """One value a text, in order; ``made`` are those of the new texts."""
+        if self.old is None or made is None:
+            return made if self.old is None else self.old
+        places = np.concatenate([np.flatnonzero(self.known), np.flatnonzero(~self.known)])
+        both = pa.concat_arrays([self.old, made.cast(self.old.type)])
         return both.take(pa.array(np.argsort(places, kind="stable")))

@@ -1,16 +1,15 @@
 """The embeddings artifact: passages in shards, and queries, by one bi-encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
-from strop.artifacts.schemas import vectors
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import BiEncoder
-from strop.pipeline.models import resolve_model
 from strop.pipeline.progress import Progress
 from strop.pipeline.reuse import Earlier, Reuse
 from strop.tasks.earlier import (
@@ -22,7 +21,35 @@ from strop.tasks.earlier import (
     reuse_summary,
     whole_column,
 )
+from strop.tasks.model_weights import model_folder, weights_for_workers
+from strop.tasks.renewed import TEXT, VALUE, renewed
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.work import Models
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Makes the vectors of texts; ``weights`` are the encoder's in the store, if they are there."""
+
+    model: ArtifactRef
+    config: BiEncoder
+    weights: ArtifactRef | None
+    prompt: str
+
+    def __call__(
+        self, store: Store, rows: pa.Table, models: Models, progress: Progress
+    ) -> pa.Table:
+        """One vector a text."""
+        from strop.pipeline.first_stage.encoding import Encoder, vector_column
+
+        encoder = models.get(
+            ("encoder", self.model.id, repr(self.config)),
+            lambda: Encoder(model_folder(store, self.config.model, self.weights), self.config),
+        )
+        texts = rows[TEXT].to_pylist()
+        vectors = encoder.encode(texts, prompt=self.prompt, progress=progress)
+        return pa.table({VALUE: vector_column(vectors)})
 
 
 @stage_task("encode")
@@ -35,40 +62,44 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
     recipe = Recipe("embeddings", "encode", 2, parameters, {"dataset": dataset, "model": model})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.first_stage.encoding import Encoder, vector_column, vector_table
-
         store = place.open()
-        encoder = Encoder(resolve_model(config.model), config)
         version = earlier_version(store, recipe)
         passages = Reuse(_earlier_vectors(store, version, config), progress)
         questions = Reuse(earlier_queries(store, version, "vector"), progress)
         corpus, queries = store.file(dataset, "corpus.parquet"), store.table(dataset, "queries")
         progress.start(tables.count_rows(corpus) + queries.num_rows, "texts")
+        batches = tables.iterate_batches(corpus, rows=config.shard_passages)
+        texts = ((batch["passage_id"], joined_texts(batch)) for batch in batches)
+        asked = [(queries["query_id"], queries["text"].to_pylist())]
+        stage, weights = Stage(store, attempt, progress), weights_for_workers(store, config.model)
 
-        def encoded(texts: Sequence[str], prompt: str) -> pa.Array:
-            return vector_column(encoder.encode(texts, prompt=prompt, progress=progress))
-
-        for number, shard in enumerate(tables.iterate_batches(corpus, rows=config.shard_passages)):
-            column = passages.values(
-                joined_texts(shard), lambda texts: encoded(texts, config.passage_prompt)
+        def encoded(part: str, batches: Any, reuse: Reuse, prompt: str) -> Iterator[Any]:
+            yield from renewed(
+                stage, part, batches, reuse, Encoding(model, config, weights, prompt)
             )
-            path = attempt.folder / f"passages-{number:05d}.parquet"
-            table = vector_table(shard["passage_id"], column)
-            tables.write_table(path, table, vectors(encoder.dimension))
-        column = questions.values(
-            queries["text"].to_pylist(), lambda texts: encoded(texts, config.query_prompt)
-        )
-        path = attempt.folder / "queries.parquet"
-        table = vector_table(queries["query_id"], column)
-        tables.write_table(path, table, vectors(encoder.dimension))
+
+        for number, vectors in enumerate(
+            encoded("passages", texts, passages, config.passage_prompt)
+        ):
+            _write(attempt, f"passages-{number:05d}", *vectors)
+        for ids, column in encoded("queries", asked, questions, config.query_prompt):
+            _write(attempt, "queries", ids, column)
+            width = column.type.list_size
         return {
             "passages": tables.count_rows(corpus),
             "queries": queries.num_rows,
-            "width": encoder.dimension,
+            "width": width,
             **reuse_summary(version, passages, questions),
         }
 
     return carry_out(place, recipe, compute)
+
+
+def _write(attempt: Attempt, name: str, ids: Any, column: pa.Array) -> None:
+    from strop.pipeline.first_stage.encoding import vector_table
+
+    table = vector_table(ids, column)
+    tables.write_table(attempt.folder / f"{name}.parquet", table, table.schema)
 
 
 def _earlier_vectors(store: Store, version: Version | None, config: BiEncoder) -> Earlier | None:

@@ -14,6 +14,7 @@ from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -54,9 +55,8 @@ def rerank(
         table = store.table(candidates, "candidates")
         table = table.filter(pc.equal(table["split"], split))
         scored = within_depth(table, depth)
-        shards = score_pairs(
-            store, reranker, tokens, scored, config=config.reranker, progress=progress
-        )
+        stage = Stage(store, attempt, progress)
+        shards = score_pairs(stage, reranker, tokens, scored, config.reranker)
         scores = pa.concat_tables(shards)["score"].to_numpy()
         documents = document_map(store, dataset)
         ranking = rank_documents(build_ranking(table, scores, depth), documents)

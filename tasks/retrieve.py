@@ -10,6 +10,8 @@ from strop.pipeline.config import VectorIndex
 from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
 from strop.tasks.passage_vectors import PassageVectors
+from strop.tasks.searching import Searching, search
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
 
 DENSE = "dense"
@@ -39,23 +41,19 @@ def retrieve(
     recipe = Recipe("candidates", "retrieve", 2, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.first_stage import exact_search, retrieval
+        from strop.pipeline.first_stage import retrieval
         from strop.pipeline.first_stage.encoding import vector_matrix
-        from strop.pipeline.first_stage.index import Search, read_index
 
         store = place.open()
         passages = PassageVectors(store, embeddings)
         passage_ids = passages.ids()
         queries, qrels = store.table(dataset, "queries"), store.table(dataset, "qrels")
         vectors = vector_matrix(store.table(embeddings, "queries"))
-        reached, facts = min(depth, len(passage_ids)), {}
-        if index and config:
-            faiss_index = read_index(store.file(index, "index.faiss"))
-            search = Search(faiss_index, passages.blocks, reached, config)
-            nearest = search.nearest(vectors, progress)
-            facts["share_of_exact"] = search.share_of_exact(vectors)
-        else:
-            nearest = exact_search.nearest(passages.blocks, vectors, reached, progress)
+        stage, facts = Stage(store, attempt, progress), {}
+        work = Searching(embeddings, min(depth, len(passage_ids)), index, config)
+        nearest = search(stage, work, vectors)
+        if index:
+            facts["share_of_exact"] = work.search(store, stage.models).share_of_exact(vectors)
         path = attempt.folder / "candidates.parquet"
         found = retrieval.candidate_tables(nearest, passage_ids, queries, source)
         rows = tables.write_batches(path, found, CANDIDATES)

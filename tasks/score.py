@@ -11,6 +11,7 @@ from strop.pipeline.mining.pool import pairs_to_score
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.round_pool import RoundPool, pool_parameters, window_of_round
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -35,9 +36,8 @@ def score(
         store = place.open()
         window = window_of_round(store, pool, config, number)
         pairs = pairs_to_score(window, store.table(pool.candidates, "positives"))
-        shards = score_pairs(
-            store, reranker, tokens, pairs, config=config.reranker, progress=progress
-        )
+        stage = Stage(store, attempt, progress)
+        shards = score_pairs(stage, reranker, tokens, pairs, config.reranker)
         path = attempt.folder / "scores.parquet"
         return {"pairs": tables.write_batches(path, shards, SCORES)}
 

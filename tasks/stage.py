@@ -41,7 +41,7 @@ class Place:
         return Store(self.store)
 
 
-def _worth_retrying(task: Any, task_run: Any, state: State[Any]) -> bool:
+def worth_retrying(task: Any, task_run: Any, state: State[Any]) -> bool:
     """Retry faults that may pass, such as a network file system's; never wrong input."""
     error = state.data
     return isinstance(error, OSError) and error.errno in PASSING
@@ -67,7 +67,7 @@ def stage_task(name: str) -> Callable[[Function], Any]:
         persist_result=False,
         retries=RETRIES,
         retry_delay_seconds=list(RETRY_SECONDS),
-        retry_condition_fn=_worth_retrying,
+        retry_condition_fn=worth_retrying,
     )
 
 

@@ -1,6 +1,6 @@
 """The tokens artifact: passages and queries as token ids of the reranker's tokenizer."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,35 @@ from strop.tasks.earlier import (
     one_piece,
     reuse_summary,
 )
+from strop.tasks.renewed import TEXT, VALUE, renewed
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
+from strop.tasks.work import Models
+
+SHARD_TEXTS = 1 << 14
+"""Passages that are tokenized at once."""
+
+
+@dataclass(frozen=True)
+class Tokenizing:
+    """Makes the token ids of texts, at most ``limit`` of each."""
+
+    reranker: ArtifactRef
+    limit: int
+
+    def __call__(
+        self, store: Store, rows: pa.Table, models: Models, progress: Progress
+    ) -> pa.Table:
+        """One list of token ids a text."""
+        from strop.pipeline.scoring.reranker import load_tokenizer
+        from strop.pipeline.scoring.tokens import token_column
+
+        tokenizer = models.get(
+            ("tokenizer", self.reranker.id), lambda: load_tokenizer(store.folder(self.reranker))
+        )
+        column = token_column(tokenizer, rows[TEXT].to_pylist(), self.limit)
+        progress.advance(rows.num_rows)
+        return pa.table({VALUE: column})
 
 
 @stage_task("tokenize")
@@ -33,39 +61,32 @@ def tokenize(place: Place, dataset: ArtifactRef, reranker: ArtifactRef, config: 
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.scoring import tokens
-        from strop.pipeline.scoring.reranker import load_tokenizer
 
         store = place.open()
-        tokenizer = load_tokenizer(store.folder(reranker))
         version = earlier_version(store, recipe)
-        passages = Reuse(_earlier_tokens(store, version))
-        questions = Reuse(earlier_queries(store, version, "token_ids"))
+        passages = Reuse(_earlier_tokens(store, version), progress)
+        questions = Reuse(earlier_queries(store, version, "token_ids"), progress)
         corpus, queries = store.file(dataset, "corpus.parquet"), store.table(dataset, "queries")
         progress.start(tables.count_rows(corpus) + queries.num_rows, "texts")
-        truncated = 0
-
-        def made(texts: Sequence[str], limit: int) -> pa.Array:
-            return tokens.token_column(tokenizer, texts, limit)
-
-        with tables.TableWriter(attempt.folder / "passages.parquet", TOKENS) as writer:
-            for batch in tables.iterate_batches(corpus, rows=4096):
-                column = passages.values(
-                    joined_texts(batch), lambda texts: made(texts, config.max_tokens)
-                )
-                table = pa.table([batch["passage_id"], column], schema=TOKENS)
-                writer.write(table)
-                truncated += tokens.count_at_limit(table, config.max_tokens)
-                progress.advance(batch.num_rows)
-        limit = config.max_query_tokens
-        column = questions.values(queries["text"].to_pylist(), lambda texts: made(texts, limit))
-        table = pa.table([queries["query_id"], column], schema=TOKENS)
-        attempt.write_table("queries", table)
-        progress.advance(queries.num_rows)
+        batches = tables.iterate_batches(corpus, rows=SHARD_TEXTS)
+        texts = ((batch["passage_id"], joined_texts(batch)) for batch in batches)
+        asked = [(queries["query_id"], queries["text"].to_pylist())]
+        stage, at_limit = Stage(store, attempt, progress), {}
+        for part, pieces, reuse, limit in (
+            ("passages", texts, passages, config.max_tokens),
+            ("queries", asked, questions, config.max_query_tokens),
+        ):
+            at_limit[part] = 0
+            with tables.TableWriter(attempt.folder / f"{part}.parquet", TOKENS) as writer:
+                for ids, column in renewed(stage, part, pieces, reuse, Tokenizing(reranker, limit)):
+                    table = pa.table([ids, column], schema=TOKENS)
+                    writer.write(table)
+                    at_limit[part] += tokens.count_at_limit(table, limit)
         return {
             "passages": tables.count_rows(corpus),
-            "passages_at_the_limit": truncated,
+            "passages_at_the_limit": at_limit["passages"],
             "queries": queries.num_rows,
-            "queries_at_the_limit": tokens.count_at_limit(table, limit),
+            "queries_at_the_limit": at_limit["queries"],
             **reuse_summary(version, passages, questions),
         }
 

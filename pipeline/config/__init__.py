@@ -1,12 +1,13 @@
 from strop.pipeline.config.changes import with_values
 from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation, GuardSet
+from strop.pipeline.config.execution import EXECUTION, Execution
 from strop.pipeline.config.first_stage import Bm25, FirstStage, VectorIndex
 from strop.pipeline.config.losses import Loss
 from strop.pipeline.config.mining import GIVEN, Curriculum, Guard, Mining, Pool, Quotas
 from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
 from strop.pipeline.config.presets import CHANGES, with_preset
-from strop.pipeline.config.run import EXECUTION, Config, Execution
+from strop.pipeline.config.run import Config
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Lora, Training
 

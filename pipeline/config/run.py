@@ -3,19 +3,16 @@
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic.config import JsonDict
 
 from strop.pipeline.config.data import Data
 from strop.pipeline.config.evaluation import Decision, Evaluation
+from strop.pipeline.config.execution import EXECUTION, Execution
 from strop.pipeline.config.first_stage import FirstStage
 from strop.pipeline.config.losses import TEACHER_LOSSES
 from strop.pipeline.config.mining import GIVEN, Mining
 from strop.pipeline.config.models import BiEncoder, Reranker
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Training
-
-EXECUTION: JsonDict = {"strop": "execution"}
-"""Marks a field that says where or how wide a stage runs, and so never changes its result."""
 
 LATER = (
     ("mining", "verdicts"),
@@ -26,48 +23,6 @@ LATER = (
     ("first_stage", "index"),
 )
 """Values that are in no identity while they are the default: configs had runs before them."""
-
-
-class Execution(Section):
-    """Where and how wide a run happens; results differ by no more than rounding.
-
-    As with another device, several training processes add up gradients in another order, and
-    dropout leaves out other things: what was made with them has the same id, and says so.
-    """
-
-    threads: int | None = Field(default=None, ge=1, json_schema_extra=EXECUTION)
-    """Threads of the numerical libraries; null leaves it to them."""
-    checkpoint_steps: int | None = Field(default=200, ge=1, json_schema_extra=EXECUTION)
-    """Optimizer steps between checkpoints, where a killed training goes on; null keeps none."""
-    processes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)
-    """Processes on each host that train together by torchrun; each takes a GPU if there is one."""
-    nodes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)
-    """Hosts whose processes train together; they need `rendezvous`."""
-    rendezvous: str | None = Field(
-        default=None, pattern=r"^\[?[\w.:-]+\]?:\d{1,5}$", json_schema_extra=EXECUTION
-    )
-    """HOST:PORT of one of these hosts, where torchrun's processes meet; null on a single host."""
-    gpu_slot: str | None = Field(
-        default="gpu", min_length=1, max_length=100, json_schema_extra=EXECUTION
-    )
-    """Prefect's concurrency limit that a stage takes a slot of to compute with a reranker, so that
-    one does at a time; a name for each where several GPUs share a server, null for none."""
-    report_to: tuple[str, ...] = Field(default=(), json_schema_extra=EXECUTION)
-    """Trackers that transformers' Trainer reports to, such as tensorboard, mlflow or wandb."""
-
-    @model_validator(mode="after")
-    def _meeting(self) -> Self:
-        if (self.nodes > 1) != (self.rendezvous is not None):
-            raise ValueError(
-                f"execution.nodes = {self.nodes} and execution.rendezvous = "
-                f"{self.rendezvous or 'null'}: expected both for several hosts, neither for one"
-            )
-        return self
-
-    @property
-    def trainers(self) -> int:
-        """The processes of all hosts that train together."""
-        return self.processes * self.nodes
 
 
 class Config(Section):

@@ -30,14 +30,30 @@ def nearest(
     Equal scores are ordered by row, and cut by row at the depth. Where there are fewer than
     ``depth`` passages, the places left have row -1, which no caller may read as a passage.
     """
-    at_once = max(QUERY_BLOCK, KEPT // depth)
     progress.start(len(queries), "queries")
-    for start in range(0, len(queries), at_once):
-        scores, rows = _best(blocks(), queries[start : start + at_once], depth)
-        for first in range(0, len(rows), QUERY_BLOCK):
-            part = slice(first, first + QUERY_BLOCK)
-            yield start + first, scores[part], rows[part]
+    for start, end in passes(len(queries), depth):
+        scores, rows = _best(blocks(), queries[start:end], depth)
+        yield from in_blocks(start, scores, rows)
         progress.advance(len(rows))
+
+
+def passes(queries: int, depth: int, most: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and end of the queries that share a pass over all passages, ``most`` at a time.
+
+    A pass that is cut at ``most``, a multiple of `QUERY_BLOCK`, has the same blocks of queries.
+    """
+    at_once = max(QUERY_BLOCK, KEPT // depth)
+    for start in range(0, queries, at_once):
+        end = min(start + at_once, queries)
+        for first in range(start, end, most or at_once):
+            yield first, min(first + (most or at_once), end)
+
+
+def in_blocks(start: int, scores: Vectors, rows: Rows) -> Iterator[tuple[int, Vectors, Rows]]:
+    """Blocks of (first query, scores, rows) of what was found for the queries from ``start`` on."""
+    for first in range(0, len(rows), QUERY_BLOCK):
+        part = slice(first, first + QUERY_BLOCK)
+        yield start + first, scores[part], rows[part]
 
 
 def _best(blocks: Iterable[Vectors], queries: Vectors, depth: int) -> tuple[Vectors, Rows]:

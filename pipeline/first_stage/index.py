@@ -15,12 +15,13 @@ import numpy as np
 from strop.pipeline.config import VectorIndex
 from strop.pipeline.first_stage.encoding import Vectors
 from strop.pipeline.first_stage.exact_search import (
-    KEPT,
     QUERY_BLOCK,
     Blocks,
     Rows,
+    in_blocks,
     nearest,
     pair_scores,
+    passes,
 )
 from strop.pipeline.progress import SILENT, Progress
 
@@ -110,6 +111,11 @@ def read_index(path: Path) -> faiss.Index:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
+def scored(depth: int, config: VectorIndex) -> int:
+    """The passages of a query that are scored to keep the best ``depth``."""
+    return depth * (config.refine if config.type == "ivf_pq" else 1)
+
+
 @dataclass(frozen=True)
 class Search:
     """The passages nearest to a query as an index finds them, ``depth`` at most."""
@@ -124,25 +130,22 @@ class Search:
     ) -> Iterator[tuple[int, Vectors, Rows]]:
         """As `exact_search.nearest`, over what the index finds; other places have row -1."""
         progress.start(len(queries), "queries")
-        at_once = max(QUERY_BLOCK, KEPT // self._width)
-        for start in range(0, len(queries), at_once):
-            scores, rows = self._best(queries[start : start + at_once], progress)
-            for first in range(0, len(rows), QUERY_BLOCK):
-                part = slice(first, first + QUERY_BLOCK)
-                yield start + first, scores[part], rows[part]
+        for start, end in passes(len(queries), self.width):
+            scores, rows = self._best(queries[start:end], progress)
+            yield from in_blocks(start, scores, rows)
 
     @property
-    def _width(self) -> int:
+    def width(self) -> int:
         """Passages that are scored exactly."""
-        return self.depth * (self.config.refine if self.config.type == "ivf_pq" else 1)
+        return scored(self.depth, self.config)
 
     def _best(self, queries: Vectors, progress: Progress) -> tuple[Vectors, Rows]:
-        rows = np.full((len(queries), self._width), -1, np.int64)
-        parameters = _search_parameters(self.config, self._width)
+        rows = np.full((len(queries), self.width), -1, np.int64)
+        parameters = _search_parameters(self.config, self.width)
         for start in range(0, len(queries), QUERY_BLOCK):
             block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
             rows[start : start + len(block)] = self.index.search(
-                block, self._width, params=parameters
+                block, self.width, params=parameters
             )[1]
             progress.advance(len(block))
         found = rows >= 0

@@ -47,23 +47,26 @@ class Scorer:
     depend on the number of workers. When the device runs out of memory, the budget is halved.
     """
 
-    def __init__(self, reranker: LoadedReranker, source: PairSource, config: Reranker) -> None:
-        """Move the model to the best device."""
+    def __init__(
+        self, reranker: LoadedReranker, source: PairSource | None, config: Reranker
+    ) -> None:
+        """Move the model to the best device; ``source`` may follow, and change between shards."""
         self._device = best_device()
         self._model = reranker.model.to(self._device).eval()
         limits = PairLimits(config.max_tokens, config.max_query_tokens)
         self._template = probe_template(reranker.tokenizer, limits)
-        self._source = source
+        self.source = source
         self._config = config
         self._batching = Batching.on(self._device, config.batch_tokens)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
+        source = self._read()
         progress.start(pairs.num_rows, "pairs")
         for start in range(0, pairs.num_rows, self._config.shard_pairs):
             shard = pairs.slice(start, self._config.shard_pairs)
-            query_rows = self._source.queries.rows(shard["query_id"])
-            passage_rows = self._source.passages.rows(shard["passage_id"])
+            query_rows = source.queries.rows(shard["query_id"])
+            passage_rows = source.passages.rows(shard["passage_id"])
             scores = self.score_rows(query_rows, passage_rows, progress=progress)
             yield pa.table(
                 [shard["query_id"], shard["passage_id"], pa.array(scores)], schema=SCORES
@@ -73,7 +76,8 @@ class Scorer:
         self, query_rows: Ints, passage_rows: Ints, *, progress: Progress = SILENT
     ) -> ModelFloats:
         """The scores of one shard, given as rows of the cached tokens."""
-        queries, passages = self._source.queries.ragged, self._source.passages.ragged
+        source = self._read()
+        queries, passages = source.queries.ragged, source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
         with first_token_only(self._model), fast_dense_layers(self._model):
@@ -84,6 +88,10 @@ class Scorer:
                 scores[rows] = self._forward(pairs, np.arange(len(rows)))
                 progress.advance(len(rows))
         return scores
+
+    def _read(self) -> PairSource:
+        assert self.source is not None, "pairs are scored before their tokens are given"
+        return self.source
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
         try:

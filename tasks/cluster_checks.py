@@ -1,0 +1,48 @@
+"""What must hold before a cluster gets work: each breach is one line, before the first stage."""
+
+import shutil
+import socket
+from pathlib import Path
+
+from strop.artifacts.store import Store
+from strop.pipeline.errors import InputError
+
+SHARED_MEMORY = Path("/dev/shm")
+DISK_BYTES = 1 << 30
+"""Free disk at least, for the store and for Ray's own files."""
+ANSWER_SECONDS = 5.0
+
+
+def check_host(shared_bytes: int, store: str, temporary: Path) -> None:
+    """Raise `InputError` when this host has too little shared memory or disk for a cluster."""
+    if SHARED_MEMORY.is_dir():
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        if free < shared_bytes:
+            raise InputError(
+                f"execution.runner = ray: {SHARED_MEMORY} has {_mb(free)} free, expected "
+                f"{_mb(shared_bytes)}; enlarge it (containers: --shm-size), or take runner = local"
+            )
+    for what, folder in (("the store", Store(store).local), ("Ray's files", temporary)):
+        free = shutil.disk_usage(folder).free
+        if free < DISK_BYTES:
+            raise InputError(
+                f"execution.runner = ray: {folder}, the disk of {what}, has {_mb(free)} free, "
+                f"expected {_mb(DISK_BYTES)}; free some space"
+            )
+
+
+def check_address(address: str) -> None:
+    """Raise `InputError` when nothing answers at a cluster's address."""
+    host, port = address.removeprefix("ray://").rsplit(":", 1)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"execution.address = {address}: no cluster answers there ({reason}); start one with "
+            "`ray start --head`, or leave it out for one on this host"
+        ) from error
+
+
+def _mb(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"

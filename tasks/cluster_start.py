@@ -1,0 +1,87 @@
+"""A Ray cluster to work on: one of this host's own, or one that runs already; checked first."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from strop.pipeline.config import Execution
+from strop.pipeline.errors import InputError
+from strop.tasks.cluster_checks import check_address, check_host
+
+OBJECT_BYTES = 256 << 20
+"""Shared memory for what is on its way to workers: a few shards' texts or tokens for each."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TASK_OOM_RETRIES": "3",
+}
+"""No reports to Ray's makers, no warnings of future defaults, no worker killed forever anew."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A cluster: shards that it makes at once, whether these are all that it can make, and GPUs."""
+
+    workers: int
+    whole: bool
+    gpus: bool
+
+
+@contextlib.contextmanager
+def started(execution: Execution, store: str, threads: int) -> Iterator[Started]:
+    """This process is connected to the cluster; one of its own is gone afterwards.
+
+    The processes of an own cluster die with this one, also when it is killed.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    ray = _ray()
+    if execution.address is None:
+        check_host(OBJECT_BYTES, store, Path(tempfile.gettempdir()))
+        workers = execution.workers or max(1, (os.cpu_count() or 1) // threads)
+        where: dict[str, Any] = {
+            "num_cpus": workers * threads,
+            "object_store_memory": OBJECT_BYTES,
+            "include_dashboard": False,
+        }
+    else:
+        check_address(execution.address)
+        where = {"address": execution.address}
+    try:
+        ray.init(namespace="strop", configure_logging=False, log_to_driver=False, **where)
+    except (RuntimeError, ConnectionError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        place = execution.address or "this host"
+        raise InputError(f"execution.runner = ray: no cluster on {place} ({reason})") from error
+    try:
+        yield _sizes(ray.cluster_resources(), execution, threads)
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import prefect_ray  # noqa: F401
+        import ray
+    except ImportError as error:
+        raise InputError(
+            f"execution.runner = ray: needs packages that are not installed ({error.name}); "
+            "pip install 'strop[ray]'"
+        ) from error
+    return ray
+
+
+def _sizes(resources: dict[str, float], execution: Execution, threads: int) -> Started:
+    gpus = int(resources.get("GPU", 0))
+    most = gpus or int(resources.get("CPU", 0)) // threads
+    if not most:
+        raise InputError(
+            f"execution.threads = {threads}: the cluster has "
+            f"{int(resources.get('CPU', 0))} processors, expected one for each thread of a worker"
+        )
+    workers = min(most, execution.workers or most)
+    return Started(workers, workers == most, bool(gpus))
