@@ -2,6 +2,8 @@
 
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from strop.artifacts.store import Store
@@ -11,6 +13,16 @@ SHARED_MEMORY = Path("/dev/shm")
 DISK_BYTES = 1 << 30
 """Free disk at least, for the store and for Ray's own files."""
 ANSWER_SECONDS = 5.0
+CONNECT_SECONDS = 30.0
+"""Importing Ray takes some of these."""
+CONNECT = """
+import sys, ray
+try:
+    ray.init(sys.argv[1], configure_logging=False, log_to_driver=False)
+except Exception as error:
+    asks = "InvalidAuthToken" in f"{error} {error.__cause__}"
+    sys.exit(print("it asks for a token; set RAY_AUTH_TOKEN" if asks else error) or 1)
+"""
 
 
 def check_host(shared_bytes: int, store: str, temporary: Path) -> None:
@@ -37,11 +49,29 @@ def check_address(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"execution.address = {address}: no cluster answers there ({reason}); start one with "
-            "`ray start --head`, or leave it out for one on this host"
-        ) from error
+        raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
+    if not address.startswith("ray://"):
+        _check_ray(address)
+
+
+def _check_ray(address: str) -> None:
+    """Connect in a process of its own, which can be stopped: Ray itself would try for minutes."""
+    command = [sys.executable, "-c", CONNECT, address]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=CONNECT_SECONDS, check=False, text=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _no_cluster(address, f"Ray got none within {CONNECT_SECONDS:.0f} s") from error
+    if done.returncode:
+        raise _no_cluster(address, " ".join(done.stdout.split()) or "what listens is not Ray")
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"execution.address = {address}: no cluster answers there ({reason}); start one with "
+        "`ray start --head`, or leave it out for one on this host"
+    )
 
 
 def _mb(size: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from strop.pipeline.config import Execution
 from strop.pipeline.errors import InputError
 from strop.tasks.cluster_checks import check_address, check_host
+from strop.tasks.cluster_nodes import check_nodes
 
 OBJECT_BYTES = 256 << 20
 """Shared memory for what is on its way to workers: a few shards' texts or tokens for each."""
@@ -39,11 +40,14 @@ def started(execution: Execution, store: str, threads: int) -> Iterator[Started]
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if execution.address is not None:
+        _show_token()
     ray = _ray()
     if execution.address is None:
         check_host(OBJECT_BYTES, store, Path(tempfile.gettempdir()))
         workers = execution.workers or max(1, (os.cpu_count() or 1) // threads)
         where: dict[str, Any] = {
+            "address": "local",  # or Ray would join a cluster that it finds on this host
             "num_cpus": workers * threads,
             "object_store_memory": OBJECT_BYTES,
             "include_dashboard": False,
@@ -54,13 +58,26 @@ def started(execution: Execution, store: str, threads: int) -> Iterator[Started]
     try:
         ray.init(namespace="strop", configure_logging=False, log_to_driver=False, **where)
     except (RuntimeError, ConnectionError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split())
         place = execution.address or "this host"
         raise InputError(f"execution.runner = ray: no cluster on {place} ({reason})") from error
     try:
+        if execution.address is not None:
+            check_nodes(execution.address, store, OBJECT_BYTES)
         yield _sizes(ray.cluster_resources(), execution, threads)
     finally:
         ray.shutdown()
+
+
+def _show_token() -> None:
+    """Show a cluster the token of this user, if there is one: Ray alone would do so when told to.
+
+    `ray start` asks for it unless told otherwise; a cluster that asks for none takes no offence.
+    Ray reads this when it is imported.
+    """
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    if "RAY_AUTH_TOKEN" in os.environ or Path(path).is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _ray() -> Any:
