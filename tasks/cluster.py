@@ -4,7 +4,6 @@ Shards are Prefect tasks on prefect-ray's `RayTaskRunner`, which finds what is o
 """
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def cluster(execution: Execution, store: str) -> Iterator[None]:
         yield
         return
     threads = execution.threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
-    with _quiet(), started(execution, store, threads) as there:
+    with started(execution, store, threads) as there:
         from prefect_ray import RayTaskRunner
 
         with RayTaskRunner() as runner:
@@ -123,15 +122,3 @@ def cluster(execution: Execution, store: str) -> Iterator[None]:
                 yield
             finally:
                 _open.clear()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray tells of every lost worker on the terminal; what matters of it is in the manifests."""
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

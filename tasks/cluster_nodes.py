@@ -35,7 +35,7 @@ def check_nodes(address: str, location: str, object_bytes: int) -> None:
     durable.create(folder / "run", b"here")
     try:
         for facts in _ask(address, nodes, store.location, token):
-            if problem := _problem(facts):
+            if problem := problem_of(facts):
                 raise InputError(f"execution.address = {address}: host {facts['host']} {problem}")
     finally:
         durable.remove_tree(folder)
@@ -69,7 +69,8 @@ def _ask(address: str, nodes: list[Any], location: str, token: str) -> Iterator[
             ) from error
 
 
-def _problem(facts: Facts) -> str | None:
+def problem_of(facts: Facts) -> str | None:
+    """What a host lacks, as the end of a sentence; None where it lacks nothing."""
     if reason := facts.get("missing"):
         return f"has no strop of this version ({reason}); install the same one as here"
     ours = {**library_versions(), "code of strop": code_digest()}

@@ -1,6 +1,7 @@
 """A Ray cluster to work on: one of this host's own, or one that runs already; checked first."""
 
 import contextlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from strop.tasks.cluster_nodes import check_nodes
 
 OBJECT_BYTES = 256 << 20
 """Shared memory for what is on its way to workers: a few shards' texts or tokens for each."""
-QUIET = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TASK_OOM_RETRIES": "3",
+    "RAY_task_oom_retries": "3",
+    "RAY_worker_niceness": "0",
 }
-"""No reports to Ray's makers, no warnings of future defaults, no worker killed forever anew."""
+"""No reports to Ray's makers, no warnings of future defaults, no worker killed for ever anew, nor
+one that yields to all else on the host, as Ray's do: here it is they that work."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +41,51 @@ def started(execution: Execution, store: str, threads: int) -> Iterator[Started]
 
     The processes of an own cluster die with this one, also when it is killed.
     """
-    for name, value in QUIET.items():
+    for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     if execution.address is not None:
         _show_token()
     ray = _ray()
-    if execution.address is None:
-        check_host(OBJECT_BYTES, store, Path(tempfile.gettempdir()))
-        workers = execution.workers or max(1, (os.cpu_count() or 1) // threads)
-        where: dict[str, Any] = {
-            "address": "local",  # or Ray would join a cluster that it finds on this host
-            "num_cpus": workers * threads,
-            "object_store_memory": OBJECT_BYTES,
-            "include_dashboard": False,
-        }
-    else:
-        check_address(execution.address)
-        where = {"address": execution.address}
+    # Ray tells of every lost worker; what matters of that is in the manifests.
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    with _temporary() as folder:
+        if execution.address is None:
+            check_host(OBJECT_BYTES, store, Path(folder))
+            where = _own(execution, threads, folder)
+        else:
+            check_address(execution.address)
+            where = {"address": execution.address}
+        _connect(ray, execution, where)
+        try:
+            if execution.address is not None:
+                check_nodes(execution.address, store, OBJECT_BYTES)
+            yield _sizes(ray.cluster_resources(), execution, threads)
+        finally:
+            ray.shutdown()
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what Ray keeps of an own cluster while it runs: sockets and logs."""
+    return tempfile.TemporaryDirectory(prefix="strop-ray-", ignore_cleanup_errors=True)
+
+
+def _own(execution: Execution, threads: int, folder: str) -> dict[str, Any]:
+    workers = execution.workers or max(1, (os.cpu_count() or 1) // threads)
+    return {
+        "address": "local",  # or Ray would join a cluster that it finds on this host
+        "_temp_dir": folder,
+        "num_cpus": workers * threads,
+        "object_store_memory": OBJECT_BYTES,
+        "include_dashboard": False,
+    }
+
+
+def _connect(ray: Any, execution: Execution, where: dict[str, Any]) -> None:
     try:
         ray.init(namespace="strop", configure_logging=False, log_to_driver=False, **where)
-    except (RuntimeError, ConnectionError, OSError) as error:
-        reason = " ".join(str(error).split())
-        place = execution.address or "this host"
+    except (RuntimeError, ConnectionError, OSError, ValueError) as error:
+        reason, place = " ".join(str(error).split()), execution.address or "this host"
         raise InputError(f"execution.runner = ray: no cluster on {place} ({reason})") from error
-    try:
-        if execution.address is not None:
-            check_nodes(execution.address, store, OBJECT_BYTES)
-        yield _sizes(ray.cluster_resources(), execution, threads)
-    finally:
-        ray.shutdown()
 
 
 def _show_token() -> None:

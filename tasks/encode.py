@@ -71,7 +71,8 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
         batches = tables.iterate_batches(corpus, rows=config.shard_passages)
         texts = ((batch["passage_id"], joined_texts(batch)) for batch in batches)
         asked = [(queries["query_id"], queries["text"].to_pylist())]
-        stage, weights = Stage(store, attempt, progress), weights_for_workers(store, config.model)
+        stage = Stage(store, attempt, progress)
+        weights = weights_for_workers(stage, config.model)
 
         def encoded(part: str, batches: Any, reuse: Reuse, prompt: str) -> Iterator[Any]:
             yield from renewed(

@@ -1,7 +1,7 @@
 """The files of a model that was named by a folder or on a hub, for workers on other hosts.
 
 The store keeps such a model's fingerprint alone. Workers that share no disk with the run read the
-model from the store, where it lies like a shard: nothing refers to it when the stage is done.
+model from the store, where it lies like a shard and goes with the shards when the stage is done.
 """
 
 import shutil
@@ -10,14 +10,15 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Store
 from strop.pipeline.models import ModelFolder, resolve_model
 from strop.tasks.cluster import current
+from strop.tasks.shards import Stage
 
 
-def weights_for_workers(store: Store, name: str) -> ArtifactRef | None:
+def weights_for_workers(stage: Stage, name: str) -> ArtifactRef | None:
     """The model's files in the store; None where whoever reads them finds the model by its name."""
     cluster = current()
     if cluster is None or cluster.shares_disk:
         return None
-    folder = resolve_model(name)
+    store, folder = stage.store, resolve_model(name)
     recipe = Recipe("shard", "copy model", 1, {"files": folder.sha256_by_file}, {})
     found = store.lookup(recipe)
     if found is None:
@@ -26,6 +27,7 @@ def weights_for_workers(store: Store, name: str) -> ArtifactRef | None:
                 (attempt.folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder.path / file, attempt.folder / file)
             found = store.commit(attempt, summary={"files": len(folder.sha256_by_file)})
+    stage.attempt.shards.append(found)
     return found.ref
 
 

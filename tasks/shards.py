@@ -152,6 +152,7 @@ class _Spread(Generic[Context]):
 
     def _read(self, made: Manifest) -> pa.Table:
         table = self.stage.store.table(made, ROWS)
+        self.stage.attempt.shards.append(made)
         self.stage.store.let_go(made)
         return table
 

@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
 from strop.artifacts.store import Attempt, Store
+from strop.artifacts.upkeep.discard import discard
 from strop.pipeline.progress import Progress
 from strop.tasks.cancelling import stop_if_cancelled
 from strop.tasks.gpu_slot import slot
@@ -104,12 +105,14 @@ def _make(store: Store, recipe: Recipe, compute: Compute, progress: StageProgres
     started = time.monotonic()
     with store.attempt(recipe) as attempt:
         summary = compute(attempt, progress)
-        return store.commit(
+        made = store.commit(
             attempt,
             summary=summary,
             seconds=time.monotonic() - started,
             prefect=_run_ids(),
         )
+    discard(store, attempt.shards)
+    return made
 
 
 def _run_ids() -> dict[str, str]:

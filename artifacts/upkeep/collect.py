@@ -42,7 +42,7 @@ def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
             _forget_run(store, name, trash)
         chosen = _still_garbage(store, policy)
         hidden = [item for item in chosen if slots.hide(_home(store, item))]
-        gone = _sweep(store, _spared(store, policy, hidden), trash)
+        gone = sweep(store, _spared(store, policy, hidden), trash)
         leftovers = _clear_leftovers(store, first, make_plan(store, policy), trash)
         for path in (store.root / "objects").glob(f"*/*/{MARKED}"):
             path.unlink(missing_ok=True)
@@ -78,7 +78,7 @@ def _spared(store: Store, policy: Policy, hidden: list[Manifest]) -> list[Manife
     return [item for item in hidden if (item.kind, item.id) not in stay]
 
 
-def _sweep(store: Store, doomed: list[Manifest], trash: StorePath) -> list[Manifest]:
+def sweep(store: Store, doomed: list[Manifest], trash: StorePath) -> list[Manifest]:
     """Move artifacts to the trash, children first; a lookup that was faster saves its ancestors."""
     manifests = by_key(doomed)
     saved: set[Key] = set()

@@ -1,6 +1,7 @@
 """Stages whose shards are made by the workers of a Ray cluster of this host."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from strop.artifacts import durable
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Store
 from strop.pipeline.config import Config, Execution, VectorIndex
@@ -17,12 +19,16 @@ from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT
 from strop.tasks import cluster as clusters
-from strop.tasks import searching
+from strop.tasks import cluster_checks, searching
 from strop.tasks.build_index import build_index
+from strop.tasks.cluster_checks import check_host
+from strop.tasks.cluster_nodes import problem_of
+from strop.tasks.cluster_start import started
 from strop.tasks.encode import encode
 from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
+from strop.tasks.node_probe import facts
 from strop.tasks.rerank import rerank
 from strop.tasks.retrieve import retrieve
 from strop.tasks.round_pool import RoundPool
@@ -31,7 +37,7 @@ from strop.tasks.shards import Stage, in_shards
 from strop.tasks.stage import Place
 from strop.tasks.tokenize import tokenize
 from tests.dying_work import Doubling
-from tests.end_to_end.conftest import STROP
+from tests.end_to_end.conftest import STROP, Project, free_port
 from tests.world import tiny_beir
 
 ON_RAY = Execution(runner="ray", workers=2, threads=1)
@@ -139,6 +145,7 @@ def test_tables_are_the_same_bytes_whoever_made_their_shards(
             "scores": {"made": 5, "found": 0, "repeated": 0},
             "ranking": {"made": 1, "found": 0, "repeated": 0},
         }
+        assert not list((tmp_path / f"by-{count}").glob("objects/shard/*/manifest.json"))
     assert "shards" not in made[0][0].manifest(made[0][1]["scores"]).execution
 
 
@@ -173,9 +180,80 @@ def test_shards_that_are_done_are_found_again(workers: Any, tmp_path: Path) -> N
     assert shards["made"] + shards["found"] == 8
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_every_worker_ends_in_one_line(workers: Any, tmp_path: Path) -> None:
     workers(1)
     work = Doubling(fatal=2, marker=None)
     with pytest.raises(InputError, match=r"4 workers were killed over the same shard") as caught:
         list(doubled(Store(tmp_path / "store"), work, 3))
     assert "\n" not in str(caught.value)
+
+
+def lines_of_refusal(project: Project, **execution: Any) -> str:
+    """What `strop run` says to values that it refuses before its first stage."""
+    done = project.strop("run", project.config(execution=execution))
+    assert done.returncode == 2, done.stderr
+    assert not list(project.store.glob("objects/*/*/manifest.json"))
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_an_address_where_no_cluster_answers_is_refused(project: Project) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert f"execution.address = {address}: no cluster answers there (Connection refused)" in (
+        lines_of_refusal(project, runner="ray", address=address)
+    )
+
+
+def test_an_address_is_for_a_cluster() -> None:
+    with pytest.raises(ValueError, match=r"execution\.workers = 2 is for a cluster's workers"):
+        Execution(workers=2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"versions": {"torch": "0"}}, "has torch 0, expected"),
+        ({"versions": {"strop": None}}, "has strop not at all, expected"),
+        ({"versions": {"code of strop": "0"}}, "has code of strop 0, expected"),
+        ({"missing": "No module named 'strop'"}, "has no strop of this version (No module named"),
+        ({"store": "Permission denied"}, "cannot write the store (Permission denied)"),
+        ({"prefect": "Connection refused"}, "does not reach Prefect's server (Connection refused)"),
+    ],
+)
+def test_a_host_that_lacks_something_is_named(
+    changed: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    durable.create(Store(tmp_path).root / "probe" / "t" / "run", b"here")
+    found = facts(str(tmp_path), "t", "host", None)
+    assert problem_of(found) is None
+    versions = {**found["versions"], **changed.get("versions", {})}
+    assert problem in str(problem_of({**found, **changed, "versions": versions}))
+
+
+def test_a_host_that_sees_another_store_says_so(tmp_path: Path) -> None:
+    found = facts(str(tmp_path), "t", "host", f"http://127.0.0.1:{free_port()}/api")
+    assert "another folder lies there under the same path" in found["store"]
+    assert found["prefect"] == "[Errno 111] Connection refused"
+
+
+def test_too_little_shared_memory_or_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_host(1 << 20, str(tmp_path), tmp_path)
+    with pytest.raises(InputError, match=r"/dev/shm has [\d,]+ MiB free, expected"):
+        check_host(1 << 60, str(tmp_path), tmp_path)
+    monkeypatch.setattr(cluster_checks, "DISK_BYTES", 1 << 60)
+    with pytest.raises(InputError, match=r"the disk of the store, has [\d,]+ MiB free, expected"):
+        check_host(1 << 20, str(tmp_path), tmp_path)
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    with (
+        pytest.raises(
+            InputError, match=r"not installed \(prefect_ray\); pip install 'strop\[ray\]'"
+        ),
+        started(ON_RAY, "store", 1),
+    ):
+        pass
