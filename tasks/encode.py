@@ -41,7 +41,8 @@ class Encoding:
         self, store: Store, rows: pa.Table, models: Models, progress: Progress
     ) -> pa.Table:
         """One vector a text."""
-        from strop.pipeline.first_stage.encoding import Encoder, vector_column
+        from strop.pipeline.first_stage.encoding import Encoder
+        from strop.pipeline.first_stage.vectors import vector_column
 
         encoder = models.get(
             ("encoder", self.model.id, repr(self.config)),
@@ -97,7 +98,7 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
 
 
 def _write(attempt: Attempt, name: str, ids: Any, column: pa.Array) -> None:
-    from strop.pipeline.first_stage.encoding import vector_table
+    from strop.pipeline.first_stage.vectors import vector_table
 
     table = vector_table(ids, column)
     tables.write_table(attempt.folder / f"{name}.parquet", table, table.schema)

@@ -33,7 +33,7 @@ class PassageVectors:
 
     def blocks(self) -> Iterator[Any]:
         """The vectors anew, at most `BLOCK_ROWS` at a time."""
-        from strop.pipeline.first_stage.encoding import vector_matrix
+        from strop.pipeline.first_stage.vectors import vector_matrix
 
         for path in self._shards:
             for batch in tables.iterate_batches(path, rows=BLOCK_ROWS, columns=["vector"]):

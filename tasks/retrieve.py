@@ -42,7 +42,7 @@ def retrieve(
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.first_stage import retrieval
-        from strop.pipeline.first_stage.encoding import vector_matrix
+        from strop.pipeline.first_stage.vectors import vector_matrix
 
         store = place.open()
         passages = PassageVectors(store, embeddings)

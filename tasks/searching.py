@@ -37,7 +37,7 @@ class Searching:
         self, store: Store, rows: pa.Table, models: Models, progress: Progress
     ) -> pa.Table:
         """Scores and rows of passages, ``depth`` of each query."""
-        from strop.pipeline.first_stage.encoding import vector_column, vector_matrix
+        from strop.pipeline.first_stage.vectors import vector_column, vector_matrix
 
         found = list(self.found(store, vector_matrix(rows), models, progress))
         scores = np.concatenate([scores for _, scores, _ in found])
@@ -70,9 +70,9 @@ class Searching:
 
 def search(stage: Stage, work: Searching, queries: Any) -> Found:
     """Blocks of (first query, scores, rows) for all queries, in order."""
-    from strop.pipeline.first_stage.encoding import vector_column, vector_matrix
     from strop.pipeline.first_stage.exact_search import in_blocks, passes
     from strop.pipeline.first_stage.index import scored
+    from strop.pipeline.first_stage.vectors import vector_column, vector_matrix
 
     if not stage.spread:
         yield from work.found(stage.store, queries, stage.models, stage.progress)

@@ -1,25 +1,24 @@
 """Embeddings of passages and queries by a sentence-transformers bi-encoder."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
-from strop.artifacts.schemas import vectors
 from strop.pipeline.arrays import Ints
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
+from strop.pipeline.first_stage.vectors import Vectors as Vectors
+from strop.pipeline.first_stage.vectors import vector_column as vector_column
+from strop.pipeline.first_stage.vectors import vector_matrix as vector_matrix
+from strop.pipeline.first_stage.vectors import vector_table as vector_table
 from strop.pipeline.models import ModelFolder, check_vocabulary
 from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
-
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class Encoder:
@@ -82,20 +81,3 @@ class Encoder:
             return_token_type_ids=False,
         )
         return np.array([len(ids) for ids in encoded["input_ids"]], np.int64)
-
-
-def vector_column(matrix: Vectors) -> pa.Array:
-    """Vectors as a column."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), matrix.shape[1])
-
-
-def vector_table(ids: pa.ChunkedArray | pa.Array, column: pa.Array) -> pa.Table:
-    """Ids and their vectors as rows of an embedding table."""
-    return pa.table([ids, column], schema=vectors(column.type.list_size))
-
-
-def vector_matrix(table: pa.Table) -> Vectors:
-    """The vectors of an embedding table; shape (rows, dimension)."""
-    column = table.column("vector").combine_chunks()
-    width = column.type.list_size
-    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(-1, width)

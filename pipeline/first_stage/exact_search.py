@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from strop.pipeline.first_stage.encoding import Vectors
+from strop.pipeline.first_stage.vectors import Vectors
 from strop.pipeline.progress import SILENT, Progress
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]

@@ -13,7 +13,6 @@ import faiss
 import numpy as np
 
 from strop.pipeline.config import VectorIndex
-from strop.pipeline.first_stage.encoding import Vectors
 from strop.pipeline.first_stage.exact_search import (
     QUERY_BLOCK,
     Blocks,
@@ -23,6 +22,7 @@ from strop.pipeline.first_stage.exact_search import (
     pair_scores,
     passes,
 )
+from strop.pipeline.first_stage.vectors import Vectors
 from strop.pipeline.progress import SILENT, Progress
 
 # FAISS's stubs lack the one and the keywords of the other.

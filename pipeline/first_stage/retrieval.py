@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from strop.artifacts.schemas import CANDIDATES, SCORES
 from strop.pipeline.data.document_map import DocumentMap
-from strop.pipeline.first_stage.encoding import Vectors
 from strop.pipeline.first_stage.exact_search import Blocks, Rows, pair_scores
+from strop.pipeline.first_stage.vectors import Vectors
 
 PAIR = ["query_id", "passage_id"]
 

@@ -1,0 +1,81 @@
+"""Whole runs whose shards are made by Ray's workers; slow, since every run starts a cluster."""
+
+import signal
+import time
+
+import psutil
+import pytest
+
+from strop.artifacts.store import Store
+from tests.end_to_end.conftest import INTERRUPT, KILL, Project
+from tests.end_to_end.test_bucket import bits_there
+from tests.end_to_end.test_interruptions import bits
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ON_RAY = {"runner": "ray", "workers": 2, "threads": 1}
+CUT = ("candidates", "embeddings", "ranking", "scores", "tokens")
+SMALL = {"shard_passages": 16}
+
+
+def shards(project):
+    return list(project.store.glob("objects/shard/*/manifest.json"))
+
+
+def stopped(project, config, number):
+    """Start a run, send it a signal when two shards of its first stage are there; its children."""
+    process = project.start("run", config)
+    until = time.monotonic() + 150
+    while len(shards(project)) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    process.communicate(timeout=100)
+    return process, children
+
+
+def ended(children, seconds=90):
+    gone, left = psutil.wait_procs(children, timeout=seconds)
+    return not left and len(gone) == len(children)
+
+
+@pytest.fixture(scope="module")
+def plain(server, materials, tmp_path_factory):
+    """The bits of a run without Ray."""
+    folder = tmp_path_factory.mktemp("plain")
+    for name in ("encoder", "data"):
+        (folder / name).symlink_to(materials / name)
+    project = Project(folder, server)
+    done = project.strop("run", project.config(bi_encoder=SMALL, execution={"threads": 1}))
+    assert done.returncode == 0, done.stderr
+    return bits(project)
+
+
+@pytest.mark.parametrize("number", [KILL, INTERRUPT, signal.SIGTERM])
+def test_a_stopped_run_leaves_no_processes_and_goes_on_from_its_shards(project, plain, number):
+    config = project.config(execution=ON_RAY, bi_encoder=SMALL)
+    process, children = stopped(project, config, number)
+    assert process.returncode in (-KILL, 130, 143)
+    assert len(children) > 4
+    assert ended(children)
+    done = project.strop("run", config)
+    assert done.returncode == 0, done.stderr
+    made = project.manifests().values()
+    (vectors,) = [item for item in made if item["kind"] == "embeddings"]
+    assert vectors["execution"]["shards"]["found"] >= 2
+    assert sum(vectors["execution"]["shards"].values()) == 9  # 120 passages by 16; the queries
+    assert shards(project) == []
+    assert all("shards" in item["execution"] for item in made if item["kind"] in CUT)
+    assert bits(project) == plain
+
+
+def test_workers_write_their_shards_to_a_bucket(project, plain, bucket, s3, tmp_path):
+    environment = {**s3.environment(), "STROP_CACHE": str(tmp_path / "cache")}
+    config = project.config(execution=ON_RAY, bi_encoder=SMALL)
+    done = project.strop("run", config, "--store", bucket, **environment)
+    assert done.returncode == 0, done.stderr
+    assert bits_there(bucket) == plain
+    made = Store(bucket).artifacts("scores")
+    assert all(item.execution["shards"]["made"] for item in made)
