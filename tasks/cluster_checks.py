@@ -35,7 +35,8 @@ def check_host(shared_bytes: int, store: str, temporary: Path) -> None:
                 f"{_mb(shared_bytes)}; enlarge it (containers: --shm-size), or take runner = local"
             )
     for what, folder in (("the store", Store(store).local), ("Ray's files", temporary)):
-        free = shutil.disk_usage(folder).free
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free
         if free < DISK_BYTES:
             raise InputError(
                 f"execution.runner = ray: {folder}, the disk of {what}, has {_mb(free)} free, "

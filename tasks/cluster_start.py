@@ -46,8 +46,7 @@ def started(execution: Execution, store: str, threads: int) -> Iterator[Started]
     if execution.address is not None:
         _show_token()
     ray = _ray()
-    # Ray tells of every lost worker; what matters of that is in the manifests.
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _quiet(ray)
     with _temporary() as folder:
         if execution.address is None:
             check_host(OBJECT_BYTES, store, Path(folder))
@@ -62,6 +61,12 @@ def started(execution: Execution, store: str, threads: int) -> Iterator[Started]
             yield _sizes(ray.cluster_resources(), execution, threads)
         finally:
             ray.shutdown()
+
+
+def _quiet(ray: Any) -> None:
+    """Ray prints of lost workers on standard output, which is ours; manifests count them."""
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:
