@@ -53,7 +53,8 @@ def form_of(line: bytes, names: tuple[str, ...]) -> Form | None:
     except orjson.JSONDecodeError:
         return None
     first, *parts = line.split(b'"')
-    opened, between, places = [], [first], {}
+    opened: list[int] = []
+    between, places = [first], dict[str, int]()
     depth, name = _deeper(first), ""
     for mark, (quoted, after) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
         if after.lstrip().startswith(b":"):

@@ -11,7 +11,7 @@ from strop.pipeline.arrays import Ints
 from strop.pipeline.data.keys import Keys, KeyTable
 from strop.pipeline.data.passage_sketches import BANDS, ROWS, Sketches, sketches
 
-AT_ONCE = 1024
+AT_ONCE = 2048
 """Passages that are sketched at once: few enough for the processor's cache."""
 _KEPT = np.dtype([("key", np.int64), ("sketch", np.uint32, BANDS * ROWS)])
 
