@@ -91,7 +91,7 @@ def measure(folder: Path, kind: str, passages: int) -> list[dict[str, Any]]:
     exact, rows = np.load(folder / "exact.npy"), []
     for setting in KINDS[kind]:
         config = VectorIndex.model_validate({"type": kind, **setting})
-        search = Search(read_index(file), blocks, DEPTH, config)
+        search = Search([read_index(file)], blocks, DEPTH, config)
         forget_peak()
         started = time.process_time()
         found = np.concatenate([part for _, _, part in search.nearest(queries)])

@@ -50,8 +50,9 @@ def retrieve(
         vectors = vector_matrix(store.table(embeddings, "queries"))
         reached, facts = min(depth, len(passage_ids)), {}
         if index and config:
-            faiss_index = read_index(store.file(index, "index.faiss"))
-            search = Search(faiss_index, passages.blocks, reached, config)
+            names = sorted(name for name in store.manifest(index).files if name.endswith(".faiss"))
+            indexes = [read_index(store.file(index, name)) for name in names]
+            search = Search(indexes, passages.blocks, reached, config)
             nearest = search.nearest(vectors, progress)
             facts["share_of_exact"] = search.share_of_exact(vectors)
         else:
