@@ -133,7 +133,9 @@ def page(rows: dict[int, list[dict[str, Any]]]) -> str:
         f"- Vectors of {WIDTH} dimensions drawn around centres; {QUERIES:,} queries, the best "
         f"{DEPTH} of each; found: the share of these that the exact search finds",
         "- Search: all queries, the exact scores of what was found included; megabytes are of the "
-        "whole process, libraries and the index's mapped pages among them",
+        "whole process, libraries and the index's mapped pages among them; the first setting of a "
+        "kind is the one that maps them",
+        "- An index is built with the first setting of its kind",
         "",
     ]
     for passages, found in rows.items():
