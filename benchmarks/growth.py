@@ -59,6 +59,13 @@ def write_corpus(folder: Path, passages: int, queries: int, seed: int) -> None:
     (folder / "train.jsonl").write_text("".join(mined))
 
 
+def name_known_tokenizer(model: Path) -> None:
+    """Name a tokenizer's class as transformers 4, with which FlagEmbedding runs, knows it too."""
+    file = model / "tokenizer_config.json"
+    values = json.loads(file.read_text()) | {"tokenizer_class": "BertTokenizerFast"}
+    file.write_text(json.dumps(values, indent=2))
+
+
 def measured(given: argparse.Namespace, side: str, passages: int, queries: int) -> Any:
     """What a side says of itself, from the file of an earlier run where there is one."""
     kept: Path = given.out / f"{side}-{passages}-{queries}.json"
@@ -120,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not (given.out / "models" / "reranker").exists():
         tiny_model(given.out / "models" / "encoder", width=WIDTH, layers=1)
         tiny_model(given.out / "models" / "reranker", one_logit=True)
+    for name in ("encoder", "reranker"):
+        name_known_tokenizer(given.out / "models" / name)
     stages = {size: measured(given, "strop", *size) for size in sizes(given)}
     (given.results / "growth.md").write_text(stage_page(stages))
     plot(stages, given.results / "growth.svg")

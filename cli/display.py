@@ -166,6 +166,23 @@ class Display:
         )
 
 
+class DisplayedProgress:
+    """The progress of work that is no stage of a run, on a display."""
+
+    def __init__(self, display: Display, name: str) -> None:
+        """Begin the work's line."""
+        self._display, self._name = display, name
+        display.started(name)
+
+    def start(self, total: int, unit: str) -> None:
+        """Say how many units are to come, 0 if unknown."""
+        self._display.total(self._name, total, unit)
+
+    def advance(self, count: int) -> None:
+        """Say that so many more units are done."""
+        self._display.advanced(self._name, count)
+
+
 def headline(stage: str, summary: dict[str, Any]) -> str:
     """The figures of a stage's summary that people want to see, in words."""
     name = stage.split(" · ")[0]

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from strop.artifacts.store import Store
+from strop.cli.display import Display, DisplayedProgress
 from strop.cli.output import REFUSED, console, end_with_error, print_json
 from strop.cli.running import prefect_server, shown
 from strop.pipeline.errors import InputError
@@ -109,7 +110,10 @@ def _import(request: Any, store: str, *, json: bool) -> None:
 def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
     from strop.flows.check_data import check_data
 
-    summary, report, warnings = check_data(request, wishes.tokenizer, wishes.max_tokens)
+    with Display(console(stderr=json)) as display:
+        progress = DisplayedProgress(display, "check data")
+        found = check_data(request, wishes.tokenizer, wishes.max_tokens, progress=progress)
+    summary, report, warnings = found
     if json:
         print_json({"problems": report, **summary})
         return

@@ -11,6 +11,7 @@ from strop.artifacts.tables import TableWriter
 from strop.pipeline.data.importing import Request, import_files
 from strop.pipeline.data.truncation import Truncation
 from strop.pipeline.data.validation import Defects
+from strop.pipeline.progress import SILENT, Progress
 
 
 def data_request(
@@ -26,7 +27,11 @@ def data_request(
 
 
 def check_data(
-    request: Request, tokenizer: str | None = None, max_tokens: int = 256
+    request: Request,
+    tokenizer: str | None = None,
+    max_tokens: int = 256,
+    *,
+    progress: Progress = SILENT,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
     """Read and check data without keeping anything; their counts, defects, and warning lines.
 
@@ -43,7 +48,10 @@ def check_data(
             if lengths:
                 lengths.measure(passages)
 
-        found = import_files(request, write_corpus=write, read_rows=corpus.read_back)
+        progress.start(0, "passages")
+        found = import_files(
+            request, write_corpus=write, read_rows=corpus.read_back, progress=progress
+        )
     defects = Defects()
     if lengths:
         lengths.warn(defects, str(request.path))

@@ -16,17 +16,24 @@ FEWEST_FOR_CODES = 10_000
 
 def check_index(store: Store, dataset: ArtifactRef, config: VectorIndex) -> None:
     """Raise `InputError` for an index that the corpus is too small for."""
-    passages = store.manifest(dataset).summary["passages"]
-    if config.type == "ivf_pq" and passages < FEWEST_FOR_CODES:
+    if config.type != "ivf_pq":
+        return
+    from strop.pipeline.first_stage.index import shard_sizes
+
+    fewest = min(shard_sizes(store.manifest(dataset).summary["passages"], config))
+    if fewest < FEWEST_FOR_CODES:
+        what = "a shard" if config.shard_passages else "the corpus"
+        way_out = " or more passages a shard" if config.shard_passages else ""
         raise InputError(
-            f"first_stage.index.type = 'ivf_pq': the corpus has {passages:,} passages, expected "
-            f"{FEWEST_FOR_CODES:,} or more to train product codes on; take exact, hnsw or ivf"
+            f"first_stage.index.type = 'ivf_pq': {what} has {fewest:,} passages, expected "
+            f"{FEWEST_FOR_CODES:,} or more to train product codes on; take exact, hnsw or "
+            f"ivf{way_out}"
         )
 
 
 @stage_task("build index")
 def build_index(place: Place, embeddings: ArtifactRef, config: VectorIndex) -> Any:
-    """Build the index from the embedding shards."""
+    """Build the index from the embedding shards, in one file or, where it is cut, in several."""
     parameters = _parameters(config)
     recipe = Recipe("index", "build index", 2, parameters, {"embeddings": embeddings})
 
@@ -34,17 +41,23 @@ def build_index(place: Place, embeddings: ArtifactRef, config: VectorIndex) -> A
         from strop.pipeline.first_stage import index
 
         passages = PassageVectors(place.open(), embeddings)
-        built: Any = index.build_index(
-            passages.blocks, len(passages), passages.width, config, progress=progress
-        )
-        path = attempt.folder / "index.faiss"
-        index.write_index(built, path)
+        sizes, first, facts = index.shard_sizes(len(passages), config), 0, {}
+        progress.start(len(passages), "passages")
+        for number, size in enumerate(sizes):
+            some = index.between(passages.blocks, first, first + size)
+            built: Any = index.build_index(some, size, passages.width, config, progress)
+            name = f"index-{number:05d}.faiss" if len(sizes) > 1 else "index.faiss"
+            index.write_index(built, attempt.folder / name)
+            facts = {"lists": built.nlist} if config.type != "hnsw" else {}
+            first += size
+        size = sum(path.stat().st_size for path in attempt.folder.glob("index*.faiss"))
         return {
             "type": config.type,
-            "passages": built.ntotal,
-            "width": built.d,
-            "bytes_a_passage": round(path.stat().st_size / built.ntotal, 1),
-            **({"lists": built.nlist} if config.type != "hnsw" else {}),
+            "passages": len(passages),
+            "width": passages.width,
+            "bytes_a_passage": round(size / len(passages), 1),
+            **({"shards": len(sizes)} if len(sizes) > 1 else {}),
+            **facts,
         }
 
     return carry_out(place, recipe, compute)
@@ -57,4 +70,5 @@ def _parameters(config: VectorIndex) -> dict[str, Any]:
         "ivf": ("lists",),
         "ivf_pq": ("lists", "code_dimensions"),
     }[config.type]
-    return {"type": config.type} | {name: getattr(config, name) for name in names}
+    cut = {"shard_passages": config.shard_passages} if config.shard_passages else {}
+    return {"type": config.type, **cut} | {name: getattr(config, name) for name in names}

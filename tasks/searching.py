@@ -60,7 +60,10 @@ class Searching:
         index, config = self.index, self.config
         assert index is not None
         assert config is not None
-        read = models.get(("index", index.id), lambda: read_index(store.file(index, "index.faiss")))
+        names = sorted(name for name in store.manifest(index).files if name.endswith(".faiss"))
+        read = models.get(
+            ("index", index.id), lambda: [read_index(store.file(index, name)) for name in names]
+        )
         return Search(read, self._blocks(store, models), self.depth, config)
 
     def _blocks(self, store: Store, models: Models) -> Any:

@@ -30,6 +30,8 @@ EXCEPTIONS = {
     ("flows/check_data.py", "strop.pipeline.data.importing.Request"),
     ("flows/check_data.py", "strop.pipeline.data.truncation.Truncation"),
     ("flows/check_data.py", "strop.pipeline.data.validation.Defects"),
+    ("flows/check_data.py", "strop.pipeline.progress.Progress"),
+    ("flows/check_data.py", "strop.pipeline.progress.SILENT"),
     ("flows/import_data.py", "strop.pipeline.data.documentation.DocumentationSizes"),  # a parameter
     ("flows/import_data.py", "strop.pipeline.data.importing.Request"),  # a parameter
     ("flows/session.py", "strop.pipeline.threads.use_threads"),  # once a process, before any stage

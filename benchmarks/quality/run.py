@@ -14,7 +14,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from peers import ARMS, Peers, Task, train
 from table import markdown
 from texts import write_texts
 
+from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.pipeline.config import BUNDLED, CHANGES
@@ -90,9 +91,7 @@ class Benchmark:
 
     def _trained(self, arm: str, rate: float, seed: int) -> str:
         """The folder of a peer's model."""
-        store = Store(self.out / "store")
-        runs = (Run(store, name) for name in self._names(seed))
-        made = next(run for run in runs if run.config_or_none()).parts()["prepare"]
+        store, made = self.prepared(seed)
         texts = self.out / "texts"
         if not texts.exists():
             write_texts(store, made["dataset"], texts)
@@ -102,28 +101,46 @@ class Benchmark:
         train(self.peers, Task(arm, base, texts, out, self.given.pairs, rate, seed))
         return str(out / "model")
 
+    def prepared(self, seed: int) -> tuple[Store, Mapping[str, ArtifactRef]]:
+        """The store, and what all runs of a seed share."""
+        store = Store(self.out / "store")
+        runs = (Run(store, name) for name in self._names(seed))
+        return store, next(run for run in runs if run.config_or_none()).parts()["prepare"]
+
     def _names(self, seed: int) -> list[str]:
         """Runs of this seed, any of which has the base."""
         rates: Sequence[float] = self.given.rates
         return [f"quality.{arm_name(p, r)}.seed-{seed}" for p in PRESETS for r in rates]
 
     def _experiment(
-        self,
-        arms: dict[str, tuple[str, float]],
-        outside: dict[str, str] | None = None,
-        *,
-        seeds: int = 1,
-        split: str = "dev",
-        opponent: str | None = None,
+        self, arms: dict[str, tuple[str, float]], outside: dict[str, str] | None = None, **how: Any
     ) -> dict[str, Any]:
-        """`strop experiment` as a user calls it."""
-        command = [sys.executable, "-m", "strop.cli", "experiment", str(self.out / "strop.yaml")]
-        command += ["--store", str(self.out / "store"), "--pairs", str(self.given.pairs)]
-        command += ["--seeds", str(seeds), "--split", split, "--json"]
+        """Presets with a learning rate each."""
+        found = []
         for name, (preset, rate) in arms.items():
             values = {**CHANGES[preset], "training.learning_rate": rate}
             settings = " ".join(f"{key}={json.dumps(value)}" for key, value in values.items())
-            command += ["--arm", f"{name}: {settings}"]
+            found.append(f"{name}: {settings}")
+        return self.experiment(found, outside, **how)
+
+    def experiment(
+        self,
+        arms: Sequence[str],
+        outside: dict[str, str] | None = None,
+        *,
+        pairs: int | None = None,
+        seeds: int = 1,
+        split: str = "dev",
+        opponent: str | None = None,
+        store: Path | None = None,
+    ) -> dict[str, Any]:
+        """`strop experiment` as a user calls it."""
+        command = [sys.executable, "-m", "strop.cli", "experiment", str(self.out / "strop.yaml")]
+        command += ["--store", str(store or self.out / "store")]
+        command += ["--pairs", str(pairs or self.given.pairs)]
+        command += ["--seeds", str(seeds), "--split", split, "--json"]
+        for arm in arms:
+            command += ["--arm", arm]
         for name, folder in (outside or {}).items():
             command += ["--outside", f"{name}: {folder}"]
         command += ["--opponent", opponent] if opponent else []
@@ -166,7 +183,7 @@ def main() -> None:
         "Date": datetime.date.today().isoformat(),
         "Versions": f"Python {platform.python_version()}, "
         + ", ".join(f"{n} {version(n)}" for n in ("torch", "transformers", "sentence-transformers"))
-        + f", FlagEmbedding {_peer_version(given.peers)}",
+        + f", FlagEmbedding {peer_version(given.peers)}",
         "Machine": f"{os.cpu_count()} CPU cores, {given.threads} threads",
         "Learning rates": "chosen on dev at the first seed: "
         + ", ".join(f"{name} {rate:g}" for name, rate in rates.items()),
@@ -177,7 +194,8 @@ def main() -> None:
         given.result.write_text(text)
 
 
-def _peer_version(python: Path) -> str:
+def peer_version(python: Path) -> str:
+    """The version of FlagEmbedding in its environment."""
     code = "from importlib.metadata import version; print(version('FlagEmbedding'))"
     return subprocess.check_output([python, "-c", code], text=True).strip()
 

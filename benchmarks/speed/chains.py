@@ -25,10 +25,12 @@ RECIPE = Path(__file__).parent.parent / "quality" / "sentence_transformers_recip
 
 @dataclass(frozen=True)
 class Chain:
-    """What one side is given: a folder of its own, the weights, and the command line."""
+    """What one side is given: a folder of its own, the bi-encoder, and the command line.
+
+    Every side makes its first reranker from the bi-encoder's weights, with a head of its own.
+    """
 
     folder: Path
-    base: Path
     encoder: Path
     given: Any
 
@@ -72,14 +74,18 @@ def write_texts(chain: Chain) -> None:
 
 
 def strop(chain: Chain) -> Spent:
-    """`strop round` as the preset `self` has it; the server runs before, and its time is added."""
+    """`strop round` three times; the server runs before, and its time is added.
+
+    Of what FlagEmbedding's and sentence-transformers' trainers do not offer it takes what
+    `benchmarks/quality` trains with: no dropout, and the two lowest layers left as they are.
+    """
     values = {
         "name": "loop",
         "dataset": str(chain.given.data.resolve()),
         "rounds": ROUNDS,
         "bi_encoder": {"max_tokens": PASSAGE_TOKENS},
         "reranker": {
-            "base": str(chain.base),
+            "base": str(chain.encoder),
             "max_tokens": TOKENS,
             "max_query_tokens": QUERY_TOKENS,
         },
@@ -87,20 +93,21 @@ def strop(chain: Chain) -> Spent:
             "pool_size": GROUP,
             "group_size": GROUP,
             "queries_per_round": chain.given.queries,
-            "cross_fit": False,
             "guard": {"rule": "none"},
         },
         "training": {
             "pairs_per_round": chain.pairs,
             "groups_per_step": 1,
             "learning_rate": RATE,
+            "dropout": 0.0,
+            "frozen_layers": 2,
         },
         "evaluation": {"depth": 10},
         "execution": {"threads": chain.given.threads},
     }
     (chain.folder / "strop.yaml").write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "strop.cli"]
-    own = {"STROP_STATE": str(chain.folder / "state"), "STROP_SERVER_PORT": str(_free_port())}
+    own = _own(chain)
     _spend(chain, [*command, "ui", "--url"], own)
     record = json.loads((chain.folder / "state" / "server.json").read_text())
     server = psutil.Process(record["pid"])
@@ -115,9 +122,32 @@ def strop(chain: Chain) -> Spent:
         _spend(chain, [*command, "ui", "--stop"], own)
 
 
+def _own(chain: Chain) -> dict[str, str]:
+    """Where this chain's server keeps its state, and a free port for it."""
+    return {"STROP_STATE": str(chain.folder / "state"), "STROP_SERVER_PORT": str(_free_port())}
+
+
+def measured(chain: Chain, rerankers: Mapping[str, Path]) -> dict[str, float]:
+    """nDCG@10 on test of strop's last accepted round and of others' rerankers, alone, by name."""
+    command = [sys.executable, "-m", "strop.cli"]
+    own = _own(chain)
+    where = ["--store", str(chain.folder / "store")]
+    _spend(chain, [*command, "assess", str(chain.folder / "strop.yaml"), *where], own)
+    outside = [word for path in rerankers.values() for word in ("--reranker", str(path))]
+    compare = [*command, "compare", "loop", *outside, *where, "--split", "test", "--json"]
+    try:
+        done = subprocess.run(
+            compare, env={**os.environ, **own}, stdout=subprocess.PIPE, check=True, text=True
+        )
+    finally:
+        _spend(chain, [*command, "ui", "--stop"], own)
+    rows = [row for row in json.loads(done.stdout) if row["ranking"] == "reranker"]
+    return dict(zip(["strop", *rerankers], (row["value"] for row in rows), strict=True))
+
+
 def flagembedding(chain: Chain) -> Spent:
     """`hn_mine.py`, from round 2 on `add_reranker_score.py`, and its trainer, in every round."""
-    total, last = Spent(), chain.base
+    total, last = Spent(), chain.encoder
     for number in range(ROUNDS):
         texts, mined = chain.texts(number), chain.folder / f"mined-{number}.jsonl"
         total += _spend(chain, _hn_mine(chain, texts, mined))
@@ -178,7 +208,7 @@ def _train(chain: Chain, base: Path, mined: Path, out: Path) -> list[str]:
 
 def sentence_transformers(chain: Chain) -> Spent:
     """`mine_hard_negatives`, with the last cross-encoder from round 2 on, and its trainer."""
-    total, last = Spent(), chain.base
+    total, last = Spent(), chain.encoder
     for number in range(ROUNDS):
         out = chain.folder / f"sentence-transformers-{number}"
         out.mkdir()
@@ -217,6 +247,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+LAST = {
+    "FlagEmbedding": f"flagembedding-{ROUNDS - 1}",
+    "sentence-transformers": f"sentence-transformers-{ROUNDS - 1}/model",
+}
+"""Where a peer's last reranker is, in its chain's folder."""
 SIDES = {
     "strop": strop,
     "FlagEmbedding": flagembedding,

@@ -44,6 +44,9 @@ class VectorIndex(Section):
     """Of `ivf_pq`: dimensions that one byte stands for, at most."""
     refine: int = Field(default=4, ge=1, le=100)
     """Of `ivf_pq`: passages that are scored exactly, as a multiple of the depth."""
+    shard_passages: int | None = Field(default=None, ge=1_000)
+    """Passages of one index at most: a larger corpus has several, built one after another in the
+    memory of one, and all searched; null builds one."""
 
 
 class FirstStage(Section):

@@ -1,5 +1,6 @@
 """Work that goes on beside what gives it: a thread of its own, one piece after another."""
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -12,18 +13,20 @@ class Behind:
     def __init__(self) -> None:
         """Start no thread before there is work."""
         self._thread = ThreadPoolExecutor(1)
-        self._last: Future[object] | None = None
+        self._given: deque[Future[object]] = deque()
 
     def do(self, work: Callable[[], object]) -> None:
-        """Begin a piece of work when the last is done; raises what that one raised."""
-        self.wait()
-        self._last = self._thread.submit(work)
+        """Take a piece of work when no other waits; raises what an earlier one raised."""
+        self._wait(until=1)
+        self._given.append(self._thread.submit(work))
 
     def wait(self) -> None:
-        """Return when all is done; raises what the last piece raised."""
-        last, self._last = self._last, None
-        if last:
-            last.result()
+        """Return when all is done; raises what a piece raised."""
+        self._wait(until=0)
+
+    def _wait(self, until: int) -> None:
+        while len(self._given) > until:
+            self._given.popleft().result()
 
     def __enter__(self) -> Self:
         """Enter."""
@@ -35,5 +38,5 @@ class Behind:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for what has begun."""
-        self._thread.shutdown()
+        """Wait for what has begun; what only waits is left where the work failed."""
+        self._thread.shutdown(cancel_futures=error is not None)

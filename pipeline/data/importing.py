@@ -74,8 +74,8 @@ def import_files(
     found = Collector(Defects(), write_corpus, chosen.repeats, progress)
     found.passages.keep_parents = rule.by == "source"
     found.passages.chunking = request.chunking
-    with tempfile.TemporaryFile() as file, Behind() as behind:
-        found.passages.behind = behind
+    with tempfile.TemporaryFile() as file, Behind() as writing, Behind() as sketching:
+        found.passages.writing, found.passages.sketching = writing, sketching
         found.passages.sketched = SketchedCorpus(file) if read_rows else None
         chosen.read(files, request.options, found)
         return imported(found, rule, source=str(request.path), read_rows=read_rows)

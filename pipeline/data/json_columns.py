@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
+from strop.pipeline.data.line_form import Cut, cut_texts
+
 _LINE_END, _OPENED, _CLOSED = b"\n{}"
 
 
@@ -13,8 +15,29 @@ def text_columns(block: bytes, names: tuple[str, ...]) -> pa.Table | None:
     None where the lines need a closer look: one has no object, or more than one, a value under
     one of the names is no text, or something is no JSON or no UTF-8.
     """
+    if not _is_utf8(block):
+        return None
+    cut = cut_texts(block, names)
+    if cut is None or len(cut.rows) < len(cut.others):
+        return _parsed(block, names)
+    return _with_others(block, cut, names) if len(cut.others) else cut.texts
+
+
+def _with_others(block: bytes, cut: Cut, names: tuple[str, ...]) -> pa.Table | None:
+    """What was cut, and the other lines, which are parsed."""
+    starts = np.append(0, cut.ends[:-1] + 1)[cut.others].tolist()
+    ends = cut.ends[cut.others].tolist()
+    lines = (block[start:end] for start, end in zip(starts, ends, strict=True))
+    parsed = _parsed(b"\n".join(lines), names)
+    if parsed is None:
+        return None
+    order = np.argsort(np.concatenate([cut.rows, cut.others]))
+    return pa.concat_tables([cut.texts, parsed]).take(pa.array(order)).combine_chunks()
+
+
+def _parsed(block: bytes, names: tuple[str, ...]) -> pa.Table | None:
     num_lines = _num_lines(block)
-    if not num_lines or not _is_utf8(block):
+    if not num_lines:
         return None
     schema = pa.schema([(name, pa.string()) for name in names])
     reading = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)

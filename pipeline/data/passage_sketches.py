@@ -50,12 +50,16 @@ def sketches(titles: pa.Array, texts: pa.Array) -> Sketches:
     hashes = _mixed(windows[starts])
     firsts = np.searchsorted(starts, ends)
     some = np.flatnonzero(np.diff(firsts))
-    found = np.full((len(joined), BANDS * ROWS), np.iinfo(np.uint32).max, np.uint32)
+    least = np.empty((BANDS * ROWS, len(some)), np.uint32)
     if len(some):
         firsts, product = firsts[some], np.empty_like(hashes)
-        for column, factor in enumerate(_FACTORS):
+        for factor, row in zip(_FACTORS, least, strict=True):
             np.multiply(hashes, factor, out=product)
-            found[some, column] = np.minimum.reduceat(product, firsts)
+            np.minimum.reduceat(product, firsts, out=row)
+    if len(some) == len(joined):
+        return least.T
+    found = np.full((len(joined), BANDS * ROWS), np.iinfo(np.uint32).max, np.uint32)
+    found[some] = least.T
     return found
 
 

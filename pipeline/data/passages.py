@@ -56,8 +56,10 @@ class Passages:
     documents: DocumentKeys = field(default_factory=DocumentKeys)
     sketched: SketchedCorpus | None = None
     """Where sketches of passages are kept, if they are asked for."""
-    behind: Behind | None = None
-    """What writes and sketches while the next passages are read."""
+    writing: Behind | None = None
+    """What writes while the next passages are read."""
+    sketching: Behind | None = None
+    """What sketches meanwhile."""
     _shared: list[int] = field(default_factory=list)
     _waiting: PassageBatch = field(default_factory=PassageBatch)
     _ids: KeyTable = field(default_factory=KeyTable)
@@ -132,8 +134,9 @@ class Passages:
     def finish(self) -> None:
         """Write what waits."""
         self._flush()
-        if self.behind:
-            self.behind.wait()
+        for behind in (self.writing, self.sketching):
+            if behind:
+                behind.wait()
 
     def _flush_full(self) -> None:
         waiting = self._waiting
@@ -159,14 +162,10 @@ class Passages:
         if len(new):
             added = rows if len(new) == len(rows) else rows.take(pa.array(new))
             self.documents.add(added)
-            keep = partial(self._keep, id_keys[new], added)
-            self.behind.do(keep) if self.behind else keep()
+            _do(partial(self.write, added), self.writing)
+            if self.sketched:
+                _do(partial(self.sketched.add, id_keys[new], added), self.sketching)
         self.progress.advance(len(rows))
-
-    def _keep(self, id_keys: Keys, added: pa.Table) -> None:
-        self.write(added)
-        if self.sketched:
-            self.sketched.add(id_keys, added)
 
     def _repeated(self, rows: pa.Table, read: PassageBatch, again: Any, same: Any) -> None:
         for row in np.flatnonzero(again).tolist():
@@ -195,6 +194,10 @@ class Passages:
                 "and text of an earlier one under another id"
             )  # fmt: skip
         self._texts.add(found[~known])
+
+
+def _do(work: Callable[[], object], behind: Behind | None) -> None:
+    behind.do(work) if behind else work()
 
 
 def _id(rows: pa.Table, row: int) -> str:

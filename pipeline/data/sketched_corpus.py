@@ -11,8 +11,9 @@ from strop.pipeline.arrays import Ints
 from strop.pipeline.data.keys import Keys, KeyTable
 from strop.pipeline.data.passage_sketches import BANDS, ROWS, Sketches, sketches
 
-AT_ONCE = 512
-"""Passages that are sketched at once: few enough for the processor's cache."""
+AT_ONCE = 4096
+"""Passages that are sketched at once: few enough for the cache, and enough that threads which work
+beside seldom wait for each other."""
 _KEPT = np.dtype([("key", np.int64), ("sketch", np.uint32, BANDS * ROWS)])
 
 

@@ -4,7 +4,7 @@ What they find is scored exactly from the vectors (`exact_search.pair_scores`), 
 decides which passages are candidates, and never their scores or their order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,29 @@ CODES = 256
 """Values of a byte of a product code, each a centroid that k-means trains."""
 
 
+def shard_sizes(passages: int, config: VectorIndex) -> list[int]:
+    """Passages of every index of a corpus: as equal as can be, none above what the config says."""
+    count = -(-passages // (config.shard_passages or passages))
+    ends = [passages * number // count for number in range(count + 1)]
+    return np.diff(ends).tolist()
+
+
+def between(blocks: Blocks, first: int, last: int) -> Blocks:
+    """The blocks of some rows alone; ``last`` is the row after them."""
+
+    def some() -> Iterator[Vectors]:
+        before = 0
+        for block in blocks():
+            part = block[max(first - before, 0) : max(last - before, 0)]
+            if len(part):
+                yield part
+            before += len(block)
+            if before >= last:
+                return
+
+    return some
+
+
 def build_index(
     blocks: Blocks,
     passages: int,
@@ -45,7 +68,7 @@ def build_index(
     config: VectorIndex,
     progress: Progress = SILENT,
 ) -> faiss.Index:
-    """An inner-product index over all blocks; row ``i`` is passage ``i``.
+    """An inner-product index over all blocks; row ``i`` is passage ``i``. Progress only advances.
 
     HNSW (Malkov and Yashunin 2016, vectors kept in 16 bits), inverted lists, or inverted lists of
     product codes (Jégou et al. 2011), as FAISS has them. The same vectors give the same index:
@@ -61,7 +84,6 @@ def build_index(
         index.do_polysemous_training = False  # orders codes for a search that is not used here
     if not index.is_trained:
         index.train(_sample(blocks, passages, max(lists, CODES) * TRAINED_ON))
-    progress.start(passages, "passages")
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -118,9 +140,10 @@ def scored(depth: int, config: VectorIndex) -> int:
 
 @dataclass(frozen=True)
 class Search:
-    """The passages nearest to a query as an index finds them, ``depth`` at most."""
+    """The passages nearest to a query as indexes find them, ``depth`` at most."""
 
-    index: Any
+    indexes: Sequence[Any]
+    """Each over the passages that come after those of the one before."""
     blocks: Blocks
     depth: int
     config: VectorIndex
@@ -144,9 +167,7 @@ class Search:
         parameters = _search_parameters(self.config, self.width)
         for start in range(0, len(queries), QUERY_BLOCK):
             block = np.ascontiguousarray(queries[start : start + QUERY_BLOCK])
-            rows[start : start + len(block)] = self.index.search(
-                block, self.width, params=parameters
-            )[1]
+            rows[start : start + len(block)] = self._found(block, parameters)
             progress.advance(len(block))
         found = rows >= 0
         scores = np.full(rows.shape, -np.inf, np.float32)
@@ -154,6 +175,18 @@ class Search:
         scores[found] = pair_scores(self.blocks, queries, query_rows, rows[found])
         order = np.lexsort((rows, -scores), axis=1)[:, : self.depth]
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+    def _found(self, queries: Vectors, parameters: Any) -> Rows:
+        """The best rows by the indexes' own scores; -1 where there are fewer than are scored."""
+        scores, rows, before = [], [], 0
+        for index in self.indexes:
+            near, found = index.search(queries, self.width, params=parameters)
+            scores.append(np.where(found < 0, -np.inf, near))
+            rows.append(np.where(found < 0, -1, found + before))
+            before += index.ntotal
+        order = np.argsort(-np.concatenate(scores, axis=1), axis=1, kind="stable")
+        best: Rows = np.take_along_axis(np.concatenate(rows, axis=1), order, axis=1)
+        return best[:, : self.width]
 
     def share_of_exact(self, queries: Vectors) -> float:
         """What the index finds of the passages that an exact search finds, on some queries."""

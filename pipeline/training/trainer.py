@@ -26,6 +26,7 @@ from strop.pipeline.training import checkpoints, gradients, health
 from strop.pipeline.training.arguments import resolved_precision
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
 from strop.pipeline.training.course import Course, StepCalls
+from strop.pipeline.training.embedding_gradients import EmbeddingGradients
 from strop.pipeline.training.losses.scored_groups import ScoredGroups
 from strop.pipeline.training.losses.total_loss import total_loss
 
@@ -63,6 +64,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self._collator = collator
         self._precision = resolved_precision(config)
         self._progress = progress
+        self._embeddings = EmbeddingGradients(model)
         super().__init__(
             model=model,
             args=args,
@@ -146,7 +148,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
         fast = fast_dense_layers(self.model, training=True)
-        with model_call(), first_token_only(self.model), fast:
+        with model_call(), first_token_only(self.model), fast, self._embeddings.accumulated():
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found, share = self._part(batch, (first, last), step_groups)
                 total += loss

@@ -3,7 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
+from strop.cli import display as display_file
 from strop.cli.display import Display, headline
+from strop.cli.importing import Wishes, run_import
 from strop.cli.output import Loudness, set_loudness
 
 SUMMARY = {"pairs": 1200, "steps": 10, "loss_first": 2.0, "loss_last": 1.0, "score_spread": 0.5}
@@ -58,3 +60,14 @@ def test_one_of_a_thing_is_said_in_the_singular():
     assert headline("another", counts) == (
         "1 loss, 1 passage at the limit, 1 train query, 1,000 unfilled slots"
     )
+
+
+def test_a_check_of_data_says_how_far_it_is(beir_folder, monkeypatch, capsys):
+    monkeypatch.setattr(display_file, "PLAIN_SECONDS", 0)
+    passages = len((beir_folder / "corpus.jsonl").read_text().splitlines())
+    for json in (False, True):
+        run_import("beir", str(beir_folder), "store", Wishes(), check=True, json=json)
+        said = capsys.readouterr()
+        told = (said.err if json else said.out).splitlines()[0].split(", ")
+        assert told[0] == f"  check data: {passages:,} passages"
+        assert said.err == "" if not json else said.out.startswith("{")

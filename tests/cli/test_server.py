@@ -28,6 +28,15 @@ from strop.cli.server import ensure_server
 print(json.dumps(dataclasses.asdict(ensure_server(lambda text: None))))
 """
 
+STARTER = """
+import json, dataclasses, sys
+from strop.cli.server import ensure_server
+told = []
+print(json.dumps([dataclasses.asdict(ensure_server(told.append)), told]), flush=True)
+sys.stdin.read()
+"""
+"""A run that lives on, and does not reap the server that it started."""
+
 FLOW = """
 import os, sys
 from strop.cli.quiet import quiet_terminal
@@ -243,19 +252,24 @@ def test_a_server_that_dies_at_its_start_tells_why(
     assert not (empty_state / "server.json").exists()
 
 
-def test_a_server_whose_files_were_replaced_starts_anew_and_stops(
+def test_a_server_whose_files_were_replaced_starts_anew_and_stops_while_its_run_lives(
     server: Server, state: Path
 ) -> None:
     first = recorded(state)
     (state / "server.json").write_text(json.dumps({**first, "stamp": "of a removed environment"}))
-    told: list[str] = []
-    again = ensure_server(told.append)
-    second = recorded(state)
-    assert again == Server(server.url, server.ui_url, managed=True, started=True)
-    assert len(told) == 1
-    assert not psutil.pid_exists(first["pid"])
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STARTER], **pipes, text=True) as run:
+        assert run.stdout is not None
+        again, told = json.loads(run.stdout.readline())
+        second = recorded(state)
+        assert Server(**again) == Server(server.url, server.ui_url, managed=True, started=True)
+        assert len(told) == 1
+        assert not psutil.pid_exists(first["pid"])
 
-    assert stop_server() is True
+        assert stop_server() is True
+        assert psutil.Process(second["pid"]).status() == psutil.STATUS_ZOMBIE
+        run.communicate()
+    assert run.returncode == 0
     assert not psutil.pid_exists(second["pid"])
     assert find_server() is None
     assert stop_server() is False

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strop.pipeline.data.json_columns import text_columns
+from strop.pipeline.data.line_form import cut_texts, form_of
 
 NAMES = ("_id", "title", "text")
 GOOD = b'{"_id": "a", "text": "b"}'
@@ -41,6 +42,8 @@ def test_texts_are_read_by_name_and_other_fields_passed_over() -> None:
         b'{"_id": "a", "text": "b", "x": "\xed\xa0\x80"}',
         b'{"_id": "a", "text": "a\tb"}',
         b'{"_id": "a", "text": "b"}\r',
+        b'{"_id": "a", "text": "b"}}',
+        b'{{"_id": "a", "text": "b"}',
         b'{"_id": "a", "text": "b"} {"_id": "c", "text": "d"}',
         b'{"_id": "a",\n"text": "b"}',
         b'{"_id": "a", "x": [{}\n{"text": "b"}',
@@ -71,3 +74,64 @@ def test_what_is_read_is_what_the_parser_of_python_reads(
     values = [value for one in records for name, value in one.items() if name != "other"]
     if all(value is None or isinstance(value, str) for value in values) and len(records) > 0:
         assert found is not None
+
+
+def test_lines_written_alike_are_cut_and_the_others_parsed_in_order() -> None:
+    alike = [b'{"_id": "%d", "text": "t", "m": {"text": "other", "n": 1}}' % n for n in range(9)]
+    odd = {
+        2: b'{"_id": "2", "text": "a \\"quote\\"", "m": {"text": "other", "n": 1}}',
+        5: b'{"text": "t", "_id": "5", "m": {"text": "other", "n": 1}}',
+        6: b'{"_id": "6", "text": "t", "m": {"text": "other", "n": 2}}',
+        8: b'{"_id": "8", "text": "t"}',
+    }
+    lines = [odd.get(number, line) for number, line in enumerate(alike)]
+    cut = cut_texts(b"\n".join(lines), NAMES)
+    assert cut is not None
+    assert cut.others.tolist() == list(odd)
+    texts = {2: 'a "quote"'}
+    expected = [{"_id": str(n), "title": None, "text": texts.get(n, "t")} for n in range(9)]
+    assert rows(*lines) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"_id": 1, "text": "b"}',
+        b'{"_id": "a", "text": null}',
+        b'{"_id": "a", "text": ["b"]}',
+        b'{"_id": "a", "text": "b", "text": "c"}',
+        b'{"_id": "a" "text": "b"}',
+        b'["_id", "text"]',
+        b'"_id"',
+        b"{}",
+        b"[" * 100_000,
+    ],
+)
+def test_lines_without_texts_that_can_be_cut_have_no_form(line: bytes) -> None:
+    assert form_of(line, NAMES) is None
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+LINES = st.sampled_from(
+    [
+        '{{"_id": {0}, "title": {1}, "text": {2}}}',
+        '{{"text":{0},"more":{{"text":{1},"n":[1,{{}}]}},"_id":{2}}}',
+        '{{ "x" : [{0}, "_id"] , "text" : {1}, "y": null, "title": {2} }}',
+    ]
+)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1), LINES, st.booleans(), st.data())
+def test_what_is_cut_is_what_the_parser_of_python_reads(
+    texts: list[tuple[str, str, str]], line: str, escaped: bool, data: st.DataObject
+) -> None:
+    lines = [
+        data.draw(st.just(line) | LINES).format(
+            *(json.dumps(text, ensure_ascii=escaped) for text in row)
+        )
+        for row in texts
+    ]
+    found = text_columns("\n".join(lines).encode(), NAMES)
+    assert found is not None
+    read = map(json.loads, lines)
+    assert found.to_pylist() == [{name: one.get(name) for name in NAMES} for one in read]

@@ -86,7 +86,7 @@ def test_what_the_writer_raises_in_its_thread_is_raised() -> None:
         raise OSError("no space left")
 
     with Behind() as behind:
-        found = Passages(Defects(), write, behind=behind)
+        found = Passages(Defects(), write, writing=behind)
         found.add(Place("corpus.jsonl"), "p", "text")
         with pytest.raises(OSError, match="no space left"):
             found.finish()

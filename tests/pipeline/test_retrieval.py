@@ -12,7 +12,14 @@ from strop.pipeline.config import VectorIndex
 from strop.pipeline.data.document_map import DocumentMap
 from strop.pipeline.first_stage import exact_search
 from strop.pipeline.first_stage.exact_search import nearest
-from strop.pipeline.first_stage.index import Search, build_index, read_index, write_index
+from strop.pipeline.first_stage.index import (
+    Search,
+    between,
+    build_index,
+    read_index,
+    shard_sizes,
+    write_index,
+)
 from strop.pipeline.first_stage.retrieval import candidate_tables, positive_scores, recall_ceiling
 
 PASSAGES = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], np.float32)
@@ -159,7 +166,7 @@ def test_an_index_finds_most_and_scores_it_exactly(
     assert files[0].read_bytes() == files[1].read_bytes(), "an index follows from its vectors"
     if config.type == "ivf_pq":
         assert files[0].stat().st_size < corpus.nbytes / 2
-    search = Search(read_index(files[0]), blocks, 20, config)
+    search = Search([read_index(files[0])], blocks, 20, config)
     assert search.share_of_exact(vectors) > 0.9
     blocks_found = list(search.nearest(vectors))
     scores, rows = (np.concatenate([each[place] for each in blocks_found]) for place in (1, 2))
@@ -169,11 +176,52 @@ def test_an_index_finds_most_and_scores_it_exactly(
     assert (np.diff(scores, axis=1) <= 0).all()
 
 
+@pytest.mark.parametrize("config", INDEXES, ids=lambda config: config.type)
+def test_an_index_in_shards_finds_what_one_finds(
+    config: VectorIndex, clustered: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    corpus, vectors = clustered
+
+    def blocks() -> list[np.ndarray]:
+        return [corpus[:700], corpus[700:2_300], corpus[2_300:]]
+
+    sizes = shard_sizes(3_000, config.model_copy(update={"shard_passages": 1_400}))
+    assert sizes == [1_000, 1_000, 1_000]
+    indexes, ends = [], np.cumsum(sizes).tolist()
+    for size, end in zip(sizes, ends, strict=True):
+        some = between(blocks, end - size, end)
+        path = tmp_path / f"{end}.faiss"
+        write_index(build_index(some, size, 16, config), path)
+        indexes.append(read_index(path))
+        assert str(path) in Path("/proc/self/maps").read_text(), "the file is mapped, not read"
+    search = Search(indexes, blocks, 20, config)
+    assert search.share_of_exact(vectors) > 0.9
+    found = np.concatenate([rows for _, _, rows in search.nearest(vectors)])
+    assert {int(row) for row in np.unique(found // 1_000)} == {0, 1, 2}
+    assert (np.diff(np.sort(found, axis=1), axis=1) > 0).all(), "each passage once"
+
+
+def test_of_shards_the_best_are_scored_and_no_more() -> None:
+    corpus = np.array([[1, 0], [3, 0], [2, 0], [5, 0], [4, 0], [6, 0]], np.float32)
+    config = VectorIndex(type="ivf", lists=1)
+    halves = [between(lambda: [corpus], first, first + 3) for first in (0, 3)]
+    indexes = [build_index(half, 3, 2, config) for half in halves]
+    ((_, scores, rows),) = Search(indexes, lambda: [corpus], 4, config).nearest(
+        np.array([[1, 0]], np.float32)
+    )
+    assert rows.tolist() == [[5, 3, 4, 1]]
+    assert scores.tolist() == [[6, 5, 4, 3]]
+    ((_, _, rows),) = Search(indexes, lambda: [corpus], 8, config).nearest(
+        np.array([[-1, 0]], np.float32)
+    )
+    assert rows.tolist() == [[0, 2, 1, 4, 3, 5, -1, -1]]
+
+
 def test_what_an_index_can_not_find_is_no_candidate() -> None:
     config = VectorIndex(type="ivf", lists=2, probes=1)
     corpus = np.repeat(np.array([[1, 0], [-1, 0]], np.float32), 60, axis=0)
     index = build_index(lambda: [corpus], len(corpus), 2, config)
-    search = Search(index, lambda: [corpus], 100, config)
+    search = Search([index], lambda: [corpus], 100, config)
     ((_, scores, rows),) = search.nearest(np.array([[1, 0]], np.float32))
     assert rows[0].tolist() == [*range(60), *[-1] * 40]
     assert scores[0, :60].tolist() == [1.0] * 60

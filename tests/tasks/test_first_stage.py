@@ -118,6 +118,22 @@ def test_an_index_that_looks_at_all_finds_the_same_candidates(
     assert done(retrieve, place, dataset, vectors, 20, index=index, config=fewer).id != found.id
 
 
+def test_an_index_in_shards_is_built_and_searched(
+    place: Place, store: Store, dataset: ArtifactRef, vectors: ArtifactRef, dense: ArtifactRef
+) -> None:
+    passages = store.manifest(dataset).summary["passages"]
+    half = VectorIndex(type="ivf", lists=1).model_copy(update={"shard_passages": passages // 2})
+    index = done(build_index, place, vectors, half)
+    manifest = store.manifest(index)
+    assert sorted(manifest.files) == ["index-00000.faiss", "index-00001.faiss"]
+    assert manifest.summary["shards"] == 2
+    assert manifest.summary["passages"] == passages
+    found = done(retrieve, place, dataset, vectors, 20, index=index, config=half)
+    columns = ["query_id", "passage_id", "rank"]
+    ours, theirs = (store.table(ref, "candidates").select(columns) for ref in (found, dense))
+    assert ours.equals(theirs)
+
+
 def test_product_codes_of_a_small_corpus_are_refused_before_any_work(
     store: Store, dataset: ArtifactRef
 ) -> None:
@@ -125,6 +141,8 @@ def test_product_codes_of_a_small_corpus_are_refused_before_any_work(
         InputError, match=r"first_stage\.index\.type = 'ivf_pq': the corpus has \d+"
     ):
         check_index(store, dataset, VectorIndex(type="ivf_pq"))
+    with pytest.raises(InputError, match=r"a shard has \d+ passages.* or more passages a shard$"):
+        check_index(store, dataset, VectorIndex(type="ivf_pq", shard_passages=1_000))
 
 
 def test_fusion_takes_both_lists_and_scores_every_positive(
