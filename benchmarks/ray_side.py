@@ -43,6 +43,8 @@ from strop.tasks.stage import Place
 from strop.tasks.tokenize import tokenize
 
 LOOK_SECONDS = 0.2
+DONE_BETWEEN = 4
+"""Shards that are done between two kills, at least."""
 DEPTH, POOL = 100, 50
 
 
@@ -101,7 +103,8 @@ class Watch(threading.Thread):
         while not self.stopped.wait(LOOK_SECONDS):
             workers = self._look()
             due = self.kill_seconds and time.monotonic() - last > self.kill_seconds
-            if workers and due and self._done() - before:  # or nothing would ever be done
+            # A shard that is given out again has time to be done, or it would be lost for good.
+            if workers and due and len(self._done() - before) >= DONE_BETWEEN:
                 last, before = time.monotonic(), self._done()
                 with suppress(psutil.Error):
                     self.chance.choice(workers).send_signal(signal.SIGKILL)
