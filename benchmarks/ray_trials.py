@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -167,6 +168,12 @@ def _planted(counts: dict[str, Any]) -> str:
     )
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the sides, and print the page."""
     parser = argparse.ArgumentParser(description="Ray against one process.")
@@ -180,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.out = given.out.absolute()
     os.environ["OMP_NUM_THREADS"] = "1"
     make_world(given.out, World(given.passages, given.queries, relevant=2), given.width)
-    state = {"STROP_STATE": str(given.out / "state"), **os.environ}
+    own = {"STROP_STATE": str(given.out / "state"), "STROP_SERVER_PORT": str(_free_port())}
+    state = {**os.environ, **own}
     strop = [sys.executable, "-m", "strop.cli", "ui"]
     if "PREFECT_API_URL" not in os.environ:
         done = subprocess.run(
