@@ -40,6 +40,8 @@ from tests.dying_work import Doubling
 from tests.end_to_end.conftest import STROP, Project, free_port
 from tests.world import tiny_beir
 
+pytestmark = pytest.mark.timeout(600)  # cold workers import torch, beside whatever else runs
+
 ON_RAY = Execution(runner="ray", workers=2, threads=1)
 INDEX = VectorIndex(type="hnsw")
 RECIPE = Recipe("scores", "score", 1, {"for": "tests"}, {})
