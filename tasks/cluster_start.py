@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +89,22 @@ def _own(execution: Execution, threads: int, folder: str) -> dict[str, Any]:
 
 def _connect(ray: Any, execution: Execution, where: dict[str, Any]) -> None:
     try:
-        ray.init(namespace="strop", configure_logging=False, log_to_driver=False, **where)
+        with _own_handler():
+            ray.init(namespace="strop", configure_logging=False, log_to_driver=False, **where)
     except (RuntimeError, ConnectionError, OSError, ValueError) as error:
         reason, place = " ".join(str(error).split()), execution.address or "this host"
         raise InputError(f"execution.runner = ray: no cluster on {place} ({reason})") from error
+
+
+@contextlib.contextmanager
+def _own_handler() -> Iterator[None]:
+    """Keep what this process does when it is asked to end, which Ray would replace."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _show_token() -> None:
