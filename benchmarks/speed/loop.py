@@ -10,9 +10,11 @@ evaluation on dev, diagnosis and a report each round. The Prefect server runs be
 its time counts too. What the last rerankers of the first turn are worth on test is told beside.
 """
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,7 +57,7 @@ def main() -> None:
     page = results.markdown(
         "The whole loop: three rounds of mining and training",
         [
-            *results.circumstances({}, given.threads),
+            *results.circumstances(versions(given), given.threads),
             "Ratio: the peer's seconds over strop's of neighbouring runs; median (lowest–highest) "
             f"of {given.rounds}",
             f"{given.queries} queries a round, groups of {GROUP}, pairs of at most "
@@ -70,6 +72,14 @@ def main() -> None:
     raise SystemExit(
         not results.publish(f"speed_loop_{given.data.name}", page, write=not given.quick)
     )
+
+
+def versions(given: Any) -> dict[str, str]:
+    """The versions of all sides; FlagEmbedding's is that of its own environment."""
+    code = "from importlib.metadata import version; print(version('FlagEmbedding'))"
+    peer = subprocess.check_output([given.peers, "-c", code], text=True).strip()
+    names = ("strop", "torch", "transformers", "sentence-transformers")
+    return {"FlagEmbedding": peer, **{name: version(name) for name in names}}
 
 
 def row(name: str, times: Mapping[str, list[Spent]], given: Any) -> list[str]:
