@@ -35,8 +35,8 @@ def ranks_of(folder: Path) -> list[psutil.Process]:
     return [
         process
         for process in workers()
-        if any(str(folder) in part for part in process.cmdline())
-        and "strop.pipeline.training.torchrun" not in process.cmdline()
+        if any(str(folder) in part for part in process.info["cmdline"])
+        and "strop.pipeline.training.torchrun" not in process.info["cmdline"]
     ]
 
 
