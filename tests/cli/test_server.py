@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from strop.cli.managed_server import STOP_SECONDS
 from strop.cli.server import (
     Server,
     ServerUnavailable,
@@ -266,7 +268,9 @@ def test_a_server_whose_files_were_replaced_starts_anew_and_stops_while_its_run_
         assert len(told) == 1
         assert not psutil.pid_exists(first["pid"])
 
+        asked_at = time.monotonic()
         assert stop_server() is True
+        assert time.monotonic() - asked_at < STOP_SECONDS
         assert psutil.Process(second["pid"]).status() == psutil.STATUS_ZOMBIE
         run.communicate()
     assert run.returncode == 0
