@@ -34,11 +34,19 @@ def run_plan(path: Path, store: str, *, devices: int | None, again: bool, json: 
     values = found.to_json()
     out.print(
         f"{duration(values['seconds'])} in all where nothing else runs, {share:.0%} of "
-        f"it for {stage}; memory up to {size(values['memory'])}; {size(values['disk'])} in the "
-        "store.",
+        f"it for {stage}; memory up to {size(values['memory'])}{_workers(found)}; "
+        f"{size(values['disk'])} in the store.",
         soft_wrap=True,
     )
     out.print(f"[dim]{_basis(found)}[/]", soft_wrap=True)
+
+
+def _workers(found: Any) -> str:
+    """What a cluster's workers need."""
+    if not found.workers:
+        return ""
+    each = max(stage.worker_memory for stage in found.stages)
+    return f" and {size(each)} in each of {found.workers} workers"
 
 
 def _basis(found: Any) -> str:

@@ -19,14 +19,15 @@ from strop.artifacts.names import looks_like_id
 from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Store
 from strop.artifacts.tables import TableWriter
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, Execution
 from strop.pipeline.data.importing import import_files
 from strop.pipeline.errors import InputError
 from strop.pipeline.mining.cross_fitting import plan_queries
 from strop.pipeline.models import ModelFolder, resolve_model
 from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.measuring import TEXTS, Sample, measure
-from strop.pipeline.planning.stages import Counts, Planned, dominant, planned
+from strop.pipeline.planning.planner import planned
+from strop.pipeline.planning.stages import Counts, Planned, dominant
 from strop.pipeline.threads import use_threads
 from strop.tasks.earlier import joined_texts
 from strop.tasks.import_data import configured_request
@@ -46,6 +47,7 @@ class Plan:
 
     stages: list[Planned]
     devices: int
+    workers: int
     costs: UnitCosts
     kept: bool
 
@@ -61,9 +63,11 @@ class Plan:
             "stages": [asdict(stage) for stage in self.stages],
             "seconds": sum(stage.seconds for stage in self.stages),
             "memory": max(stage.memory for stage in self.stages),
+            "worker_memory": max(stage.worker_memory for stage in self.stages),
             "disk": sum(stage.disk for stage in self.stages),
             "dominant": {"stage": stage, "share": share},
             "devices": self.devices,
+            "workers": self.workers,
             "unit_costs": asdict(self.costs),
         }
 
@@ -87,8 +91,17 @@ def plan_run(
     if costs is None:
         costs = measure(sample, config, encoder, base)
         costs.keep(path)
-    stages = planned(config, counts, costs, devices=devices)
-    return Plan(stages, devices, costs, kept)
+    workers = _workers(config.execution)
+    stages = planned(config, counts, costs, devices=devices, workers=workers)
+    return Plan(stages, devices, workers, costs, kept)
+
+
+def _workers(execution: Execution) -> int:
+    """A cluster's workers; of an address without a number, as many as there would be here."""
+    if execution.runner != "ray":
+        return 0
+    threads = execution.threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
+    return execution.workers or max(1, (os.cpu_count() or 1) // threads)
 
 
 def _base(config: Config, store: Store | None) -> ModelFolder:
@@ -172,6 +185,8 @@ def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:
         "reranker": config.reranker.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json", include=COSTLY),
         "group_size": config.mining.group_size,
+        "index": config.first_stage.index.model_dump(mode="json"),
+        "depth": config.first_stage.depth,
         "threads": config.execution.threads,
         "machine": [platform.node(), platform.machine(), os.cpu_count()],
         "versions": library_versions(),

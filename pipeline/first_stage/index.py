@@ -83,7 +83,7 @@ def build_index(
     if config.type == "ivf_pq":
         index.do_polysemous_training = False  # orders codes for a search that is not used here
     if not index.is_trained:
-        index.train(_sample(blocks, passages, max(lists, CODES) * TRAINED_ON))
+        index.train(_sample(blocks, passages, width, max(lists, CODES) * TRAINED_ON))
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -114,13 +114,16 @@ def code_bytes(width: int, dimensions: int) -> int:
     return next(size for size in range(-(-width // dimensions), width + 1) if width % size == 0)
 
 
-def _sample(blocks: Blocks, passages: int, most: int) -> Vectors:
+def _sample(blocks: Blocks, passages: int, width: int, most: int) -> Vectors:
     """Vectors at equal distances over the corpus."""
-    step, before, taken = -(-passages // most), 0, []
+    step, before = -(-passages // most), 0
+    taken = np.empty((-(-passages // step), width), np.float32)
     for block in blocks():
-        taken.append(block[-before % step :: step])
+        first = -(-before // step)  # a view would keep the whole block
+        some = block[-before % step :: step]
+        taken[first : first + len(some)] = some
         before += len(block)
-    return np.ascontiguousarray(np.concatenate(taken))
+    return taken
 
 
 def write_index(index: faiss.Index, path: Path) -> None:

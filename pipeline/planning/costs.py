@@ -11,8 +11,9 @@ class UnitCosts:
 
     ``libraries`` is what a process takes to load the numerical libraries, ``load_encoder`` and
     ``load_reranker`` what a stage takes to load its model. ``pair_tokens`` and ``text_tokens`` are
-    means of a sample. ``resident_bytes`` is this process with both models loaded,
-    ``activation_bytes`` what a trained token holds until the backward pass.
+    means of a sample. ``build_index`` and ``search_index`` are seconds of a unit of work, as
+    `index_costs` counts it; 0 without an index. ``resident_bytes`` is this process when both models
+    have worked, ``activation_bytes`` what a trained token holds until the backward pass.
     """
 
     device: str
@@ -24,6 +25,8 @@ class UnitCosts:
     score_token: float
     train_token: float
     multiply_add: float
+    build_index: float
+    search_index: float
     passage_tokens: float
     query_tokens: float
     pair_tokens: float

@@ -14,6 +14,7 @@ from strop.artifacts.schemas import NEGATIVES
 from strop.pipeline.config import Config
 from strop.pipeline.models import ModelFolder
 from strop.pipeline.planning.costs import UnitCosts
+from strop.pipeline.planning.index_costs import measure_index
 from strop.pipeline.profiling import Recorder, recording
 from strop.pipeline.seeds import generator
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 TEXTS, PAIRS, STEPS = 192, 192, 4
 """How much is done of each: passages, pairs, and training steps, of which the first warms up."""
+MANY_TEXTS, TOKENIZE_SECONDS = 1 << 14, 1.0
+"""Texts that are tokenized at once, and how many seconds of that are enough."""
+BLOCK, BLOCKS = 1 << 14, 2
+"""Passage vectors of a block of the exact search, and blocks that are searched."""
 STEP_PAIRS = 48
 """Pairs of a measured training step, nearly; a larger one costs as much a token."""
 
@@ -54,9 +59,13 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
         replace_head=config.reranker.replace_head,
     )
     load_reranker = clock() - started
-    resident = psutil.Process().memory_info().rss
     tokenize_text, source = _tokenizing(sample, reranker)
     score_token, pair_tokens = _scoring(reranker, source, config)
+    resident = psutil.Process().memory_info().rss
+    depth, index = config.first_stage.depth, config.first_stage.index
+    build, search = 0.0, 0.0
+    if index.type != "exact":
+        build, search = measure_index(width, depth, index, clock)
     train_token, held = _training(reranker, source, config)
     return UnitCosts(
         device=_device(),
@@ -67,7 +76,9 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
         encode_token=encode_token,
         score_token=score_token,
         train_token=train_token,
-        multiply_add=_multiplying(width),
+        multiply_add=_multiplying(width, depth),
+        build_index=build,
+        search_index=search,
         passage_tokens=texts[0],
         query_tokens=texts[1],
         pair_tokens=pair_tokens,
@@ -129,7 +140,19 @@ def _tokenizing(sample: Sample, reranker: "LoadedReranker") -> tuple[float, "Pai
         ids = pa.chunked_array([[f"{prefix}{number}" for number in range(len(texts))]])
         tables.append(TokenTable(tokenize(reranker.tokenizer, ids, texts, 32_768)))
     seconds = clock() - started
-    return seconds / (len(sample.queries) + len(sample.passages)), PairSource(*tables)
+    each = seconds / (len(sample.queries) + len(sample.passages))
+    return _tokenizing_many(sample.passages, reranker, each), PairSource(*tables)
+
+
+def _tokenizing_many(texts: Sequence[str], reranker: "LoadedReranker", each: float) -> float:
+    """Seconds of a text in a batch as large as the stage's: more than in a small one."""
+    from strop.pipeline.scoring.tokens import token_column
+
+    count = int(min(MANY_TEXTS, max(len(texts), TOKENIZE_SECONDS / each)))
+    many = [texts[number % len(texts)] for number in range(count)]
+    started = clock()
+    token_column(reranker.tokenizer, many, 32_768)
+    return (clock() - started) / count
 
 
 def _scoring(
@@ -228,11 +251,14 @@ def _groups(source: "PairSource", config: Config, *, count: int, size: int) -> p
     return pa.Table.from_pylist(rows, schema=NEGATIVES)
 
 
-def _multiplying(width: int) -> float:
-    """Seconds of one multiply-add of the exact search."""
-    from strop.pipeline.first_stage.exact_search import nearest
+def _multiplying(width: int, depth: int) -> float:
+    """Seconds of one multiply-add of the exact search, ordering the best of a block included."""
+    from strop.pipeline.first_stage.exact_search import QUERY_BLOCK, nearest
 
-    vectors: Any = np.random.default_rng(0).random((20_000, width), np.float32)
+    block: Any = np.random.default_rng(0).standard_normal((BLOCK, width), np.float32)
+    queries = block[:QUERY_BLOCK]
+    list(nearest(lambda: [block], queries[:16], depth))
     started = clock()
-    list(nearest(lambda: [vectors], vectors[:256], 100))
-    return (clock() - started) / (len(vectors) * 256 * width)
+    list(nearest(lambda: [block] * BLOCKS, queries, depth))
+    seconds = clock() - started
+    return seconds / float(BLOCKS * block.size * len(queries))

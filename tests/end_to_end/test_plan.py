@@ -65,7 +65,7 @@ def test_data_that_a_run_would_refuse_are_refused(project: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("epochs", "stage"), [(150, "train"), (1, None)])
+@pytest.mark.parametrize(("epochs", "stage"), [(100, "train"), (1, None)])
 def test_the_stage_that_dominates_is_told(project: Any, epochs: int, stage: str | None) -> None:
     """In CPU seconds, as the plan says for a machine with nothing else to do."""
     file = project.config(rounds=1, training={"epochs": epochs})

@@ -1,14 +1,26 @@
 """What a run has to do, and what it costs: worked by hand with round unit costs."""
 
+import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, VectorIndex
 from strop.pipeline.planning.costs import UnitCosts
-from strop.pipeline.planning.stages import SMALL_SECONDS, Counts, Planned, dominant, planned
+from strop.pipeline.planning.index_costs import build_work, measure_index, search_work
+from strop.pipeline.planning.planner import (
+    CLUSTER_SECONDS,
+    RUN_BYTES,
+    SELECT_SECONDS,
+    SHARD_SECONDS,
+    SMALL_SECONDS,
+    WORKER_SECONDS,
+    planned,
+)
+from strop.pipeline.planning.stages import Counts, Planned, dominant
 
 COSTS = UnitCosts(
     device="cpu",
@@ -20,6 +32,8 @@ COSTS = UnitCosts(
     score_token=0.002,
     train_token=0.01,
     multiply_add=1e-9,
+    build_index=1e-6,
+    search_index=1e-6,
     passage_tokens=40.0,
     query_tokens=10.0,
     pair_tokens=50.0,
@@ -51,9 +65,15 @@ def config(**changes: Any) -> Config:
 
 
 def stages(
-    settings: Config, costs: UnitCosts = COSTS, *, devices: int = 1, **counts: Any
+    settings: Config,
+    costs: UnitCosts = COSTS,
+    *,
+    devices: int = 1,
+    workers: int = 0,
+    **counts: Any,
 ) -> dict[str, Planned]:
-    found = planned(settings, replace(COUNTS, **counts), costs, devices=devices)
+    total = replace(COUNTS, **counts)
+    found = planned(settings, total, costs, devices=devices, workers=workers)
     named = {f"{stage.stage} · {stage.part}": stage for stage in found}
     assert len(named) == len(found)
     return named
@@ -68,10 +88,12 @@ def test_the_work_and_time_of_every_stage() -> None:
         "retrieve · prepare",
         "tokenize · prepare",
         "rerank · prepare, dev",
+        "select · round 1",
         "train · round 1",
         "rerank · round 1, dev",
         "tables and reports · round 1",
         "score · round 2",
+        "select · round 2",
         "train · round 2",
         "rerank · round 2, dev",
         "tables and reports · round 2",
@@ -92,6 +114,8 @@ def test_the_work_and_time_of_every_stage() -> None:
     assert found["rerank · prepare, dev"].units == 200
     assert seconds["rerank · prepare, dev"] == pytest.approx(200 * 50 * 0.002 + 2)
     assert found["score · round 2"].units == 60 * 12
+    assert found["select · round 1"].units == 60 * 30
+    assert seconds["select · round 1"] == pytest.approx(SMALL_SECONDS + 60 * 30 * SELECT_SECONDS)
     assert found["train · round 1"].units == 60 * 8
     assert seconds["train · round 1"] == pytest.approx(60 * 8 * 50 * 0.01 + 2)
     assert found["rerank · promote, gate"].units == 100
@@ -121,13 +145,74 @@ def test_devices_share_out_training_alone() -> None:
     assert four["train · round 1"].seconds == pytest.approx(work / 4 + 2 + 6)
 
 
+def test_workers_share_out_whole_shards() -> None:
+    settings = config(bi_encoder={"shard_passages": 100}, reranker={"shard_pairs": 64})
+    one = stages(settings)
+    some = stages(settings, workers=4)
+    changed = {name.split(" · ")[0] for name in one if one[name] != some[name]}
+    assert changed == {"encode", "retrieve", "tokenize", "rerank", "score"}
+    start = some["start workers · prepare"]
+    assert start.units == 4
+    assert start.seconds == CLUSTER_SECONDS + WORKER_SECONDS + COSTS.libraries
+    # Ten shards of passages and one of queries take four workers three turns.
+    work, told = 41.4 * 3 / 11, 11 * SHARD_SECONDS
+    assert some["encode · prepare"].seconds == pytest.approx(work + COSTS.load_encoder + told)
+    # 720 pairs in twelve shards of 64.
+    work, told = 60 * 12 * 50 * 0.002 * 3 / 12, 12 * SHARD_SECONDS
+    assert some["score · round 2"].seconds == pytest.approx(work + COSTS.load_reranker + told)
+    assert some["score · round 2"].worker_memory < one["score · round 2"].memory
+    assert one["score · round 2"].worker_memory == 0
+
+
+def test_an_index_is_built_and_searched() -> None:
+    exact = stages(config(), passages=1_000_000)
+    graph = stages(config(first_stage={"index": {"type": "hnsw"}}), passages=1_000_000)
+    assert "build index · prepare" not in exact
+    built = graph["build index · prepare"]
+    assert built.units == 1_000_000
+    assert built.seconds == pytest.approx(1e6 * math.log2(1e6 + 1) ** 2 * 1e-6)
+    assert built.disk == 1_000_000 * (2 * 100 + 8 * 32)
+    # 140 queries by the graph, and 100 of them held against the exact search.
+    work = 140 * math.log2(1e6 + 1) ** 2 * 1e-6 + 100 * 1e6 * 100 * 1e-9
+    assert graph["retrieve · prepare"].seconds == pytest.approx(work + SMALL_SECONDS)
+    assert exact["retrieve · prepare"].seconds == pytest.approx(14.0 + SMALL_SECONDS)
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivf_pq"])
+def test_shards_of_an_index_are_built_in_the_memory_of_one(kind: str) -> None:
+    index = {"type": kind}
+    whole = stages(config(first_stage={"index": index}), passages=400_000)
+    cut = stages(
+        config(first_stage={"index": {**index, "shard_passages": 100_000}}), passages=400_000
+    )
+    name = "build index · prepare"
+    # Codes are trained anew for every shard.
+    assert (cut[name].seconds < whole[name].seconds) == (kind != "ivf_pq")
+    assert cut[name].disk == whole[name].disk
+    over = [plan[name].memory - COSTS.resident_bytes - RUN_BYTES for plan in (cut, whole)]
+    assert over[0] < over[1] / 1.9
+    assert cut["retrieve · prepare"].seconds > whole["retrieve · prepare"].seconds
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_an_index_is_measured_by_building_one(kind: str) -> None:
+    settings = VectorIndex.model_validate({"type": kind})
+    build, search = measure_index(16, 10, settings, time.process_time)
+    assert build > 0
+    assert search > 0
+    # A larger index takes longer, and less than in proportion to search.
+    assert build_work(100_000, settings) > 5 * build_work(20_000, settings)
+    assert search_work(100_000, settings) < 4 * search_work(20_000, settings)
+
+
 def test_training_needs_memory_for_its_weights_and_what_a_step_holds() -> None:
     found = stages(config())
     weights, tokens = 4 * COSTS.parameters, 8 * 8 * 50
-    assert found["train · round 1"].memory == 500_000_000 + 3 * weights + tokens * 10_000
+    used = COSTS.resident_bytes + RUN_BYTES
+    assert found["train · round 1"].memory == used + 3 * weights + tokens * 10_000
     assert found["train · round 1"].disk == weights
     bounded = stages(config(training={"graph_tokens": 1000}))
-    assert bounded["train · round 1"].memory == 500_000_000 + 3 * weights + 1000 * 10_000
+    assert bounded["train · round 1"].memory == used + 3 * weights + 1000 * 10_000
 
 
 def test_pairs_per_round_bound_the_training() -> None:
