@@ -19,6 +19,7 @@ from strop.pipeline.profiling import count_tokens, model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
+from strop.pipeline.scoring.token_ids import token_ids
 
 
 class Encoder:
@@ -73,11 +74,5 @@ class Encoder:
         tokenizer = self._model.tokenizer
         if not texts or not callable(tokenizer):
             return np.array([len(text) for text in texts], np.int64)
-        encoded = tokenizer(
-            [prompt + text for text in texts],
-            truncation=True,
-            max_length=self._model.max_seq_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-        return np.array([len(ids) for ids in encoded["input_ids"]], np.int64)
+        prompted, limit = [prompt + text for text in texts], self._model.max_seq_length
+        return token_ids(tokenizer, prompted, limit, special_tokens=True).lengths

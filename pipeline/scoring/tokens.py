@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from strop.artifacts.schemas import TOKENS
 from strop.pipeline.ragged import Ragged
+from strop.pipeline.scoring.token_ids import token_ids
 
 
 def tokenize(tokenizer: Any, ids: pa.ChunkedArray, texts: Sequence[str], limit: int) -> pa.Table:
@@ -18,15 +19,7 @@ def tokenize(tokenizer: Any, ids: pa.ChunkedArray, texts: Sequence[str], limit: 
 
 def token_column(tokenizer: Any, texts: Sequence[str], limit: int) -> pa.Array:
     """The token ids of each text, at most ``limit``."""
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        truncation=True,
-        max_length=limit,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    )
-    return pa.array(encoded["input_ids"], pa.list_(pa.int32()))
+    return token_ids(tokenizer, texts, limit, special_tokens=False).to_arrow()
 
 
 def count_at_limit(table: pa.Table, limit: int) -> int:
