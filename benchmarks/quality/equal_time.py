@@ -11,19 +11,16 @@ Prefect server, a process that stays). Test is read once an arm.
 """
 
 import argparse
-import datetime
 import os
-import platform
 import resource
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from peers import ARMS, Task, train
-from run import Benchmark, peer_version
+from run import Benchmark, machine_facts
 from table import markdown
 
 
@@ -90,14 +87,11 @@ def facts(given: argparse.Namespace, seconds: Mapping[str, float]) -> dict[str, 
     """What was run, and what it took."""
     rates = " ".join(f"{rate:g}" for rate in given.rates)
     return {
-        "Command": f"`python benchmarks/quality/equal_time.py {given.data.name} --pairs "
-        f"{given.pairs} --rates {rates} --arm '{given.arm}' --arm-pairs {given.arm_pairs} "
-        f"--seeds {given.seeds} …`",
-        "Date": datetime.date.today().isoformat(),
-        "Versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{n} {version(n)}" for n in ("torch", "transformers", "sentence-transformers"))
-        + f", FlagEmbedding {peer_version(given.peers)}",
-        "Machine": f"{os.cpu_count()} CPU cores, {given.threads} threads",
+        **machine_facts(
+            f"equal_time.py {given.data.name} --pairs {given.pairs} --rates {rates} "
+            f"--arm '{given.arm}' --arm-pairs {given.arm_pairs} --seeds {given.seeds} …",
+            given,
+        ),
         "CPU seconds from nothing, at the first seed": ", ".join(
             f"{arm} {value:.0f}" for arm, value in seconds.items()
         ),
@@ -117,6 +111,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arm", required=True, help="as `strop experiment` reads it")
     parser.add_argument("--arm-pairs", type=int, required=True, help="pairs that strop trains")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.set_defaults(chosen=None)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--result", type=Path, help="also write the table there")
     return parser.parse_args()

@@ -3,8 +3,9 @@
     python benchmarks/quality/run.py DATA --peers PYTHON --scripts FOLDER
 
 All arms start from the same base, first stage and training queries, with an equal number of trained
-pairs, each with the learning rate that ranks dev best. Test is read once an arm, at the end. What
-was made is kept under ``--out``: the same command goes on where it was stopped.
+pairs, each with the learning rate that ranks dev best, or that was chosen on another data set
+(``--chosen``, for the arms that it names alone). Test is read once an arm, at the end. What was
+made is kept under ``--out``: the same command goes on where it was stopped.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from strop.pipeline.models import resolve_model
 
 PRESETS = ("static", "no-remine", "fresh-start", "self", "cross-fit")
 CONFIG = Path(__file__).with_name("config.yaml")
+RATES = "rates.json"
+"""Where every arm's learning rate is kept in ``--out``."""
 
 
 def arm_name(recipe: str, rate: float) -> str:
@@ -53,17 +56,22 @@ class Benchmark:
         groups = given.pairs // values["rounds"] // values["mining"]["group_size"]
         values["mining"]["queries_per_round"] = max(2, round(1.1 * groups))
         (self.out / "strop.yaml").write_text(yaml.safe_dump(values))
+        named = given.chosen or {}
+        self.presets = [name for name in PRESETS if not named or name in named]
+        self.rates: Sequence[float] = sorted(set(named.values())) or given.rates
         encoder = resolve_model(BUNDLED).path
         self.peers = Peers(given.peers, given.scripts, encoder, given.threads)
 
     def choose_rates(self) -> dict[str, float]:
-        """Every arm's learning rate, by fused nDCG on dev at the first seed."""
-        rates: Sequence[float] = self.given.rates
-        self._experiment({arm_name(name, rate): (name, rate) for name in PRESETS for rate in rates})
+        """Every arm's learning rate, by fused nDCG on dev at the first seed unless it is given."""
+        rates = self.rates
+        if self.given.chosen:
+            return dict(self.given.chosen)
+        ours = {arm_name(name, rate): (name, rate) for name in PRESETS for rate in rates}
+        self._experiment(ours)
         outside = {
             arm_name(arm, rate): self._trained(arm, rate, 1) for arm in ARMS for rate in rates
         }
-        ours = {arm_name(name, rate): (name, rate) for name in PRESETS for rate in rates}
         rows = self._experiment(ours, outside)["differences"]
         found = {row["arm"]: row["value"] for row in rows if row["ranking"] == "fused"}
         return {
@@ -73,7 +81,7 @@ class Benchmark:
 
     def final(self, rates: dict[str, float], opponent: str) -> dict[str, Any]:
         """All seeds of every arm with its rate, on test, against one arm."""
-        ours = {arm_name(name, rates[name]): (name, rates[name]) for name in PRESETS}
+        ours = {arm_name(name, rates[name]): (name, rates[name]) for name in self.presets}
         if opponent == ARMS[0]:
             self._experiment(ours, seeds=self.given.seeds)  # makes the bases of all seeds
         outside = {}
@@ -109,8 +117,7 @@ class Benchmark:
 
     def _names(self, seed: int) -> list[str]:
         """Runs of this seed, any of which has the base."""
-        rates: Sequence[float] = self.given.rates
-        return [f"quality.{arm_name(p, r)}.seed-{seed}" for p in PRESETS for r in rates]
+        return [f"quality.{arm_name(p, r)}.seed-{seed}" for p in self.presets for r in self.rates]
 
     def _experiment(
         self, arms: dict[str, tuple[str, float]], outside: dict[str, str] | None = None, **how: Any
@@ -161,6 +168,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=6000, help="pairs that each arm trains")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rates", type=float, nargs="+", default=[2e-5, 5e-5, 1e-4])
+    parser.add_argument(
+        "--chosen",
+        type=chosen_rate,
+        nargs="+",
+        action=Chosen,
+        metavar="ARM=RATE",
+        help="learning rates chosen before, and with them strop's presets; all peers must be named",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, required=True, help="where all that is made is kept")
     parser.add_argument("--result", type=Path, help="also write the table there")
@@ -171,27 +186,65 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+def chosen_rate(text: str) -> tuple[str, float]:
+    """An arm and its learning rate."""
+    name, _, rate = text.partition("=")
+    if name not in (*PRESETS, *ARMS):
+        known = ", ".join((*PRESETS, *ARMS))
+        raise argparse.ArgumentTypeError(f"{name!r}: expected one of {known}")
+    return name, float(rate)
+
+
+class Chosen(argparse.Action):
+    """Collects the rates by arm; there must be one of each peer and of a preset."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Set the dictionary."""
+        rates = dict(values)
+        missing = [arm for arm in ARMS if arm not in rates]
+        if missing or not set(rates) & set(PRESETS):
+            parser.error(f"{option}: lacks {', '.join(missing) or 'a preset'}")
+        namespace.chosen = rates
+
+
 def main() -> None:
     """Run everything and print the tables."""
     given = arguments()
     benchmark = Benchmark(given)
     rates = benchmark.choose_rates()
+    (benchmark.out / RATES).write_text(json.dumps(rates))
     results = {arm: benchmark.final(rates, arm) for arm in ARMS}
+    told = " ".join(f"{name}={rate:g}" for name, rate in rates.items())
+    asked = f"--chosen {told}" if given.chosen else f"--rates {_listed(given.rates)}"
+    how = "given" if given.chosen else "chosen on dev at the first seed"
     facts = {
-        "Command": f"`python benchmarks/quality/run.py {given.data.name} --pairs {given.pairs} "
-        f"--seeds {given.seeds} --rates {' '.join(f'{rate:g}' for rate in given.rates)} …`",
-        "Date": datetime.date.today().isoformat(),
-        "Versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{n} {version(n)}" for n in ("torch", "transformers", "sentence-transformers"))
-        + f", FlagEmbedding {peer_version(given.peers)}",
-        "Machine": f"{os.cpu_count()} CPU cores, {given.threads} threads",
-        "Learning rates": "chosen on dev at the first seed: "
-        + ", ".join(f"{name} {rate:g}" for name, rate in rates.items()),
+        **machine_facts(
+            f"run.py {given.data.name} --pairs {given.pairs} --seeds {given.seeds} {asked} …",
+            given,
+        ),
+        "Learning rates": f"{how}: {told}",
     }
     text = markdown(given.data.name, facts, results)
     print(text)
     if given.result:
         given.result.write_text(text)
+
+
+def _listed(rates: Sequence[float]) -> str:
+    return " ".join(f"{rate:g}" for rate in rates)
+
+
+def machine_facts(command: str, given: argparse.Namespace) -> dict[str, str]:
+    """What was run where, and with which versions."""
+    ours = ("torch", "transformers", "sentence-transformers")
+    return {
+        "Command": f"`python benchmarks/quality/{command}`",
+        "Date": datetime.date.today().isoformat(),
+        "Versions": f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ours)
+        + f", FlagEmbedding {peer_version(given.peers)}",
+        "Machine": f"{os.cpu_count()} CPU cores, {given.threads} threads an arm",
+    }
 
 
 def peer_version(python: Path) -> str:
