@@ -7,6 +7,7 @@ import pytest
 
 from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run
 from strop.pipeline.config import Config, Reranker
 from strop.pipeline.errors import InputError
 from strop.tasks.import_model import import_model
@@ -54,3 +55,23 @@ def test_what_is_no_reranker_is_refused_before_any_work(
         check_training(config, place.open())
     with pytest.raises(NotFound, match="artifact 'abcdef': none in the store"):
         base_of(place, "abcdef")
+
+
+def test_a_run_that_has_trained_is_not_asked_again(place: Place, reranker_folder: Path) -> None:
+    _, reranker = base_of(place, str(reranker_folder))
+    config = Config.model_validate(
+        {
+            "name": place.run,
+            "dataset": "d",
+            "reranker": {"base": reranker.id},
+            "training": {"frozen_layers": 99},
+        }
+    )
+    store = place.open()
+    run = Run(store, config.name)
+    with run.lease() as lease:
+        run.record(lease, "prepare", {"reranker": reranker})
+        with pytest.raises(InputError, match=r"training\.frozen_layers = 99: the model has 2"):
+            check_training(config, store)
+        run.record(lease, "round-001", {"reranker": reranker})
+        check_training(config, store)
