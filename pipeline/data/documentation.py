@@ -100,8 +100,8 @@ def _collect(seed: int, sizes: DocumentationSizes, progress: Progress) -> list[_
             entry for path, module in found_files[group] for entry in _entries(path, module, group)
         ]
         kept = _sample(found, generator(seed, "documentation", "group", group))
+        progress.advance(min(len(kept), wanted - len(entries)))  # the last group may be too many
         entries.extend(kept)
-        progress.advance(len(kept))
         if len(entries) >= wanted:
             break
     return entries

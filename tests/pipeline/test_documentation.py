@@ -151,3 +151,19 @@ def test_sources_name_python_and_installed_packages() -> None:
 def test_impossible_sizes_are_refused(sizes: DocumentationSizes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         documentation_dataset(seed=0, sizes=sizes)
+
+
+def test_progress_ends_at_its_total() -> None:
+    class Counts:
+        total, done = 0, 0
+
+        def start(self, total: int, unit: str) -> None:
+            self.total = total
+
+        def advance(self, count: int) -> None:
+            self.done += count
+
+    counts = Counts()
+    sizes = DocumentationSizes(passages=190, train=80, dev=20, gate=20, test=40)
+    documentation_dataset(seed=0, sizes=sizes, progress=counts)
+    assert counts.done == counts.total > 0
