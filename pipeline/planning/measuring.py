@@ -20,10 +20,13 @@ from strop.pipeline.seeds import generator
 
 if TYPE_CHECKING:
     from strop.pipeline.scoring.reranker import LoadedReranker
-    from strop.pipeline.scoring.scorer import PairSource
+    from strop.pipeline.scoring.scorer import PairSource, Scorer
 
 TEXTS, PAIRS, STEPS = 192, 192, 4
 """How much is done of each: passages, pairs, and training steps, of which the first warms up."""
+ENOUGH_SECONDS, MANY_PAIRS, MANY_STEPS = 0.5, 6_144, 60
+"""Work of a small model that took less is done again with more: what a shape of batches costs the
+first time it is met would be most of it."""
 MANY_TEXTS, TOKENIZE_SECONDS = 1 << 14, 1.0
 """Texts that are tokenized at once, and how many seconds of that are enough."""
 BLOCK, BLOCKS = 1 << 14, 2
@@ -161,13 +164,24 @@ def _scoring(
     from strop.pipeline.scoring.scorer import Scorer
 
     scorer, random = Scorer(reranker, source, config.reranker), generator(config.seed, "plan")
-    queries = random.integers(len(source.queries.ids), size=PAIRS)
-    passages = random.integers(len(source.passages.ids), size=PAIRS)
+    seconds, tokens = _scored(scorer, source, random, PAIRS)
+    pair_tokens = tokens / PAIRS
+    if seconds < ENOUGH_SECONDS:
+        seconds, tokens = _scored(scorer, source, random, MANY_PAIRS)
+    return seconds / tokens, pair_tokens
+
+
+def _scored(
+    scorer: "Scorer", source: "PairSource", random: np.random.Generator, pairs: int
+) -> tuple[float, int]:
+    """Seconds and tokens of so many pairs, some others of which warm up."""
+    queries = random.integers(len(source.queries.ids), size=pairs)
+    passages = random.integers(len(source.passages.ids), size=pairs)
     scorer.score_rows(queries[:16], passages[:16])
     started = clock()
     with recording(Recorder()) as counted:
         scorer.score_rows(queries, passages)
-    return (clock() - started) / counted.tokens, counted.tokens / PAIRS
+    return clock() - started, counted.tokens
 
 
 class _Clock:
@@ -189,7 +203,17 @@ class _Clock:
 def _training(
     reranker: "LoadedReranker", source: "PairSource", config: Config
 ) -> tuple[float, float]:
-    """Seconds of a token, and bytes that it holds; the first step is not timed."""
+    """Seconds of a token, and bytes that it holds."""
+    seconds, tokens, held = _trained(reranker, source, config, STEPS)
+    if seconds < ENOUGH_SECONDS:
+        seconds, tokens, _ = _trained(reranker, source, config, MANY_STEPS)
+    return seconds / tokens, held
+
+
+def _trained(
+    reranker: "LoadedReranker", source: "PairSource", config: Config, steps: int
+) -> tuple[float, float, float]:
+    """Seconds and tokens of a training without its first step, and bytes that a token held."""
     from strop.pipeline.training.train import Surroundings, train
 
     size = max(2, min(config.mining.group_size, len(source.passages.ids)))
@@ -209,14 +233,17 @@ def _training(
         }
     )
     clock, before = _Clock(), psutil.Process().memory_info().rss
-    negatives = _groups(source, few, count=STEPS * groups, size=size)
+    negatives = _groups(source, few, count=steps * groups, size=size)
     trained = train(
         reranker, negatives, source, few, round_number=1, surroundings=Surroundings(progress=clock)
     )
     tokens = trained.log["tokens"].to_numpy()
-    seconds = (clock.times[-1] - clock.times[0]) / float(tokens[1:].sum())
     weights = 3 * 4 * reranker.num_parameters
-    return seconds, max(0.0, (clock.resident - before - weights) / float(tokens.max()))
+    return (
+        clock.times[-1] - clock.times[0],
+        float(tokens[1:].sum()),
+        max(0.0, (clock.resident - before - weights) / float(tokens.max())),
+    )
 
 
 def _groups(source: "PairSource", config: Config, *, count: int, size: int) -> pa.Table:

@@ -28,6 +28,8 @@ BLOCK_BYTES, KEPT_BYTES, QUERY_COPIES = 4 * 2**14, 24, 4
 the vectors of all queries are in memory when they are encoded and searched for."""
 RUN_BYTES = 70_000_000
 """What Prefect and what draws reports take besides the numerical libraries."""
+KERNEL_BYTES = 250_000_000
+"""What oneDNN keeps on a CPU of the kernels that it makes for the shapes of trained batches."""
 SCORED_BYTES, SELECTED_BYTES = 400, 430
 """A row of a pool that is scored, and of a window that negatives are selected from, in memory."""
 TOKEN_BYTES, TEXT_BYTES = 2.0, 3000
@@ -207,6 +209,7 @@ class _Plan:
         start = costs.load_reranker + (costs.libraries if self.devices > 1 else 0.0)
         step = settings.groups_per_step * size * costs.pair_tokens / self.devices
         held = min(step, settings.graph_tokens) * costs.activation_bytes
+        held += KERNEL_BYTES if costs.device == "cpu" else 0
         weights = costs.parameters * WEIGHT_BYTES
         return self._stage(
             stage,

@@ -13,6 +13,7 @@ from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.index_costs import build_work, measure_index, search_work
 from strop.pipeline.planning.planner import (
     CLUSTER_SECONDS,
+    KERNEL_BYTES,
     RUN_BYTES,
     SELECT_SECONDS,
     SHARD_SECONDS,
@@ -208,11 +209,13 @@ def test_an_index_is_measured_by_building_one(kind: str) -> None:
 def test_training_needs_memory_for_its_weights_and_what_a_step_holds() -> None:
     found = stages(config())
     weights, tokens = 4 * COSTS.parameters, 8 * 8 * 50
-    used = COSTS.resident_bytes + RUN_BYTES
+    used = COSTS.resident_bytes + RUN_BYTES + KERNEL_BYTES
     assert found["train · round 1"].memory == used + 3 * weights + tokens * 10_000
     assert found["train · round 1"].disk == weights
     bounded = stages(config(training={"graph_tokens": 1000}))
     assert bounded["train · round 1"].memory == used + 3 * weights + 1000 * 10_000
+    gpu = stages(config(), replace(COSTS, device="NVIDIA H100"))
+    assert gpu["train · round 1"].memory == found["train · round 1"].memory - KERNEL_BYTES
 
 
 def test_pairs_per_round_bound_the_training() -> None:
