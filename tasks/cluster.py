@@ -73,7 +73,9 @@ class Cluster:
                 "lower execution.workers, or the batch_tokens of reranker and bi_encoder"
             ) from error
         except ray.exceptions.RayError as error:
-            reason = str(error).strip().partition("\n")[0]
+            # Of what a worker raised, Ray gives all its lines: the last one tells what it was.
+            last = -1 if isinstance(error, ray.exceptions.RayTaskError) else 0
+            reason = str(error).strip().splitlines()[last]
             raise InputError(f"execution.runner = ray: a shard was lost ({reason})") from error
         ref: ArtifactRef = state.result()
         return ref

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from strop.artifacts.store import Store
 from strop.pipeline.errors import InputError
+from strop.tasks.free_disk import disk_shortage, in_mb
 
 SHARED_MEMORY = Path("/dev/shm")
-DISK_BYTES = 1 << 30
-"""Free disk at least, for the store and for Ray's own files."""
 ANSWER_SECONDS = 5.0
 CONNECT_SECONDS = 30.0
 """Importing Ray takes some of these."""
@@ -31,17 +30,13 @@ def check_host(shared_bytes: int, store: str, temporary: Path) -> None:
         free = shutil.disk_usage(SHARED_MEMORY).free
         if free < shared_bytes:
             raise InputError(
-                f"execution.runner = ray: {SHARED_MEMORY} has {_mb(free)} free, expected "
-                f"{_mb(shared_bytes)}; enlarge it (containers: --shm-size), or take runner = local"
+                f"execution.runner = ray: {SHARED_MEMORY} has {in_mb(free)} free, expected "
+                f"{in_mb(shared_bytes)}; enlarge it (containers: --shm-size), or take "
+                "runner = local"
             )
-    for what, folder in (("the store", Store(store).local), ("Ray's files", temporary)):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(there).free
-        if free < DISK_BYTES:
-            raise InputError(
-                f"execution.runner = ray: {folder}, the disk of {what}, has {_mb(free)} free, "
-                f"expected {_mb(DISK_BYTES)}; free some space"
-            )
+    folders = {"the store": Store(store).local, "Ray's files": temporary}
+    if shortage := disk_shortage(folders):
+        raise InputError(f"execution.runner = ray: {shortage}")
 
 
 def check_address(address: str) -> None:
@@ -73,7 +68,3 @@ def _no_cluster(address: str, reason: str) -> InputError:
         f"execution.address = {address}: no cluster answers there ({reason}); start one with "
         "`ray start --head`, or leave it out for one on this host"
     )
-
-
-def _mb(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"

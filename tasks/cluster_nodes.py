@@ -21,7 +21,10 @@ def check_nodes(address: str, location: str, object_bytes: int) -> None:
 
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     if not nodes:
-        raise InputError(f"execution.address = {address}: the cluster has no workers")
+        raise InputError(
+            f"execution.address = {address}: no host of the cluster has processors for workers, "
+            "expected one at least; see `ray start --num-cpus`"
+        )
     for node in nodes:
         memory = int(node["Resources"].get("object_store_memory", 0))
         if memory < object_bytes:
@@ -63,6 +66,8 @@ def _ask(address: str, nodes: list[Any], location: str, token: str) -> Iterator[
             yield ray.get(answer, timeout=ASK_SECONDS)
         except ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1]
+            if isinstance(error, ray.exceptions.GetTimeoutError):
+                reason = f"no word in {ASK_SECONDS:.0f} s; Ray's logs there tell why none works"
             raise InputError(
                 f"execution.address = {address}: host {node['NodeManagerHostname']} did not say "
                 f"what it has ({reason})"
@@ -72,13 +77,15 @@ def _ask(address: str, nodes: list[Any], location: str, token: str) -> Iterator[
 def problem_of(facts: Facts) -> str | None:
     """What a host lacks, as the end of a sentence; None where it lacks nothing."""
     if reason := facts.get("missing"):
-        return f"has no strop of this version ({reason}); install the same one as here"
+        return f"cannot load strop ({reason}); install the same version as here, strop[ray]"
     ours = {**library_versions(), "code of strop": code_digest()}
     for name, version in ours.items():
         if (theirs := facts["versions"].get(name)) != version:
             return f"has {name} {theirs or 'not at all'}, expected {version} as here"
     if reason := facts["store"]:
         return f"cannot write the store ({reason})"
+    if reason := facts["disk"]:
+        return f"lacks disk ({reason})"
     if reason := facts["prefect"]:
         return (
             f"does not reach Prefect's server ({reason}); set PREFECT_API_URL to one that all "

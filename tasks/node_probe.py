@@ -12,6 +12,7 @@ from typing import Any
 Facts = dict[str, Any]
 LAYERS = ("artifacts", "pipeline", "tasks")
 ANSWER_SECONDS = 10.0
+CREDENTIALS = "; workers take credentials and address from the environment that Ray was started in"
 
 
 def code_digest() -> str:
@@ -32,6 +33,9 @@ def probe_of(store: str, token: str, api: str | None) -> Callable[[str], Facts]:
 
         found: Facts = {"host": socket.gethostname()}
         try:
+            import prefect_ray  # noqa: F401
+
+            import strop.tasks.make_shard  # noqa: F401
             from strop.tasks.node_probe import facts
         except ImportError as error:
             return {**found, "missing": str(error)}
@@ -44,9 +48,11 @@ def facts(store: str, token: str, name: str, api: str | None) -> Facts:
     """What strop finds on this host."""
     from strop.artifacts.environment import library_versions
 
+    without_store = _store_problem(store, token, name)
     return {
         "versions": {**library_versions(), "code of strop": code_digest()},
-        "store": _store_problem(store, token, name),
+        "store": without_store,
+        "disk": None if without_store else _disk_problem(store),
         "prefect": _prefect_problem(api),
     }
 
@@ -54,17 +60,40 @@ def facts(store: str, token: str, name: str, api: str | None) -> Facts:
 def _store_problem(location: str, token: str, name: str) -> str | None:
     """Why this host cannot work with the run's store; None where it can."""
     from strop.artifacts import durable
-    from strop.artifacts.store import Store
+    from strop.artifacts.backends.location import store_path
 
     try:
-        folder = Store(location).root / "probe" / token
+        folder = store_path(location) / "probe" / token  # `Store` would make one that is not there
         (folder / "run").read_bytes()
         durable.create(folder / name, b"here")
     except FileNotFoundError:
         return "another folder lies there under the same path; workers and run must share the store"
     except Exception as error:
-        return str(error).partition("\n")[0] or type(error).__name__
+        if "://" in location:
+            return f"{_first_line(error)}{CREDENTIALS}"
+        reason = error.strerror if isinstance(error, OSError) else None
+        return f"{location}: {reason or _first_line(error)}"
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _disk_problem(location: str) -> str | None:
+    """Which disk of this host is too full for a worker; None where none is."""
+    from strop.artifacts.store import Store
+    from strop.tasks.free_disk import disk_shortage
+
+    return disk_shortage({"the store": Store(location).local, **_ray_files()})
+
+
+def _ray_files() -> dict[str, Path]:
+    """Where Ray keeps its files on this host, in a process of its."""
+    import ray
+
+    node = ray._private.worker._global_node
+    return {} if node is None else {"Ray's files": Path(node.get_session_dir_path())}
 
 
 def _prefect_problem(api: str | None) -> str | None:

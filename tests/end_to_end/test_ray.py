@@ -19,7 +19,7 @@ from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT
 from strop.tasks import cluster as clusters
-from strop.tasks import cluster_checks, searching
+from strop.tasks import free_disk, searching
 from strop.tasks.build_index import build_index
 from strop.tasks.cluster_checks import check_host
 from strop.tasks.cluster_nodes import problem_of
@@ -218,8 +218,9 @@ def test_an_address_is_for_a_cluster() -> None:
         ({"versions": {"torch": "0"}}, "has torch 0, expected"),
         ({"versions": {"strop": None}}, "has strop not at all, expected"),
         ({"versions": {"code of strop": "0"}}, "has code of strop 0, expected"),
-        ({"missing": "No module named 'strop'"}, "has no strop of this version (No module named"),
+        ({"missing": "No module named 'strop'"}, "cannot load strop (No module named"),
         ({"store": "Permission denied"}, "cannot write the store (Permission denied)"),
+        ({"disk": "8 MiB free"}, "lacks disk (8 MiB free)"),
         ({"prefect": "Connection refused"}, "does not reach Prefect's server (Connection refused)"),
     ],
 )
@@ -245,7 +246,7 @@ def test_too_little_shared_memory_or_disk_is_refused(
     check_host(1 << 20, str(tmp_path), tmp_path)
     with pytest.raises(InputError, match=r"/dev/shm has [\d,]+ MiB free, expected"):
         check_host(1 << 60, str(tmp_path), tmp_path)
-    monkeypatch.setattr(cluster_checks, "DISK_BYTES", 1 << 60)
+    monkeypatch.setattr(free_disk, "DISK_BYTES", 1 << 60)
     with pytest.raises(InputError, match=r"the disk of the store, has [\d,]+ MiB free, expected"):
         check_host(1 << 20, str(tmp_path), tmp_path)
 
