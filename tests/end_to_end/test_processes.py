@@ -11,12 +11,15 @@ import psutil
 import pytest
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
 from strop.pipeline.training.train import Surroundings
 from strop.tasks.training_inputs import TrainingInputs
 from strop.tasks.training_process import Job, train_together
 from tests.end_to_end.conftest import CONFIG, INTERRUPT, KILL, free_port
+from tests.end_to_end.test_bucket import bits_there
+from tests.end_to_end.test_interruptions import bits
 
 MODULE = "strop.tasks.training_process"
 
@@ -133,3 +136,42 @@ def test_two_nodes_meet_and_train_a_round(project: Any) -> None:
         other.kill()
     made = [m for m in project.manifests().values() if m["stage"] == "train"]
     assert [m["execution"] for m in made] == [{"processes": 1, "nodes": 2}]
+
+
+def steps_there(cache: Path) -> set[int]:
+    """The steps of all whole checkpoints of a bucket's run, which stay on this host."""
+    found = cache.rglob("work/reranker/*/checkpoint-*/whole.json")
+    return {int(path.parent.name.rpartition("-")[2]) for path in found}
+
+
+@pytest.mark.slow
+def test_processes_train_from_a_bucket_what_they_train_from_a_folder(
+    project: Any, bucket: str, s3: Any, tmp_path: Path
+) -> None:
+    """The same bits, also when one of them was killed and all went on from the last checkpoint."""
+    cache = tmp_path / "cache"
+    environment = {**s3.environment(), "STROP_CACHE": str(cache)}
+    execution = {"processes": 2, "checkpoint_steps": 5, "threads": 1}
+    file = project.config(execution=execution, rounds=1, training={"epochs": 40})
+    done = project.strop("run", file)
+    assert done.returncode == 0, done.stderr
+    process = project.start("run", file, "--store", bucket, **environment)
+    wait_until(lambda: bool(steps_there(cache)) and len(ranks_of(cache)) == 2)
+    victims, last = ranks_of(cache), max(steps_there(cache))
+    victims[-1].send_signal(signal.SIGKILL)
+    wait_until(lambda: not any(victim.is_running() for victim in victims))
+    last = max(last, *steps_there(cache))
+    seen: set[int] = set()
+    while process.poll() is None:
+        seen |= steps_there(cache)
+        time.sleep(0.02)
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    assert min(seen) >= last
+    assert max(seen) > last
+    reports = {item.id for item in Store(bucket).artifacts("report")}
+    theirs = {key: files for key, files in bits_there(bucket).items() if key not in reports}
+    ours = {key: files for key, files in bits(project).items() if key not in reports}
+    assert theirs == ours
+    (made,) = [item for item in Store(bucket).artifacts("reranker") if item.stage == "train"]
+    assert made.execution == {"processes": 2, "nodes": 1}
