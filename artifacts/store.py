@@ -23,6 +23,7 @@ from strop.artifacts.mark import open_mark
 from strop.artifacts.names import check_part, follows_link, leaves
 from strop.artifacts.schemas import KINDS, SCHEMA_VERSION
 from strop.artifacts.sealing import seal
+from strop.artifacts.sizes import check_sizes
 from strop.artifacts.tombstones import absence, refuse_purged
 
 MARKED = "marked"
@@ -81,7 +82,8 @@ class Store:
                 f"{recipe.kind} {recipe.id}: another recipe has the same shortened id; "
                 "report this with both manifests"
             )
-        self._check_sizes(manifest)
+        places = {name: self.place_of(manifest, name) for name in manifest.files}
+        check_sizes(manifest, self.place(manifest), places)
         return manifest
 
     def _claim(self, kind: str, artifact_id: str) -> tuple[StorePath, bytes | None]:
@@ -95,26 +97,6 @@ class Store:
         """The manifest of an artifact, pinned for this process; raises as `manifest` does."""
         self._claim(ref.kind, ref.id)
         return self.manifest(ref)
-
-    def _check_sizes(self, manifest: Manifest) -> None:
-        found = self._sizes(manifest)
-        for name, entry in manifest.files.items():
-            size = found.get(name)
-            if size != entry.bytes:
-                told = "is missing" if size is None else f"has {size} bytes"
-                raise Damaged(
-                    f"{manifest.kind} {manifest.id}: file {name} {told}, expected {entry.bytes} "
-                    f"bytes; delete {self.home(manifest.kind, manifest.id)} and run again"
-                )
-
-    def _sizes(self, manifest: Manifest) -> dict[str, int]:
-        """The bytes of every file that is there, by its name."""
-        places = [self.place_of(manifest, name) for name in manifest.files]
-        folder = self.place(manifest)
-        if isinstance(folder, ObjectPath):
-            return {str(path.relative_to(folder)): about.size for path, about in folder.files()}
-        paths = zip(manifest.files, places, strict=True)
-        return {name: path.stat().st_size for name, path in paths if path.exists()}
 
     @contextmanager
     def attempt(self, recipe: Recipe) -> Iterator[Attempt]:

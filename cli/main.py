@@ -23,7 +23,7 @@ from strop.cli.output import (
 )
 from strop.cli.rounds import add_round_commands
 from strop.cli.server_probe import refused
-from strop.cli.signals import stoppable
+from strop.cli.signals import signal_behind, stoppable
 
 app = typer.Typer(
     name="strop",
@@ -203,6 +203,8 @@ def main() -> None:
         except typer.Exit as error:
             raise SystemExit(error.exit_code) from error
         except Exception as error:
+            if signal_behind(error) is not None:
+                raise
             _end(error)
     sys.exit(code)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
+
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import Execution
 from strop.pipeline.errors import InputError
@@ -47,7 +49,7 @@ class Cluster:
         from prefect_ray.context import remote_options
 
         wanted = {"num_cpus": self.threads, "num_gpus": int(self.gpus), "max_retries": RETRIES}
-        with remote_options(**wanted):
+        with remote_options(**wanted), _signals_as_they_are():
             return self.runner.submit(make_shard, {"job": job})
 
     def await_some(self, futures: Sequence[Any]) -> list[int]:
@@ -80,13 +82,20 @@ class Cluster:
         ref: ArtifactRef = state.result()
         return ref
 
-    def cancel(self, futures: Sequence[Any]) -> None:
-        """Take back what was given out and is not done."""
-        import ray
 
-        for future in futures:
-            with contextlib.suppress(Exception):  # the cluster may be gone already
-                ray.cancel(future.wrapped_future, force=True)
+@contextlib.contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """Raise what a signal raised, where pydantic made an error of it.
+
+    Prefect has pydantic write its settings for every shard, which takes some of the time, and in
+    which a run is stopped as readily as anywhere else.
+    """
+    try:
+        yield
+    except PydanticSerializationError as error:
+        if error.__cause__ is None or isinstance(error.__cause__, Exception):
+            raise
+        raise error.__cause__ from None
 
 
 def _too_many_lost(times: int) -> InputError:

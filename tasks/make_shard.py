@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from strop.artifacts import pins, tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Store
 from strop.pipeline.progress import SILENT
 from strop.pipeline.threads import use_threads
-from strop.tasks.stage import RETRIES, RETRY_SECONDS, worth_retrying
+from strop.tasks.stage import work_task
 from strop.tasks.work import Models, Work
 
 ROWS = "rows"
@@ -43,15 +41,7 @@ def _run_name() -> str:
     return f"{recipe.stage} · {recipe.parameters['part']} {recipe.parameters['number']}"
 
 
-@task(
-    name="shard",
-    task_run_name=_run_name,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=RETRIES,
-    retry_delay_seconds=list(RETRY_SECONDS),
-    retry_condition_fn=worth_retrying,
-)
+@work_task("shard", _run_name)
 def make_shard(job: ShardJob) -> ArtifactRef:
     """Make a shard in this worker, unless it is there; its models stay loaded for the next."""
     store = _store(job.store)

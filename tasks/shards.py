@@ -89,18 +89,18 @@ class _Spread(Generic[Context]):
     def results(
         self, pieces: Iterable[tuple[Context, pa.Table | None]]
     ) -> Iterator[tuple[Context, pa.Table | None]]:
-        try:
-            for context, rows in pieces:
-                self.waiting.append(self._give_out(context, rows))
-                while self._full():
-                    self._await_one()
-                    yield from self._in_order()
-                yield from self._in_order()
-            while self.waiting:
+        """All results, in order. What is left of them when this ends early is made all the same:
+        taking a shard back from Ray while its worker hands it over makes Ray abort this process.
+        """
+        for context, rows in pieces:
+            self.waiting.append(self._give_out(context, rows))
+            while self._full():
                 self._await_one()
                 yield from self._in_order()
-        finally:
-            self.cluster.cancel([item.future for item in self.waiting if not item.done])
+            yield from self._in_order()
+        while self.waiting:
+            self._await_one()
+            yield from self._in_order()
 
     def _give_out(self, context: Context, rows: pa.Table | None) -> _Waiting[Context]:
         if rows is None:

@@ -55,21 +55,26 @@ def _run_name() -> str:
     return f"{task_run.task_name} · {place.part}"
 
 
-def stage_task(name: str) -> Callable[[Function], Any]:
-    """A Prefect task for a stage: readable run name, no second cache, retries where they help.
-
-    It has no tags: Prefect asks the server for a slot of every tag's limit, over a client that it
-    makes for it, which takes more than a second whether there is a limit or not.
-    """
+def work_task(name: str, run_name: Callable[[], str]) -> Callable[[Function], Any]:
+    """A Prefect task for work on an artifact: no second cache, retries where they help."""
     return task(
         name=name,
-        task_run_name=_run_name,
+        task_run_name=run_name,
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=RETRIES,
         retry_delay_seconds=list(RETRY_SECONDS),
         retry_condition_fn=worth_retrying,
     )
+
+
+def stage_task(name: str) -> Callable[[Function], Any]:
+    """A `work_task` for a stage, with a readable run name.
+
+    It has no tags: Prefect asks the server for a slot of every tag's limit, over a client that it
+    makes for it, which takes more than a second whether there is a limit or not.
+    """
+    return work_task(name, _run_name)
 
 
 def carry_out(

@@ -217,6 +217,22 @@ def test_of_shards_the_best_are_scored_and_no_more() -> None:
     assert rows.tolist() == [[0, 2, 1, 4, 3, 5, -1, -1]]
 
 
+@pytest.mark.parametrize("config", [VectorIndex(type="hnsw"), VectorIndex(type="ivf", lists=1)])
+@pytest.mark.parametrize("sizes", [(5, 2), (2, 5), (1, 3, 3)])
+def test_a_shard_smaller_than_the_depth_gives_what_it_has(
+    config: VectorIndex, sizes: tuple[int, ...]
+) -> None:
+    corpus = np.array([[1, 0], [3, 0], [2, 0], [5, 0], [4, 0], [7, 0], [6, 0]], np.float32)
+    ends = np.cumsum(sizes).tolist()
+    shards = [between(lambda: [corpus], e - s, e) for s, e in zip(sizes, ends, strict=True)]
+    indexes = [build_index(shard, s, 2, config) for shard, s in zip(shards, sizes, strict=True)]
+    queries = np.array([[1, 0], [-1, 0]], np.float32)
+    for depth, missing in ((6, 0), (9, 2)):
+        ((_, _, rows),) = Search(indexes, lambda: [corpus], depth, config).nearest(queries)
+        best = [5, 6, 3, 4, 1, 2, 0]
+        assert rows.tolist() == [each[:depth] + [-1] * missing for each in (best, best[::-1])]
+
+
 def test_what_an_index_can_not_find_is_no_candidate() -> None:
     config = VectorIndex(type="ivf", lists=2, probes=1)
     corpus = np.repeat(np.array([[1, 0], [-1, 0]], np.float32), 60, axis=0)
