@@ -23,7 +23,7 @@ from strop.cli.output import (
 )
 from strop.cli.rounds import add_round_commands
 from strop.cli.server_probe import refused
-from strop.cli.signals import signal_behind, stoppable
+from strop.cli.signals import stoppable
 
 app = typer.Typer(
     name="strop",
@@ -193,7 +193,7 @@ def main() -> None:
     plain_help()
     # At its end the interpreter would look for garbage in all of torch, which takes two seconds.
     atexit.register(gc.freeze)
-    with stoppable():
+    with stoppable() as stopped:
         try:
             code = app(standalone_mode=False, prog_name="strop")
             if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code of its own
@@ -203,8 +203,8 @@ def main() -> None:
         except typer.Exit as error:
             raise SystemExit(error.exit_code) from error
         except Exception as error:
-            if signal_behind(error) is not None:
-                raise
+            if stopped():
+                raise KeyboardInterrupt from error
             _end(error)
     sys.exit(code)
 

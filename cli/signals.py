@@ -3,19 +3,22 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 RESUME = "interrupted; the same command resumes from the last finished stage"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[Callable[[], bool]]:
     """Turn the first signal into a KeyboardInterrupt that Prefect sees; the second ends at once.
 
-    Exits with 128 + the signal's number, as shells expect (130 for Ctrl-C), also when the library
-    that the signal came upon made an error of its own of it.
+    Exits with 128 + the signal's number, as shells expect (130 for Ctrl-C). Yields what tells
+    whether a signal came: where pydantic is at work, it makes an error of its own of whatever a
+    handler raises, from which nobody can tell.
     """
     received: list[int] = []
 
@@ -25,30 +28,33 @@ def stoppable() -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, stop)
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        behind = signal_behind(error)
-        if behind is None:
-            raise
-        sys.stderr.write(f"\n{RESUME}\n")
-        sys.stderr.flush()
-        raise SystemExit(128 + (received or [behind])[0]) from None
+    with _arrivals() as arrived:
+        try:
+            yield lambda: bool(received or arrived())
+        except KeyboardInterrupt:
+            sys.stderr.write(f"\n{RESUME}\n")
+            sys.stderr.flush()
+            raise SystemExit(128 + (received or arrived() or [signal.SIGINT])[0]) from None
 
 
-def signal_behind(error: BaseException) -> int | None:
-    """The number of the signal that an error came of; None where it came of none.
+@contextlib.contextmanager
+def _arrivals() -> Iterator[Callable[[], list[int]]]:
+    """Which of these signals have come, whoever handles them: Prefect does while a flow runs."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        reader.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        found: list[int] = []
 
-    Code in Rust, such as pydantic's, turns whatever is raised in the midst of it into its error.
-    Prefect raises a `TerminationSignal` where SIGTERM ends a flow.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            return int(signal.SIGINT)
-        if type(seen).__name__ == "TerminationSignal":
-            return int(getattr(seen, "signal", signal.SIGTERM))
-        seen = seen.__cause__
-    return None
+        def arrived() -> list[int]:
+            with contextlib.suppress(BlockingIOError):
+                found.extend(number for number in reader.recv(4096) if number in STOPPING)
+            return found
+
+        try:
+            yield arrived
+        finally:
+            signal.set_wakeup_fd(before)

@@ -38,8 +38,9 @@ def stopped(project, config, number):
         time.sleep(0.02)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    process.communicate(timeout=100)
-    return process, children
+    out, err = process.communicate(timeout=100)
+    assert process.returncode in (-KILL, 130, 143), out + err
+    return children
 
 
 def ended(children, seconds=90):
@@ -62,8 +63,7 @@ def plain(server, materials, tmp_path_factory):
 @pytest.mark.parametrize("number", [KILL, INTERRUPT, signal.SIGTERM])
 def test_a_stopped_run_leaves_no_processes_and_goes_on_from_its_shards(project, plain, number):
     config = project.config(execution=ON_RAY, bi_encoder=SMALL)
-    process, children = stopped(project, config, number)
-    assert process.returncode in (-KILL, 130, 143)
+    children = stopped(project, config, number)
     assert len(children) > 4
     assert ended(children)
     done = project.strop("run", config)
