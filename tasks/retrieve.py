@@ -38,7 +38,7 @@ def retrieve(
     if index and config:
         inputs["index"] = index
         parameters["index"] = _search_parameters(config)
-    recipe = Recipe("candidates", "retrieve", 2, parameters, inputs)
+    recipe = Recipe("candidates", "retrieve", 3, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.first_stage import retrieval

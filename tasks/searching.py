@@ -46,7 +46,7 @@ class Searching:
         return pa.table({"vector": vector_column(scores), "rows": rows_column})
 
     def found(self, store: Store, queries: Any, models: Models, progress: Progress) -> Found:
-        """What is found for the queries, matrices of (256, depth) at a time."""
+        """What is found for the queries, matrices of (1024, depth) at a time."""
         from strop.pipeline.first_stage import exact_search
 
         if self.index is not None:

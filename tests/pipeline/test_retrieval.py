@@ -119,6 +119,7 @@ def test_more_queries_than_are_kept_take_more_passes(monkeypatch: pytest.MonkeyP
     random, passes = np.random.default_rng(3), []
     corpus = random.standard_normal((50, 4)).astype(np.float32)
     vectors = random.standard_normal((600, 4)).astype(np.float32)
+    monkeypatch.setattr(exact_search, "QUERY_BLOCK", 256)
 
     def blocks() -> list[np.ndarray]:
         passes.append(1)
