@@ -131,7 +131,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where all that is made goes")
     given = parser.parse_args()
     given.out = given.out.absolute()
-    given.out.mkdir(parents=True)
+    given.out.mkdir(parents=True, exist_ok=True)
+    if (given.out / "store").exists():
+        parser.error(f"--out {given.out}: has a store, in which stages would be found")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     config = given.config or synthetic(given)
     planned = plan(config, given.out)
