@@ -116,7 +116,8 @@ def _judge(session: Session, number: int) -> bool:
     accepted = last_accepted(session, number)
     # A fresh head's scores say nothing that a drift could be measured from.
     before = previous(session, number)["ranking_dev"] if accepted else None
-    diagnosis = call(diagnose, place, dataset, ranking, "dev", before)
+    trained = (made["reranker"], config.training)
+    diagnosis = call(diagnose, place, dataset, ranking, *trained, "dev", before)
     names = (f"round {number}", f"round {accepted}" if accepted else "the untuned base")
     opponent = previous(session, number)["metrics_dev"]
     decision = call(accept, place, metrics, opponent, config, names=names)

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
-from strop.pipeline.config import Config
+from strop.pipeline.config import Config, Training
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -75,24 +75,34 @@ def diagnose(
     place: Place,
     dataset: ArtifactRef,
     ranking: ArtifactRef,
+    reranker: ArtifactRef,
+    config: Training,
     split: str,
     before: ArtifactRef | None = None,
 ) -> Any:
     """How the reranker's scores of positives and negatives lie to each other, with alarms.
 
-    ``before`` is the ranking of the last accepted round, where there is one.
+    ``reranker`` is what was trained as ``config`` says; ``before`` the ranking of the last accepted
+    round, where there is one.
     """
-    inputs = {"dataset": dataset, "ranking": ranking, **({"before": before} if before else {})}
-    recipe = Recipe("diagnosis", "diagnose", 5, {"split": split}, inputs)
+    inputs = {"dataset": dataset, "ranking": ranking, "reranker": reranker}
+    inputs |= {"before": before} if before else {}
+    recipe = Recipe("diagnosis", "diagnose", 6, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation import alarms, diagnosis, metrics
+        from strop.pipeline.training.lesson import loss_share
 
         store = place.open()
         qrels, queries = store.table(dataset, "qrels"), store.table(dataset, "queries")
         judgements = metrics.judge(qrels, queries, split=split)
         earlier = store.table(before, "ranking") if before else None
-        found = diagnosis.diagnose(store.table(ranking, "ranking"), judgements, before=earlier)
+        found = diagnosis.diagnose(
+            store.table(ranking, "ranking"),
+            judgements,
+            before=earlier,
+            loss_share=loss_share(store.table(reranker, "train_log"), config),
+        )
         attempt.write_table("summary", found.summary)
         attempt.write_table("histogram", found.histogram)
         attempt.write_table("reliability", found.reliability)

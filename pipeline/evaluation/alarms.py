@@ -15,6 +15,7 @@ MIN_QUERIES = 20
 class AlarmLimits:
     """Where a number becomes an alarm.
 
+    ``max_loss_share`` of a training's last losses in that of equal scores;
     ``min_auc`` within queries (0.5 is chance); ``min_gap`` of the means in pooled standard
     deviations; ``min_spread``, the median standard deviation of a query's scores, in logits.
     Against the last accepted round: ``max_gap_growth`` in pooled standard deviations where nDCG@10
@@ -23,6 +24,7 @@ class AlarmLimits:
     either way by which a query's scores may spread.
     """
 
+    max_loss_share: float = 0.95
     min_auc: float = 0.6
     min_gap: float = 0.3
     min_spread: float = 0.01
@@ -55,6 +57,7 @@ Numbers = Mapping[str, float]
 def alarms(numbers: Numbers, limits: AlarmLimits) -> tuple[Alarm, ...]:
     """What is alarming about one round's scores, and about what became of those before."""
     found = (
+        _underfit(numbers, limits),
         _no_positives(numbers),
         _collapse(numbers, limits),
         _weak(numbers, limits),
@@ -70,6 +73,23 @@ def alarms_table(found: tuple[Alarm, ...], split: str) -> pa.Table:
     """``DIAGNOSIS_ALARMS`` rows."""
     rows = [{"split": split, **asdict(alarm)} for alarm in found]
     return pa.Table.from_pylist(rows, schema=DIAGNOSIS_ALARMS)
+
+
+def _underfit(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers.get("loss_share", 0.0)
+    if value <= limits.max_loss_share:
+        return None
+    return Alarm(
+        "underfit",
+        value,
+        limits.max_loss_share,
+        f"training has hardly learned: the loss of its last quarter is {value:.2f} of that of equal"
+        f" scores (limit {limits.max_loss_share:g})",
+        "too few steps or too low a learning rate for a fresh head, or unlabelled positives among"
+        " the negatives",
+        "training.pairs_per_round or training.epochs up, training.warm_start_share, or"
+        " mining.guard.margin up",
+    )
 
 
 def _no_positives(numbers: Numbers) -> Alarm | None:

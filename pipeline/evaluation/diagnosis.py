@@ -29,6 +29,7 @@ def diagnose(
     judgements: Judgements,
     *,
     before: pa.Table | None = None,
+    loss_share: float | None = None,
     num_bins: int = 30,
     limits: AlarmLimits | None = None,
 ) -> Diagnosis:
@@ -37,6 +38,7 @@ def diagnose(
     A negative is any scored candidate without a positive grade, so unlabelled positives are among
     them. Only queries with a positive in the judgements count. ``before`` is the ranking of the
     same candidates by the last accepted round; with it, drift and over-conservatism are judged too.
+    ``loss_share`` is what the training says of itself (`training.lesson`).
     Calibration is that of the sigmoid of the score, and never alarming: a loss over groups leaves
     the level of scores free.
     """
@@ -45,6 +47,8 @@ def diagnose(
     numbers = {**_numbers(found), **calibration_errors(probabilities, found.positive)}
     if before is not None:
         numbers |= _since(ranking, before, judgements)
+    if loss_share is not None:
+        numbers["loss_share"] = loss_share
     rows = [
         {"split": judgements.split, "name": name, "value": float(value)}
         for name, value in numbers.items()

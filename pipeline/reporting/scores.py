@@ -10,6 +10,7 @@ from strop.pipeline.reporting.figure import first_and_last
 from strop.pipeline.reporting.plots import histogram_plot
 
 COLUMNS = {
+    "loss_share": ("loss", "{:.2f}"),
     "auc": ("AUC", "{:.3f}"),
     "auc_within_query": ("within queries", "{:.3f}"),
     "ks": ("KS", "{:.3f}"),
@@ -26,8 +27,9 @@ NOTE = (
     " within queries is their mean, blind to a level that differs from query to query. The gap is"
     " that of the means in pooled standard deviations. Outscored are queries whose best positive"
     " another candidate outscores. The spread is the median standard deviation of a query's scores,"
-    " in logits. Moved and stretched are the drift against the last accepted round: in its standard"
-    " deviations, and as a factor of the spread."
+    " in logits. The loss is that of the training's last quarter as a share of that of equal"
+    " scores: at 1 nothing was learned. Moved and stretched are the drift against the last accepted"
+    " round: in its standard deviations, and as a factor of the spread."
 )
 HEALTHY = "No alarm in any round."
 

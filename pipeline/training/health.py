@@ -47,10 +47,15 @@ def limits(config: Training, *, warmup: int, steps: int, rounds: int) -> Limits:
     Only the group softmax alone has the loss ln(group size) for equal scores; with a residual
     objective, equal scores of the reranker are a fair start.
     """
-    softmax = [loss.name for loss in config.losses] == ["group_softmax"]
-    if not softmax or config.residual_weight:
+    if not tells_equal_scores(config):
         return Limits(warmup, None)
     return Limits(warmup, max(COLLAPSED_STEPS, math.ceil(COLLAPSED_SHARE * steps * rounds)))
+
+
+def tells_equal_scores(config: Training) -> bool:
+    """Whether a loss of ln(group size) means that scores are equal, and that nothing is learned."""
+    softmax = [loss.name for loss in config.losses] == ["group_softmax"]
+    return softmax and not config.residual_weight
 
 
 def score_health(scores: ModelFloats, offsets: Ints) -> Record:

@@ -39,6 +39,21 @@ def diagnosed(tables, now, before=None, *, positive="p0"):
     return diagnose(rankings[0], judgements, before=rankings[1])
 
 
+def test_a_training_that_ends_where_equal_scores_are_has_learned_nothing(tables):
+    def found(share):
+        ids = [f"q{number}" for number in range(QUERIES)]
+        candidates = tables.candidates({q: [f"p{i}" for i in range(CANDIDATES)] for q in ids})
+        judgements = tables.judgements({q: {"p0": 1} for q in ids})
+        ranking = build_ranking(candidates, scores().ravel(), CANDIDATES)
+        return diagnose(ranking, judgements, loss_share=share).alarms
+
+    (alarm,) = found(0.98)
+    assert alarm.name == "underfit"
+    assert "the loss of its last quarter is 0.98 of that of equal scores" in str(alarm)
+    assert not found(0.9)
+    assert not found(None)
+
+
 def test_a_healthy_run_fires_none(tables):
     rounds = [scores(gap=gap, seed=3) for gap in (1.5, 1.8, 2.1)]
     assert diagnosed(tables, rounds[0]).alarms == ()
