@@ -35,7 +35,7 @@ def check_index(store: Store, dataset: ArtifactRef, config: VectorIndex) -> None
 def build_index(place: Place, embeddings: ArtifactRef, config: VectorIndex) -> Any:
     """Build the index from the embedding shards, in one file or, where it is cut, in several."""
     parameters = _parameters(config)
-    recipe = Recipe("index", "build index", 2, parameters, {"embeddings": embeddings})
+    recipe = Recipe("index", "build index", 3, parameters, {"embeddings": embeddings})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.first_stage import index

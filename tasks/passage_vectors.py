@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from strop.artifacts import tables
@@ -32,9 +33,23 @@ class PassageVectors:
         return pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
 
     def blocks(self) -> Iterator[Any]:
-        """The vectors anew, at most `BLOCK_ROWS` at a time."""
+        """The vectors anew, at most `BLOCK_ROWS` at a time: of small shards several together."""
+        waiting: list[Any] = []
+        for part in self._parts():
+            if waiting and sum(map(len, waiting)) + len(part) > BLOCK_ROWS:
+                yield _joined(waiting)
+                waiting = []
+            waiting.append(part)
+        if waiting:
+            yield _joined(waiting)
+
+    def _parts(self) -> Iterator[Any]:
         from strop.pipeline.first_stage.vectors import vector_matrix
 
         for path in self._shards:
             for batch in tables.iterate_batches(path, rows=BLOCK_ROWS, columns=["vector"]):
                 yield vector_matrix(batch)
+
+
+def _joined(parts: list[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
