@@ -19,12 +19,15 @@ from strop.pipeline.profiling import Recorder, recording
 from strop.pipeline.seeds import generator
 
 if TYPE_CHECKING:
+    from strop.pipeline.first_stage.encoding import Encoder
     from strop.pipeline.scoring.reranker import LoadedReranker
     from strop.pipeline.scoring.scorer import PairSource, Scorer
 
 TEXTS, PAIRS, STEPS = 192, 192, 4
 """How much is done of each: passages, pairs, and training steps, of which the first warms up."""
-ENOUGH_SECONDS, MANY_PAIRS, MANY_STEPS = 0.5, 6_144, 60
+WARM = 16
+"""Texts and pairs that warm up."""
+ENOUGH_SECONDS, MANY_TIMES, MANY_PAIRS, MANY_STEPS = 0.5, 16, 6_144, 60
 """Work of a small model that took less is done again with more: what a shape of batches costs the
 first time it is met would be most of it."""
 MANY_TEXTS, TOKENIZE_SECONDS = 1 << 14, 1.0
@@ -94,10 +97,7 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
 
 
 def clock() -> float:
-    """Seconds that work takes on a machine that does nothing else.
-
-    On a CPU other processes would count in: it is the CPU time of this one, over its threads.
-    """
+    """Seconds of work where nothing else runs: on a CPU the process's CPU time over its threads."""
     import torch
 
     if torch.cuda.is_available():
@@ -119,19 +119,27 @@ def _encoding(
     started = clock()
     encoder = Encoder(folder, config.bi_encoder)
     load = clock() - started
-    encoder.encode(sample.passages[:16], prompt="")
-    means, seconds, tokens = [], 0.0, 0
-    for texts, prompt in (
-        (sample.passages, config.bi_encoder.passage_prompt),
-        (sample.queries, config.bi_encoder.query_prompt),
-    ):
-        started = clock()
-        with recording(Recorder()) as counted:
-            encoder.encode(texts, prompt=prompt)
-        seconds += clock() - started
-        tokens += counted.tokens
-        means.append(counted.tokens / len(texts))
-    return load, seconds / tokens, encoder.dimension, (means[0], means[1])
+    encoder.encode(sample.passages[:WARM], prompt="")
+    prompts = config.bi_encoder.passage_prompt, config.bi_encoder.query_prompt
+    seconds, tokens = zip(
+        _encoded(encoder, sample.passages, prompts[0]),
+        _encoded(encoder, sample.queries, prompts[1]),
+        strict=True,
+    )
+    each = sum(seconds) / sum(tokens)
+    if sum(seconds) < ENOUGH_SECONDS:
+        many, count = _encoded(encoder, [*sample.passages] * MANY_TIMES, prompts[0])
+        each = many / count
+    means = tokens[0] / len(sample.passages), tokens[1] / len(sample.queries)
+    return load, each, encoder.dimension, means
+
+
+def _encoded(encoder: "Encoder", texts: Sequence[str], prompt: str) -> tuple[float, int]:
+    """Seconds and tokens of some texts."""
+    started = clock()
+    with recording(Recorder()) as counted:
+        encoder.encode(texts, prompt=prompt)
+    return clock() - started, counted.tokens
 
 
 def _tokenizing(sample: Sample, reranker: "LoadedReranker") -> tuple[float, "PairSource"]:
@@ -164,20 +172,20 @@ def _scoring(
     from strop.pipeline.scoring.scorer import Scorer
 
     scorer, random = Scorer(reranker, source, config.reranker), generator(config.seed, "plan")
-    seconds, tokens = _scored(scorer, source, random, PAIRS)
+    seconds, tokens = _scored(scorer, source, random, PAIRS, warm=WARM)
     pair_tokens = tokens / PAIRS
     if seconds < ENOUGH_SECONDS:
-        seconds, tokens = _scored(scorer, source, random, MANY_PAIRS)
+        seconds, tokens = _scored(scorer, source, random, MANY_PAIRS, warm=MANY_PAIRS)
     return seconds / tokens, pair_tokens
 
 
 def _scored(
-    scorer: "Scorer", source: "PairSource", random: np.random.Generator, pairs: int
+    scorer: "Scorer", source: "PairSource", random: np.random.Generator, pairs: int, *, warm: int
 ) -> tuple[float, int]:
-    """Seconds and tokens of so many pairs, some others of which warm up."""
+    """Seconds and tokens of so many pairs, the first of which warm up."""
     queries = random.integers(len(source.queries.ids), size=pairs)
     passages = random.integers(len(source.passages.ids), size=pairs)
-    scorer.score_rows(queries[:16], passages[:16])
+    scorer.score_rows(queries[:warm], passages[:warm])
     started = clock()
     with recording(Recorder()) as counted:
         scorer.score_rows(queries, passages)

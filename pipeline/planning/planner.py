@@ -8,10 +8,13 @@ from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.index_costs import build_work, index_bytes, search_work
 from strop.pipeline.planning.stages import Counts, Planned
 
-SMALL_SECONDS = 0.3
+SMALL_SECONDS = 0.1
 """A stage that only reads and writes tables; measured with tables of some thousand rows."""
-SELECT_SECONDS = 6e-6
-"""Selection, listing negatives and suspects, by row of a window."""
+SELECT_SECONDS, FITTED_SECONDS = 6e-6, 6e-6
+"""Selection, listing negatives and suspects, by row of a window; as much again where the guard's
+threshold is fitted."""
+EVALUATE_SECONDS, BREAK_DOWN_SECONDS, REPORT_SECONDS = 0.001, 0.0019, 0.0033
+"""By query: measuring a ranking; breaking a round down by depth and slice; reporting."""
 COMPARED = 100
 """Queries for which an index is held against the exact search."""
 TIMED_QUERIES = 21
@@ -30,7 +33,7 @@ RUN_BYTES = 70_000_000
 """What Prefect and what draws reports take besides the numerical libraries."""
 KERNEL_BYTES = 250_000_000
 """What oneDNN keeps on a CPU of the kernels that it makes for the shapes of trained batches."""
-SCORED_BYTES, SELECTED_BYTES = 400, 430
+SCORED_BYTES, SELECTED_BYTES = 450, 500
 """A row of a pool that is scored, and of a window that negatives are selected from, in memory."""
 TOKEN_BYTES, TEXT_BYTES = 2.0, 3000
 """A token id on disk, compressed; a text's token ids in memory while it is tokenized."""
@@ -113,11 +116,12 @@ class _Plan:
             yield self._select(part, queries * min(mining.window_size, self.counts.passages))
             yield self._train(part, queries, "train")
             yield self._rerank(part, "dev")
-            yield self._small(part, 6)
+            each = EVALUATE_SECONDS + REPORT_SECONDS + (number + 1) * BREAK_DOWN_SECONDS
+            yield self._small(part, 6, self.counts.queries.get("dev", 0) * each)
 
     def end(self) -> Iterator[Planned]:
         yield self._rerank("promote", "gate")
-        rounds = len(self.counts.round_queries) + 1
+        rounds, test = len(self.counts.round_queries) + 1, self.counts.queries.get("test", 0)
         if self.counts.queries.get("test"):
             pairs = rounds * self.counts.queries["test"] * self.depth
             yield self._scored("rerank", f"assess, test, {rounds} times", pairs, times=rounds)
@@ -125,7 +129,9 @@ class _Plan:
         seconds = pairs * self.costs.pair_tokens * self.costs.score_token
         seconds += self.costs.load_reranker
         yield self._stage("time reranking", "assess", pairs, "pairs", seconds)
-        yield self._small("assess", 3 * rounds)
+        each = rounds * (EVALUATE_SECONDS + BREAK_DOWN_SECONDS) + REPORT_SECONDS
+        evaluated = self.counts.queries.get("gate", 0) * EVALUATE_SECONDS
+        yield self._small("assess", 3 * rounds, evaluated + test * each)
 
     @property
     def texts(self) -> int:
@@ -198,7 +204,9 @@ class _Plan:
         )
 
     def _select(self, part: str, rows: int) -> Planned:
-        seconds, held = SMALL_SECONDS + rows * SELECT_SECONDS, rows * SELECTED_BYTES
+        fitted = self.config.mining.guard.caught_share is not None
+        each = SELECT_SECONDS + fitted * FITTED_SECONDS
+        seconds, held = SMALL_SECONDS + rows * each, rows * SELECTED_BYTES
         return self._stage("select", part, rows, "candidates", seconds, more=held)
 
     def _train(self, part: str, queries: int, stage: str) -> Planned:
@@ -221,8 +229,8 @@ class _Plan:
             more=round((TRAINED_COPIES - 1) * weights + held),
         )
 
-    def _small(self, part: str, count: int) -> Planned:
-        seconds = count * SMALL_SECONDS
+    def _small(self, part: str, count: int, more: float) -> Planned:
+        seconds = count * SMALL_SECONDS + more
         return self._stage("tables and reports", part, count, "stages", seconds)
 
     def _cut(

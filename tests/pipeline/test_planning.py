@@ -12,8 +12,11 @@ from strop.pipeline.config import Config, VectorIndex
 from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.index_costs import build_work, measure_index, search_work
 from strop.pipeline.planning.planner import (
+    BREAK_DOWN_SECONDS,
     CLUSTER_SECONDS,
+    EVALUATE_SECONDS,
     KERNEL_BYTES,
+    REPORT_SECONDS,
     RUN_BYTES,
     SELECT_SECONDS,
     SHARD_SECONDS,
@@ -120,6 +123,12 @@ def test_the_work_and_time_of_every_stage() -> None:
     assert found["train · round 1"].units == 60 * 8
     assert seconds["train · round 1"] == pytest.approx(60 * 8 * 50 * 0.01 + 2)
     assert found["rerank · promote, gate"].units == 100
+    # 20 dev queries, of which two rounds are broken down after the first.
+    each = EVALUATE_SECONDS + REPORT_SECONDS + 2 * BREAK_DOWN_SECONDS
+    told = seconds["tables and reports · round 1"]
+    assert told == pytest.approx(6 * SMALL_SECONDS + 20 * each)
+    fitted = stages(config(mining={"guard": {"caught_share": 0.9}}))["select · round 1"]
+    assert fitted.seconds > seconds["select · round 1"]
     assert found["rerank · assess, test, 3 times"].units == 900
 
 
