@@ -76,8 +76,9 @@ def alarms_table(found: tuple[Alarm, ...], split: str) -> pa.Table:
 
 
 def _underfit(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    """Before any round was accepted: later ones mine harder negatives, which raise the loss."""
     value = numbers.get("loss_share", 0.0)
-    if value <= limits.max_loss_share:
+    if value <= limits.max_loss_share or "gain" in numbers:
         return None
     return Alarm(
         "underfit",

@@ -28,8 +28,9 @@ NOTE = (
     " that of the means in pooled standard deviations. Outscored are queries whose best positive"
     " another candidate outscores. The spread is the median standard deviation of a query's scores,"
     " in logits. The loss is that of the training's last quarter as a share of that of equal"
-    " scores: at 1 nothing was learned. Moved and stretched are the drift against the last accepted"
-    " round: in its standard deviations, and as a factor of the spread."
+    " scores: at 1 nothing was learned, and harder negatives raise it. Moved and stretched are the"
+    " drift against the last accepted round: in its standard deviations, and as a factor of the"
+    " spread."
 )
 HEALTHY = "No alarm in any round."
 

@@ -40,17 +40,18 @@ def diagnosed(tables, now, before=None, *, positive="p0"):
 
 
 def test_a_training_that_ends_where_equal_scores_are_has_learned_nothing(tables):
-    def found(share):
+    def found(share, before=None):
         ids = [f"q{number}" for number in range(QUERIES)]
         candidates = tables.candidates({q: [f"p{i}" for i in range(CANDIDATES)] for q in ids})
         judgements = tables.judgements({q: {"p0": 1} for q in ids})
         ranking = build_ranking(candidates, scores().ravel(), CANDIDATES)
-        return diagnose(ranking, judgements, loss_share=share).alarms
+        return diagnose(ranking, judgements, before=before and ranking, loss_share=share).alarms
 
     (alarm,) = found(0.98)
     assert alarm.name == "underfit"
     assert "the loss of its last quarter is 0.98 of that of equal scores" in str(alarm)
     assert not found(0.9)
+    assert not found(0.98, before=True), "harder negatives raise the loss of later rounds"
     assert not found(None)
 
 
