@@ -13,6 +13,8 @@ SMALL_SECONDS = 0.1
 SELECT_SECONDS, FITTED_SECONDS = 6e-6, 6e-6
 """Selection, listing negatives and suspects, by row of a window; as much again where the guard's
 threshold is fitted."""
+READ_SECONDS = 3e-7
+"""Reading a row of candidates, all of which every stage that scores pairs reads."""
 EVALUATE_SECONDS, BREAK_DOWN_SECONDS, REPORT_SECONDS = 0.001, 0.0019, 0.0033
 """By query: measuring a ranking; breaking a round down by depth and slice; reporting."""
 COMPARED = 100
@@ -138,6 +140,12 @@ class _Plan:
         return self.counts.passages + self.counts.all_queries
 
     @property
+    def rows(self) -> int:
+        """Rows of the candidates."""
+        depth = min(self.config.first_stage.depth, self.counts.passages)
+        return self.counts.all_queries * depth
+
+    @property
     def depth(self) -> int:
         return min(self.config.evaluation.depth, self.counts.passages)
 
@@ -195,7 +203,7 @@ class _Plan:
             part,
             pairs,
             "pairs",
-            pairs * costs.pair_tokens * costs.score_token,
+            pairs * costs.pair_tokens * costs.score_token + times * self.rows * READ_SECONDS,
             shards=-(-pairs // size),
             load=times * costs.load_reranker,
             disk=pairs * CANDIDATE_BYTES,

@@ -16,6 +16,7 @@ from strop.pipeline.planning.planner import (
     CLUSTER_SECONDS,
     EVALUATE_SECONDS,
     KERNEL_BYTES,
+    READ_SECONDS,
     REPORT_SECONDS,
     RUN_BYTES,
     SELECT_SECONDS,
@@ -116,7 +117,8 @@ def test_the_work_and_time_of_every_stage() -> None:
     assert seconds["tokenize · prepare"] == pytest.approx(1.14)
     # 20 dev queries to depth 10, 50 tokens a pair.
     assert found["rerank · prepare, dev"].units == 200
-    assert seconds["rerank · prepare, dev"] == pytest.approx(200 * 50 * 0.002 + 2)
+    read = 140 * 30 * READ_SECONDS
+    assert seconds["rerank · prepare, dev"] == pytest.approx(200 * 50 * 0.002 + 2 + read)
     assert found["score · round 2"].units == 60 * 12
     assert found["select · round 1"].units == 60 * 30
     assert seconds["select · round 1"] == pytest.approx(SMALL_SECONDS + 60 * 30 * SELECT_SECONDS)
@@ -169,6 +171,7 @@ def test_workers_share_out_whole_shards() -> None:
     assert some["encode · prepare"].seconds == pytest.approx(work + COSTS.load_encoder + told)
     # 720 pairs in twelve shards of 64.
     work, told = 60 * 12 * 50 * 0.002 * 3 / 12, 12 * SHARD_SECONDS
+    work += 140 * 30 * READ_SECONDS * 3 / 12
     assert some["score · round 2"].seconds == pytest.approx(work + COSTS.load_reranker + told)
     assert some["score · round 2"].worker_memory < one["score · round 2"].memory
     assert one["score · round 2"].worker_memory == 0
