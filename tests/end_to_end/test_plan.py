@@ -36,6 +36,11 @@ def test_the_planned_work_is_that_of_the_run(finished: Any) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "Kept from before, on cpu" in shown.stdout, "measured once"
     assert "train · round 2" in shown.stdout
+    spread = project.config("spread.yaml", execution={"runner": "ray", "workers": 3})
+    shown = project.strop("plan", spread)
+    assert "Kept from before, on cpu" in shown.stdout, "workers change no unit cost"
+    assert "start workers · prepare" in shown.stdout
+    assert "in each of 3 workers" in shown.stdout
 
 
 @pytest.mark.parametrize(
