@@ -75,30 +75,34 @@ class _Plan:
             yield self._stage("start workers", "prepare", self.workers, "workers", start)
         shard = min(counts.passages, self.config.bi_encoder.shard_passages)
         yield self._cut(
-            "encode",
-            "prepare",
-            round(tokens),
-            "tokens",
-            tokens * costs.encode_token,
+            self._stage(
+                "encode",
+                "prepare",
+                round(tokens),
+                "tokens",
+                tokens * costs.encode_token,
+                disk=texts * costs.width * 4,
+                more=QUERY_COPIES * counts.all_queries * costs.width * 4,
+            ),
             shards=-(-counts.passages // shard) + 1,
             load=costs.load_encoder,
-            disk=texts * costs.width * 4,
-            more=QUERY_COPIES * counts.all_queries * costs.width * 4,
             shard_bytes=shard * costs.width * 4,
         )
         if self.config.first_stage.index.type != "exact":
             yield self._build_index()
         yield self._retrieve()
         yield self._cut(
-            "tokenize",
-            "prepare",
-            texts,
-            "texts",
-            texts * costs.tokenize_text,
+            self._stage(
+                "tokenize",
+                "prepare",
+                texts,
+                "texts",
+                texts * costs.tokenize_text,
+                disk=tokens * TOKEN_BYTES,
+                more=counts.all_queries * TEXT_BYTES,
+            ),
             shards=-(-counts.passages // SHARD_TEXTS) + 1,
-            disk=tokens * TOKEN_BYTES,
             shard_bytes=SHARD_TEXTS * TEXT_BYTES,
-            more=counts.all_queries * TEXT_BYTES,
         )
         yield self._rerank("prepare", "dev")
 
@@ -170,7 +174,6 @@ class _Plan:
     def _retrieve(self) -> Planned:
         counts, costs = self.counts, self.costs
         queries, index = counts.all_queries, self.config.first_stage.index
-        depth = min(self.config.first_stage.depth, counts.passages)
         exact = counts.passages * costs.width * costs.multiply_add
         if index.type == "exact":
             seconds = queries * exact
@@ -179,16 +182,18 @@ class _Plan:
             seconds = queries * found + min(queries, COMPARED) * exact
         vectors = queries * costs.width * 4
         # Workers send what they found, and a shard's is written before the next is asked for.
-        held = vectors if self.workers else QUERY_COPIES * vectors + queries * depth * KEPT_BYTES
+        held = vectors if self.workers else QUERY_COPIES * vectors + self.rows * KEPT_BYTES
         return self._cut(
-            "retrieve",
-            "prepare",
-            queries,
-            "queries",
-            seconds + SMALL_SECONDS,
+            self._stage(
+                "retrieve",
+                "prepare",
+                queries,
+                "queries",
+                seconds + SMALL_SECONDS,
+                disk=self.rows * CANDIDATE_BYTES,
+                more=held,
+            ),
             shards=-(-queries // SHARD_QUERIES),
-            disk=queries * depth * CANDIDATE_BYTES,
-            more=held,
             shard_bytes=BLOCK_BYTES * costs.width,
         )
 
@@ -199,15 +204,17 @@ class _Plan:
     def _scored(self, stage: str, part: str, pairs: int, *, times: int = 1) -> Planned:
         costs, size = self.costs, self.config.reranker.shard_pairs
         return self._cut(
-            stage,
-            part,
-            pairs,
-            "pairs",
-            pairs * costs.pair_tokens * costs.score_token + times * self.rows * READ_SECONDS,
+            self._stage(
+                stage,
+                part,
+                pairs,
+                "pairs",
+                pairs * costs.pair_tokens * costs.score_token + times * self.rows * READ_SECONDS,
+                disk=pairs * CANDIDATE_BYTES,
+                more=pairs // times * SCORED_BYTES,
+            ),
             shards=-(-pairs // size),
             load=times * costs.load_reranker,
-            disk=pairs * CANDIDATE_BYTES,
-            more=pairs // times * SCORED_BYTES,
             shard_bytes=min(pairs, size) * SCORED_BYTES,
         )
 
@@ -242,30 +249,22 @@ class _Plan:
         return self._stage("tables and reports", part, count, "stages", seconds)
 
     def _cut(
-        self,
-        stage: str,
-        part: str,
-        units: int,
-        unit: str,
-        seconds: float,
-        *,
-        shards: int,
-        load: float = 0.0,
-        disk: float,
-        more: float = 0,
-        shard_bytes: float,
+        self, whole: Planned, *, shards: int, load: float = 0.0, shard_bytes: float
     ) -> Planned:
         """A stage that workers share out by whole shards, where there are any.
 
-        ``more`` is what the run's process holds, ``shard_bytes`` what is held to make a shard.
+        ``whole`` is its work and what the run's process holds, ``load`` the seconds of loading a
+        model for it, ``shard_bytes`` what is held to make a shard.
         """
         if not self.workers or not shards:
-            held = more + shard_bytes
-            return self._stage(stage, part, units, unit, seconds + load, disk=disk, more=held)
+            held = whole.memory + round(shard_bytes)
+            return replace(whole, seconds=whole.seconds + load, memory=held)
         turns = -(-shards // self.workers)
-        seconds = seconds * turns / shards + load + shards * SHARD_SECONDS
-        made = self._stage(stage, part, units, unit, seconds, disk=disk, more=more)
-        return replace(made, worker_memory=round(self.costs.resident_bytes + shard_bytes))
+        return replace(
+            whole,
+            seconds=whole.seconds * turns / shards + load + shards * SHARD_SECONDS,
+            worker_memory=round(self.costs.resident_bytes + shard_bytes),
+        )
 
     def _stage(
         self,
