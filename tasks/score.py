@@ -30,7 +30,7 @@ def score(
         **pool_parameters(place.open(), pool, config, number),
         **scoring_parameters(config),
     }
-    recipe = Recipe("scores", "score", 3, parameters, inputs)
+    recipe = Recipe("scores", "score", 4, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()

@@ -1,4 +1,4 @@
-"""Batches of pairs by a budget of padded tokens, in order of length, where they cost least."""
+"""Batches of pairs by a budget of tokens, in order of length, where they cost least."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,35 +10,40 @@ import torch
 from strop.pipeline.arrays import Ints
 
 CPU_BATCH_TOKENS = 2048
-"""Padded tokens in a CPU's batch at most: what a layer makes of more leaves the cache."""
+"""Places of tokens in a CPU's batch at most: what a layer makes of more leaves the cache."""
 CPU_BATCH_COST = 100
 """What a batch costs a CPU besides its places, in tokens."""
 
 
 @dataclass(frozen=True)
 class Batching:
-    """Padded tokens that a batch holds at most, and what each batch costs besides, in tokens."""
+    """Places that a batch holds at most, what each batch costs besides, in tokens, and whether
+    it is padded to its longest pair.
+    """
 
     budget: int
     cost: int
+    padded: bool = True
 
     @classmethod
-    def on(cls, device: torch.device, budget: int) -> "Batching":
+    def on(cls, device: torch.device, budget: int, *, padded: bool = True) -> "Batching":
         """As it suits a device: a GPU wants full batches, and none of them is cut for padding."""
         if device.type == "cpu":
-            return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST)
+            return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST, padded)
         return cls(budget, budget)
 
 
 def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:
-    """Positions of pairs, longest first, in batches whose padded size keeps within the budget.
+    """Positions of pairs, longest first, in batches whose size keeps within the budget.
 
-    Of all cuts of the sorted pairs, those with the least places and costs of batches. A pair that
+    Of all cuts of the sorted pairs, those with the least places and costs of batches; without
+    padding, full batches. A pair that
     is longer than the budget makes a batch of its own. Longest first, so that a device that is too
     small fails at once.
     """
     order = np.argsort(-lengths, kind="stable")
-    cuts = _cheapest_cuts(np.maximum(lengths[order], 1), batching)
+    find = _cheapest_cuts if batching.padded else _full_cuts
+    cuts = find(np.maximum(lengths[order], 1), batching)
     for start, end in pairwise(cuts):
         yield order[start:end]
 
@@ -60,3 +65,14 @@ def _cheapest_cuts(lengths: Ints, batching: Batching) -> list[int]:
     while cuts[-1]:
         cuts.append(int(before[cuts[-1]]))
     return cuts[::-1]
+
+
+def _full_cuts(lengths: Ints, batching: Batching) -> list[int]:
+    """The same for batches whose places are their tokens."""
+    cuts, held = [0], 0
+    for place, length in enumerate(lengths.tolist()):
+        if held and held + length > batching.budget:
+            cuts.append(place)
+            held = 0
+        held += length
+    return [*cuts, len(lengths)] if len(lengths) else cuts

@@ -25,10 +25,11 @@ def first_token_only(model: Any) -> Iterator[None]:
     output and feed-forward are computed for one token instead of all, which saves some 14 % of a
     six-layer model's forward pass. Models of another build are left as they are.
     """
-    layer = _last_layer(model)
-    if layer is None:
+    layers = layers_like_bert(model)
+    if layers is None or model.config._attn_implementation not in ("sdpa", "eager"):
         yield
         return
+    layer = layers[-1]
     layer.forward = partial(_forward, layer)
     try:
         yield
@@ -36,12 +37,11 @@ def first_token_only(model: Any) -> Iterator[None]:
         del layer.forward
 
 
-def _last_layer(model: Any) -> Any:
+def layers_like_bert(model: Any) -> Any:
+    """The layers of a model of `FIRST_TOKEN_MODELS`, or None."""
     if type(model).__name__ not in FIRST_TOKEN_MODELS or model.config.is_decoder:
         return None
-    if model.config._attn_implementation not in ("sdpa", "eager"):
-        return None
-    return model.base_model.encoder.layer[-1]
+    return model.base_model.encoder.layer
 
 
 def _forward(

@@ -1,5 +1,7 @@
-"""One forward pass of a cross-encoder over a padded batch of pairs."""
+"""One forward pass of a cross-encoder over a batch of pairs, packed where the model allows it."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,23 @@ import torch
 
 from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
+from strop.pipeline.scoring.first_token import first_token_only
+from strop.pipeline.scoring.packing import packed_batch, packed_layers, packs
 from strop.pipeline.scoring.pairs import PairTokens
+
+
+@contextlib.contextmanager
+def lean_layers(model: Any) -> Iterator[None]:
+    """While entered, the model takes what `batch_of` makes, and omits what its head ignores."""
+    with packed_layers(model) if packs(model) else first_token_only(model):
+        yield
+
+
+def batch_of(model: Any, pairs: PairTokens, rows: Ints, *, pad: int) -> dict[str, Any]:
+    """The model's inputs for some pairs, within `lean_layers`: packed, or else padded."""
+    if packs(model):
+        return packed_batch(model, pairs, rows)
+    return padded_batch(pairs, rows, pad=pad, device=next(model.parameters()).device)
 
 
 def padded_batch(
@@ -29,7 +47,7 @@ def padded_batch(
     return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
-def logits(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+def logits(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     """One float32 logit a pair."""
     found: torch.Tensor = model(**batch).logits[:, 0].float()
     return found

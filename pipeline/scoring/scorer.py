@@ -14,8 +14,8 @@ from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
-from strop.pipeline.scoring.first_token import first_token_only
-from strop.pipeline.scoring.forward import logits, padded_batch
+from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
+from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.pairs import (
     PairLimits,
     PairTokens,
@@ -57,7 +57,8 @@ class Scorer:
         self._template = probe_template(reranker.tokenizer, limits)
         self.source = source
         self._config = config
-        self._batching = Batching.on(self._device, config.batch_tokens)
+        padded = not packs(self._model)
+        self._batching = Batching.on(self._device, config.batch_tokens, padded=padded)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
@@ -80,7 +81,7 @@ class Scorer:
         queries, passages = source.queries.ragged, source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
-        with first_token_only(self._model), fast_dense_layers(self._model):
+        with lean_layers(self._model), fast_dense_layers(self._model):
             for rows in token_budget_batches(lengths, self._batching):
                 pairs = assemble(
                     queries, passages, query_rows[rows], passage_rows[rows], template=self._template
@@ -95,7 +96,7 @@ class Scorer:
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
         try:
-            batch = padded_batch(pairs, rows, pad=self._template.pad, device=self._device)
+            batch = batch_of(self._model, pairs, rows, pad=self._template.pad)
             with torch.inference_mode(), model_call():
                 return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
         except torch.cuda.OutOfMemoryError:

@@ -20,8 +20,8 @@ from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
-from strop.pipeline.scoring.first_token import first_token_only
-from strop.pipeline.scoring.forward import logits, padded_batch
+from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
+from strop.pipeline.scoring.packing import packs
 from strop.pipeline.training import checkpoints, gradients, health
 from strop.pipeline.training.arguments import resolved_precision
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
@@ -148,7 +148,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
         fast = fast_dense_layers(self.model, training=True)
-        with model_call(), first_token_only(self.model), fast, self._embeddings.accumulated():
+        with model_call(), lean_layers(self.model), fast, self._embeddings.accumulated():
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found, share = self._part(batch, (first, last), step_groups)
                 total += loss
@@ -164,7 +164,9 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         first, last = part
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
-        batching = Batching.on(self.args.device, self._config.micro_batch_tokens)
+        batching = Batching.on(
+            self.args.device, self._config.micro_batch_tokens, padded=not packs(self.model)
+        )
         recent = self.records.steps[-gradients.REMEMBERED :]
         return gradients.accumulate(
             partial(self._scores, batch, start),
@@ -177,10 +179,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         )
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
-        padded = padded_batch(
-            batch.pairs, start + rows, pad=self._collator.template.pad, device=self.args.device
-        )
-        return logits(self.model, padded)
+        pad = self._collator.template.pad
+        return logits(self.model, batch_of(self.model, batch.pairs, start + rows, pad=pad))
 
     def _loss(
         self, batch: GroupBatch, part: tuple[int, int], step_groups: int, scores: torch.Tensor

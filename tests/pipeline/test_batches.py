@@ -41,3 +41,10 @@ def test_a_cpu_gets_batches_that_its_cache_holds_and_a_gpu_full_ones() -> None:
     assert Batching.on(torch.device("cpu"), 8192).budget == 2048
     assert Batching.on(torch.device("cpu"), 512).budget == 512
     assert Batching.on(torch.device("cuda"), 8192) == Batching(8192, 8192)
+
+
+def test_batches_without_padding_are_full() -> None:
+    lengths, batching = np.array([7, 9, 1, 30, 8, 7]), Batching(17, 100, padded=False)
+    found = [rows.tolist() for rows in token_budget_batches(lengths, batching)]
+    assert found == [[3], [1, 4], [0, 5, 2]]
+    assert list(token_budget_batches(lengths[:0], batching)) == []

@@ -40,7 +40,7 @@ def test_a_profile_counts_and_traces_a_stage_and_changes_no_score(
     made, reused = json.loads((tmp_path / "profile/breakdown.json").read_bytes())
     # Every pair has its words and [CLS], [SEP], [SEP].
     assert made["tokens"] == sum(3 + (2 + i) + 3 for i in range(30)) * 4
-    assert 0 < made["padding"] < 0.5
+    assert made["padding"] == 0.0
     assert 0 < made["model_seconds"] <= made["seconds"]
     assert (reused["tokens"], reused["model_seconds"], reused["reused"]) == (0, 0, True)
     trace = json.loads((tmp_path / "profile/trace-score-round-2.json").read_bytes())

@@ -1,0 +1,117 @@
+"""Packed pairs have the scores and gradients of padded ones, for every build that is packed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
+)
+
+from strop.pipeline.profiling import Recorder, recording
+from strop.pipeline.ragged import Ragged
+from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
+from strop.pipeline.scoring.packing import packs
+from strop.pipeline.scoring.pairs import PairTokens
+
+BUILDS = {
+    "bert": (BertConfig, BertForSequenceClassification),
+    "electra": (ElectraConfig, ElectraForSequenceClassification),
+    "roberta": (RobertaConfig, RobertaForSequenceClassification),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification),
+}
+LENGTHS = (12, 3, 30, 12, 1, 7)
+PAD = 1
+
+
+def model(build: str, **changes: Any) -> Any:
+    make_config, make_model = BUILDS[build]
+    torch.manual_seed(3)
+    config = make_config(
+        vocab_size=100, hidden_size=32, embedding_size=24, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=64, max_position_embeddings=40, num_labels=1,
+        pad_token_id=PAD, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **changes,
+    )  # fmt: skip
+    made = make_model(config)
+    for parameter in made.parameters():  # else scores hardly depend on anything
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+def pairs(*, types: bool) -> PairTokens:
+    random = np.random.default_rng(8)
+    offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
+    flat = random.integers(5, 100, offsets[-1])
+    flat[20] = PAD  # a text may spell the padding out
+    kinds = random.integers(0, 2, offsets[-1])
+    return PairTokens(Ragged(flat, offsets), Ragged(kinds, offsets) if types else None)
+
+
+def scores_and_gradients(model: Any, batches: Iterator[dict[str, Any]]) -> tuple[Any, Any]:
+    model.zero_grad()
+    found = torch.cat([logits(model, batch) for batch in batches])
+    (found * torch.arange(1, len(found) + 1)).sum().backward()
+    return found.detach(), {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_scores_and_gradients_are_those_of_padded_batches(build: str) -> None:
+    made, given = model(build), pairs(types="roberta" not in build)
+    rows = np.array([2, 0, 3, 5, 1, 4])
+    # One pair a batch: a padded batch with `pad` in a text has no such position either.
+    alone = (padded_batch(given, rows[i : i + 1], pad=PAD, device=made.device) for i in range(6))
+    scores, gradients = scores_and_gradients(made, alone)
+    assert scores.std() > 0.1
+    with lean_layers(made):
+        found = scores_and_gradients(
+            made, (batch_of(made, given, part, pad=PAD) for part in (rows[:4], rows[4:]))
+        )
+    torch.testing.assert_close(found[0], scores, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found[1], gradients, atol=1e-3, rtol=1e-4)
+    again, _ = scores_and_gradients(
+        made, iter([padded_batch(given, rows[:1], pad=PAD, device=made.device)])
+    )
+    torch.testing.assert_close(again, scores[:1], atol=1e-6, rtol=0)
+
+
+def test_what_packs_has_no_padding_and_the_rest_is_padded_as_before() -> None:
+    given, rows = pairs(types=False), np.arange(6)
+    for made, share in ((model("bert"), 0.0), (eager := model("bert"), 1 - 65 / 180)):
+        if made is eager:
+            made.set_attn_implementation("eager")
+        assert packs(made) is (made is not eager)
+        recorder = Recorder()
+        with recording(recorder), lean_layers(made):
+            found = logits(made, batch_of(made, given, rows, pad=PAD))
+        assert recorder.padding_share == pytest.approx(share)
+        assert found.shape == (6,)
+
+
+@pytest.mark.parametrize("place", ["attention.self.dropout", "output.dropout"])
+def test_dropout_leaves_something_out_in_training_alone(place: str) -> None:
+    made, given, rows = model("bert").eval(), pairs(types=False), np.arange(6)
+    for layer in made.bert.encoder.layer:
+        layer.get_submodule(place).p = 0.5
+
+    def scores() -> torch.Tensor:
+        torch.manual_seed(1)
+        with lean_layers(made):
+            return logits(made, batch_of(made, given, rows, pad=PAD))
+
+    with torch.no_grad():
+        whole = scores()
+        made.train()
+        left_out = scores()
+        assert torch.equal(left_out, scores()), "the same seed leaves out the same"
+    assert (left_out - whole).abs().max() > 0.1
+    assert (left_out[4] - whole[4]).abs() > 1e-3, "also in a pair of one token"
