@@ -39,7 +39,8 @@ class Reranker(Section):
     max_query_tokens: int = Field(default=64, ge=4, le=8192)
     """Tokens of the query within a pair."""
     batch_tokens: int = Field(default=8192, ge=64)
-    """Padded tokens in one scoring batch; a CPU takes 2,048 at most, which its cache holds."""
+    """Tokens in one scoring batch, with padding if any; a CPU takes 2,048 at most, as its cache
+    holds."""
     shard_pairs: int = Field(default=16_384, ge=64)
     """Pairs that are sorted by length together and cut into batches."""
     trust_remote_code: bool = False

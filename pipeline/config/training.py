@@ -57,7 +57,7 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it, else fp32."""
     micro_batch_tokens: int = Field(default=2048, ge=64)
-    """Padded tokens in one forward pass."""
+    """Tokens in one forward pass, padding included where pairs are padded."""
     graph_tokens: int = Field(default=65_536, ge=64)
     """Tokens whose graphs are kept for one backward pass; bounds the memory of training. A group
     with more of them is run in two passes."""
