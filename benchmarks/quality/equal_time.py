@@ -111,7 +111,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arm", required=True, help="as `strop experiment` reads it")
     parser.add_argument("--arm-pairs", type=int, required=True, help="pairs that strop trains")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.set_defaults(chosen=None)
+    parser.set_defaults(chosen=None, changes=[])
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--result", type=Path, help="also write the table there")
     return parser.parse_args()

@@ -37,6 +37,14 @@ RATES = "rates.json"
 """Where every arm's learning rate is kept in ``--out``."""
 
 
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value of nested sections by its dotted key."""
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[last] = value
+
+
 def arm_name(recipe: str, rate: float) -> str:
     """The name of a recipe with a learning rate."""
     return f"{recipe}-{rate:.0e}"
@@ -55,6 +63,8 @@ class Benchmark:
         # Queries that no group is trained on would be scored for nothing.
         groups = given.pairs // values["rounds"] // values["mining"]["group_size"]
         values["mining"]["queries_per_round"] = max(2, round(1.1 * groups))
+        for key, value in given.changes:
+            put(values, key, value)
         (self.out / "strop.yaml").write_text(yaml.safe_dump(values))
         named = given.chosen or {}
         self.presets = [name for name in PRESETS if not named or name in named]
@@ -176,6 +186,15 @@ def arguments() -> argparse.Namespace:
         metavar="ARM=RATE",
         help="learning rates chosen before, and with them strop's presets; all peers must be named",
     )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        type=changed_value,
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="other values for all of strop's arms, chosen on dev before",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, required=True, help="where all that is made is kept")
     parser.add_argument("--result", type=Path, help="also write the table there")
@@ -193,6 +212,14 @@ def chosen_rate(text: str) -> tuple[str, float]:
         known = ", ".join((*PRESETS, *ARMS))
         raise argparse.ArgumentTypeError(f"{name!r}: expected one of {known}")
     return name, float(rate)
+
+
+def changed_value(text: str) -> tuple[str, Any]:
+    """A key of the config and its value."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected KEY=VALUE")
+    return key, yaml.safe_load(value)
 
 
 class Chosen(argparse.Action):
@@ -216,6 +243,8 @@ def main() -> None:
     results = {arm: benchmark.final(rates, arm) for arm in ARMS}
     told = " ".join(f"{name}={rate:g}" for name, rate in rates.items())
     asked = f"--chosen {told}" if given.chosen else f"--rates {_listed(given.rates)}"
+    if given.changes:
+        asked += " --set " + " ".join(f"{key}={value}" for key, value in given.changes)
     how = "given" if given.chosen else "chosen on dev at the first seed"
     facts = {
         **machine_facts(
