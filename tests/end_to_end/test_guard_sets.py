@@ -111,9 +111,13 @@ def test_a_gate_too_small_to_decide_is_told_in_the_report_too(guarded):
 
 def test_a_run_whose_rounds_are_rejected_stops_where_the_config_says(guarded):
     decision = {"alpha": 0.49, "tolerance": 0.0, "patience": 1, "guard_sets": []}
-    done = guarded.strop("run", config(guarded, "stops", decision, rounds=3))
+    store = Store(guarded.store)
+    trained = {"base": str(store.folder(Run(store, "tiny").parts()["round-002"]["reranker"]))}
+    ruinous = {"learning_rate": 0.05}  # on top of weights that rank dev better than the first stage
+    file = config(guarded, "stops", decision, rounds=3, reranker=trained, training=ruinous)
+    done = guarded.strop("run", file)
     assert done.returncode == 0, done.stderr
-    run = Run(Store(guarded.store), "stops")
+    run = Run(store, "stops")
     assert "round-001" in run.parts()
     assert "round-002" not in run.parts()
     why = "topped after round 1: the last round was rejected (decision.patience = 1)"
