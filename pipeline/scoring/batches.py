@@ -42,8 +42,8 @@ def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:
     small fails at once.
     """
     order = np.argsort(-lengths, kind="stable")
-    find = _cheapest_cuts if batching.padded else _full_cuts
-    cuts = find(np.maximum(lengths[order], 1), batching)
+    sizes = np.maximum(lengths[order], 1)
+    cuts = _cheapest_cuts(sizes, batching) if batching.padded else full_cuts(sizes, batching.budget)
     for start, end in pairwise(cuts):
         yield order[start:end]
 
@@ -67,11 +67,11 @@ def _cheapest_cuts(lengths: Ints, batching: Batching) -> list[int]:
     return cuts[::-1]
 
 
-def _full_cuts(lengths: Ints, batching: Batching) -> list[int]:
-    """The same for batches whose places are their tokens."""
+def full_cuts(lengths: Ints, budget: int) -> list[int]:
+    """Where runs within a budget begin, each as long as can be or of one length, and the end."""
     cuts, held = [0], 0
     for place, length in enumerate(lengths.tolist()):
-        if held and held + length > batching.budget:
+        if held and held + length > budget:
             cuts.append(place)
             held = 0
         held += length

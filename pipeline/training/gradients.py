@@ -17,12 +17,14 @@ setup", 2021.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Training
+from strop.pipeline.scoring.batches import full_cuts
 
 Forward = Callable[[Ints], torch.Tensor]
 """The scores of some rows of a part."""
@@ -45,13 +47,7 @@ def parts(tokens_by_group: Ints, config: Training) -> list[tuple[int, int]]:
     """
     if config.gradients == "two_pass":
         return [(0, len(tokens_by_group))]
-    bounds, held = [0], 0
-    for group, count in enumerate(tokens_by_group.tolist()):
-        if held and held + count > config.graph_tokens:
-            bounds.append(group)
-            held = 0
-        held += count
-    return list(zip(bounds, [*bounds[1:], len(tokens_by_group)], strict=True))
+    return list(pairwise(full_cuts(tokens_by_group, config.graph_tokens)))
 
 
 def in_two_passes(tokens: int, config: Training) -> bool:
