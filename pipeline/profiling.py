@@ -77,6 +77,17 @@ def count_tokens(tokens: int, places: int) -> None:
 
 
 @contextlib.contextmanager
+def model_wait() -> Iterator[None]:
+    """While entered, calls that a GPU still works on are waited for, which is a model's time."""
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        for recorder in _active:
+            recorder.model_seconds += time.perf_counter() - started
+
+
+@contextlib.contextmanager
 def model_call() -> Iterator[None]:
     """While entered, a model computes; a call within a call belongs to the outer one."""
     if not _active or _calling:

@@ -43,7 +43,7 @@ def rerank(
         "depth": depth,
         "weight": weight if weight is not None else f"best {metric}",
     }
-    recipe = Recipe("ranking", "rerank", 3, parameters, inputs)
+    recipe = Recipe("ranking", "rerank", 4, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation.fusion import choose_weight, fuse

@@ -30,7 +30,7 @@ def score(
         **pool_parameters(place.open(), pool, config, number),
         **scoring_parameters(config),
     }
-    recipe = Recipe("scores", "score", 4, parameters, inputs)
+    recipe = Recipe("scores", "score", 5, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
@@ -47,4 +47,6 @@ def score(
 def scoring_parameters(config: Config) -> dict[str, Any]:
     """The identity parameters that decide a score's bits."""
     names = {"max_tokens", "max_query_tokens", "batch_tokens", "shard_pairs", "trust_remote_code"}
+    if "precision" in config.reranker.said():  # scores had ids before they had a precision
+        names.add("precision")
     return config.reranker.model_dump(mode="json", include=names)

@@ -36,7 +36,7 @@ def time_reranking(
         "split": "dev",
         "seed": config.seed,
     }
-    recipe = Recipe("latency", "time reranking", 3, parameters, inputs)
+    recipe = Recipe("latency", "time reranking", 4, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.scoring.latency import measure, sample

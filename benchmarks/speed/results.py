@@ -26,7 +26,7 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
-def circumstances(versions: dict[str, str], threads: int) -> list[str]:
+def circumstances(versions: dict[str, str], threads: int, precision: str = "fp32") -> list[str]:
     """Command, date, machine, load and versions."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     command = " ".join([f"python -m benchmarks.speed.{Path(sys.argv[0]).stem}", *_arguments()])
@@ -35,7 +35,7 @@ def circumstances(versions: dict[str, str], threads: int) -> list[str]:
         f"Command: `{command}`",
         f"Date: {datetime.date.today().isoformat()}",
         f"Machine: {_processor()}, {os.cpu_count()} cores; {threads} thread{'s' * (threads > 1)} a "
-        f"side, fp32; load average at the end {load}",
+        f"side, {precision}; load average at the end {load}",
         f"Versions: Python {platform.python_version()}, {named}",
     ]
 

@@ -61,11 +61,14 @@ def versions_of(processes: Iterable[Process]) -> dict[str, str]:
 
 @contextmanager
 def started(side: Side, folder: Path, threads: int) -> Iterator[Process]:
-    """A side that has loaded; what it prints goes to a log in the folder."""
+    """A side that has loaded; what it prints goes to a log in the folder.
+
+    With one thread tokenizers have one too.
+    """
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
+        "TOKENIZERS_PARALLELISM": "false" if threads == 1 else "true",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
     }

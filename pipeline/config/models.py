@@ -1,5 +1,7 @@
 """The two models: the first stage's bi-encoder and the reranker."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from strop.pipeline.config.section import Section
@@ -38,9 +40,11 @@ class Reranker(Section):
     """Tokens of a pair, special tokens included; the passage is cut first."""
     max_query_tokens: int = Field(default=64, ge=4, le=8192)
     """Tokens of the query within a pair."""
-    batch_tokens: int = Field(default=8192, ge=64)
+    batch_tokens: int = Field(default=65_536, ge=64)
     """Tokens in one scoring batch, with padding if any; a CPU takes 2,048 at most, as its cache
-    holds."""
+    holds, and a GPU half as many each time that they do not fit."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of scoring; `auto` is bf16 on a GPU that has it, else fp32."""
     shard_pairs: int = Field(default=16_384, ge=64)
     """Pairs that are sorted by length together and cut into batches."""
     trust_remote_code: bool = False

@@ -21,6 +21,7 @@ LATER = (
     ("decision", "guard_sets"),
     ("decision", "patience"),
     ("first_stage", "index"),
+    ("reranker", "precision"),
 )
 """Values that are in no identity while they are the default: configs had runs before them."""
 

@@ -30,7 +30,7 @@ class Batching:
         """As it suits a device: a GPU wants full batches, and none of them is cut for padding."""
         if device.type == "cpu":
             return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST, padded)
-        return cls(budget, budget)
+        return cls(budget, budget, padded)
 
 
 def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:

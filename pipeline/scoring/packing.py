@@ -4,35 +4,64 @@ Dense layers, norms and activations look at each token by itself, so that only a
 where a pair ends. Shorter and longer pairs then share one product, and no place of it is empty.
 
 Source: unpadding as in Zeng et al., "Boosting distributed training performance of the unpadded BERT
-model", 2022.
+model", 2022; on a GPU attention is the variable-length kernel of Dao, "FlashAttention-2", 2023.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
 from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.first_token import layers_like_bert
 from strop.pipeline.scoring.pairs import PairTokens
+from strop.pipeline.scoring.precision import HALF
+
+FLASH_HEADS = range(8, 257, 8)
+"""Widths of an attention head that FlashAttention computes."""
 
 
-def packs(model: Any) -> bool:
-    """Whether a model's pairs can be packed: layers built like BERT's, on a CPU.
+@dataclass(frozen=True)
+class Spans:
+    """Where the pairs of a packed batch lie: ``lengths`` in tokens, and on a GPU ``edges``, the
+    place of every pair's first token and the end of the last.
+    """
 
-    A GPU would want another kernel for attention; there batches are padded.
+    lengths: tuple[int, ...]
+    edges: torch.Tensor | None = None
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest pair."""
+        return max(self.lengths)
+
+
+def packs(model: Any, precision: str = "fp32") -> bool:
+    """Whether a model's pairs can be packed: layers built like BERT's, on a CPU, or in bf16 or fp16
+    on a GPU that has FlashAttention.
     """
     layers = layers_like_bert(model)
+    if layers is None or model.config._attn_implementation != "sdpa":
+        return False
+    device = next(model.parameters()).device
+    if device.type == "cpu":
+        return True
+    head = layers[0].attention.self.attention_head_size
+    return precision in HALF and head in FLASH_HEADS and _has_flash_attention(device)
+
+
+def _has_flash_attention(device: torch.device) -> bool:
     return (
-        layers is not None
-        and model.config._attn_implementation == "sdpa"
-        and next(model.parameters()).device.type == "cpu"
+        device.type == "cuda"
+        and torch.backends.cuda.is_flash_attention_available()
+        and torch.cuda.get_device_capability(device) >= (8, 0)
     )
 
 
@@ -40,8 +69,8 @@ def packs(model: Any) -> bool:
 def packed_layers(model: Any) -> Iterator[None]:
     """While entered, a model that `packs` takes what `packed_batch` makes.
 
-    Its logits and gradients are those of padded batches up to the order of fp32 sums. The last
-    layer gives the first token of every pair alone, which is all that the head reads.
+    Its logits and gradients are those of padded batches up to the order of sums. The last layer
+    gives the first token of every pair alone, which is all that the head reads.
     """
     *others, last = layers_like_bert(model)
     attentions = [layer.attention.self for layer in others]
@@ -58,18 +87,27 @@ def packed_layers(model: Any) -> Iterator[None]:
 def packed_batch(model: Any, pairs: PairTokens, rows: Ints) -> dict[str, Any]:
     """The model's inputs for some pairs: one row with all their tokens.
 
-    ``pair_lengths`` tells the layers where pairs end.
+    ``spans`` tells the layers where pairs end.
     """
-    tokens = pairs.tokens.take(rows)
+    tokens, device = pairs.tokens.take(rows), next(model.parameters()).device
     count_tokens(len(tokens.flat), len(tokens.flat))
+    edges = None
+    if device.type == "cuda":
+        edges = on_device(tokens.offsets.astype(np.int32), device)
     batch: dict[str, Any] = {
-        "input_ids": torch.from_numpy(tokens.flat)[None],
-        "position_ids": torch.from_numpy(_positions(model, tokens))[None],
-        "pair_lengths": tokens.lengths.tolist(),
+        "input_ids": on_device(tokens.flat, device)[None],
+        "position_ids": on_device(_positions(model, tokens), device)[None],
+        "spans": Spans(tuple(tokens.lengths.tolist()), edges),
     }
     if pairs.types is not None:
-        batch["token_type_ids"] = torch.from_numpy(pairs.types.take(rows).flat)[None]
+        batch["token_type_ids"] = on_device(pairs.types.take(rows).flat, device)[None]
     return batch
+
+
+def on_device(values: Ints, device: torch.device) -> torch.Tensor:
+    """An array's values on a device; a GPU fetches them beside its work."""
+    made = torch.from_numpy(values)
+    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made
 
 
 def _positions(model: Any, tokens: Ragged) -> Ints:
@@ -87,57 +125,111 @@ def _positions(model: Any, tokens: Ragged) -> Ints:
 
 
 def _attention(
-    module: Any, hidden: torch.Tensor, *rest: Any, pair_lengths: Sequence[int], **options: Any
+    module: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
 ) -> tuple[torch.Tensor, None]:
     """Self-attention within pairs; shape (1, tokens, width)."""
-    return _attended(module, hidden, hidden, pair_lengths, pair_lengths), None
+    return _attended(module, hidden, hidden, spans, spans), None
 
 
 def _first_tokens(
-    layer: Any, hidden: torch.Tensor, *rest: Any, pair_lengths: Sequence[int], **options: Any
+    layer: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
 ) -> torch.Tensor:
     """The layer's output for the first token of every pair; shape (pairs, 1, width)."""
-    starts = torch.from_numpy(np.cumsum([0, *pair_lengths[:-1]]))
+    count = len(spans.lengths)
+    if spans.edges is None:
+        starts = torch.from_numpy(np.cumsum([0, *spans.lengths[:-1]]))
+        ones = Spans((1,) * count)
+    else:
+        starts = spans.edges[:-1]
+        edges = torch.arange(count + 1, dtype=torch.int32, device=hidden.device)
+        ones = Spans((1,) * count, edges)
     first = hidden.index_select(1, starts)
-    ones = [1] * len(pair_lengths)
-    joined = _attended(layer.attention.self, first, hidden, ones, pair_lengths)
-    attention_output = layer.attention.output(joined, first)
-    output: torch.Tensor = layer.output(layer.intermediate(attention_output), attention_output)
+    attended = _attended(layer.attention.self, first, hidden, ones, spans)
+    joined = layer.attention.output(attended, first)
+    output: torch.Tensor = layer.output(layer.intermediate(joined), joined)
     return output.transpose(0, 1)
 
 
 def _attended(
-    attention: Any,
-    asking: torch.Tensor,
-    hidden: torch.Tensor,
-    asking_lengths: Sequence[int],
-    lengths: Sequence[int],
+    attention: Any, asking: torch.Tensor, hidden: torch.Tensor, asked_by: Spans, spans: Spans
 ) -> torch.Tensor:
-    """What the tokens ``asking`` read of those of their pairs; shape as ``asking``.
+    """What the tokens ``asking`` read of those of their pairs; shape as ``asking``."""
+    on_cpu = spans.edges is None
+    attend, project = (_by_pair, _one_by_one) if on_cpu else (_by_flash_attention, _together)
+    layers = attention.query, attention.key, attention.value
+    if asking is hidden:
+        projected = project(hidden, *layers)
+    else:
+        projected = (*project(asking, layers[0]), *project(hidden, *layers[1:]))
+    query, key, value = (
+        states.view(-1, attention.num_attention_heads, attention.attention_head_size)
+        for states in projected
+    )
+    dropout = attention.dropout.p if attention.training else 0.0
+    found = attend(query, key, value, asked_by, spans, dropout=dropout, scale=attention.scaling)
+    return found.reshape(asking.shape)
 
-    A pair at a time: its attention is small enough for that, and needs no mask.
+
+def _one_by_one(states: torch.Tensor, *layers: Any) -> tuple[torch.Tensor, ...]:
+    """What several dense layers make of the same tokens; each of shape (tokens, width)."""
+    return tuple(layer(states)[0] for layer in layers)
+
+
+def _together(states: torch.Tensor, *layers: Any) -> tuple[torch.Tensor, ...]:
+    """The same by one product, where all are plain layers of one width."""
+    if any(type(layer) is not torch.nn.Linear or layer.bias is None for layer in layers):
+        return _one_by_one(states, *layers)
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = torch.cat([layer.bias for layer in layers])
+    return linear(states[0], weight, bias).chunk(len(layers), dim=-1)
+
+
+def _by_pair(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    asked_by: Spans,
+    spans: Spans,
+    *,
+    dropout: float,
+    scale: float,
+) -> torch.Tensor:
+    """Attention of a pair at a time, small enough for that, and without a mask.
+
+    Shapes are (tokens, heads, width of a head).
     """
 
-    def by_pair(
-        projection: Any, states: torch.Tensor, counts: Sequence[int]
-    ) -> tuple[torch.Tensor, ...]:
-        heads = projection(states).view(
-            1, -1, attention.num_attention_heads, attention.attention_head_size
-        )
-        parts: tuple[torch.Tensor, ...] = heads.transpose(1, 2).split(list(counts), dim=2)
-        return parts
+    def pairs(states: torch.Tensor, lengths: Sequence[int]) -> tuple[torch.Tensor, ...]:
+        return torch.split(states.transpose(0, 1)[None], list(lengths), dim=2)
 
     attended = [
-        scaled_dot_product_attention(
-            *parts,
-            dropout_p=attention.dropout.p if attention.training else 0.0,
-            scale=attention.scaling,
-        ).transpose(1, 2)
-        for parts in zip(
-            by_pair(attention.query, asking, asking_lengths),
-            by_pair(attention.key, hidden, lengths),
-            by_pair(attention.value, hidden, lengths),
+        scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale).transpose(1, 2)
+        for q, k, v in zip(
+            pairs(query, asked_by.lengths),
+            pairs(key, spans.lengths),
+            pairs(value, spans.lengths),
             strict=True,
         )
     ]
-    return torch.cat(attended, dim=1).reshape(asking.shape)
+    return torch.cat(attended, dim=1)[0]
+
+
+def _by_flash_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    asked_by: Spans,
+    spans: Spans,
+    *,
+    dropout: float,
+    scale: float,
+) -> torch.Tensor:
+    """The same by one kernel for all pairs.
+
+    PyTorch's public function for this has no dropout, which the one beneath it has.
+    """
+    found: torch.Tensor = torch.ops.aten._flash_attention_forward(
+        query, key, value, asked_by.edges, spans.edges, asked_by.longest, spans.longest,
+        dropout, False, False, scale=scale,
+    )[0]  # fmt: skip
+    return found

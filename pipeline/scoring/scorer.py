@@ -10,7 +10,7 @@ import torch
 from strop.artifacts.schemas import SCORES
 from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Reranker
-from strop.pipeline.profiling import model_call
+from strop.pipeline.profiling import model_call, model_wait
 from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
@@ -23,6 +23,7 @@ from strop.pipeline.scoring.pairs import (
     pair_lengths,
     probe_template,
 )
+from strop.pipeline.scoring.precision import in_precision, resolved_precision
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.tokens import TokenTable
 
@@ -52,13 +53,14 @@ class Scorer:
     ) -> None:
         """Move the model to the best device; ``source`` may follow, and change between shards."""
         self._device = best_device()
-        self._model = reranker.model.to(self._device).eval()
+        precision = resolved_precision(config.precision, "reranker.precision")
+        self._model = in_precision(reranker.model.to(self._device), precision).eval()
         limits = PairLimits(config.max_tokens, config.max_query_tokens)
         self._template = probe_template(reranker.tokenizer, limits)
         self.source = source
         self._config = config
-        padded = not packs(self._model)
-        self._batching = Batching.on(self._device, config.batch_tokens, padded=padded)
+        self._packed = packs(self._model, precision)
+        self._batching = Batching.on(self._device, config.batch_tokens, padded=not self._packed)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
         """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
@@ -81,24 +83,29 @@ class Scorer:
         queries, passages = source.queries.ragged, source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
         lengths = pair_lengths(queries, passages, query_rows, passage_rows, template=self._template)
-        with lean_layers(self._model), fast_dense_layers(self._model):
+        found: list[tuple[Ints, torch.Tensor]] = []
+        with lean_layers(self._model, packed=self._packed), fast_dense_layers(self._model):
             for rows in token_budget_batches(lengths, self._batching):
                 pairs = assemble(
                     queries, passages, query_rows[rows], passage_rows[rows], template=self._template
                 )
-                scores[rows] = self._forward(pairs, np.arange(len(rows)))
+                found.append((rows, self._forward(pairs, np.arange(len(rows)))))
                 progress.advance(len(rows))
+        # Read last, so that a GPU computes while the next batches are put together.
+        with model_wait():
+            for rows, logit in found:
+                scores[rows] = logit.cpu().numpy()
         return scores
 
     def _read(self) -> PairSource:
         assert self.source is not None, "pairs are scored before their tokens are given"
         return self.source
 
-    def _forward(self, pairs: PairTokens, rows: Ints) -> ModelFloats:
+    def _forward(self, pairs: PairTokens, rows: Ints) -> torch.Tensor:
         try:
-            batch = batch_of(self._model, pairs, rows, pad=self._template.pad)
+            batch = batch_of(self._model, pairs, rows, pad=self._template.pad, packed=self._packed)
             with torch.inference_mode(), model_call():
-                return np.asarray(logits(self._model, batch).cpu().numpy(), np.float32)
+                return logits(self._model, batch)
         except torch.cuda.OutOfMemoryError:
             if len(rows) == 1:
                 raise
@@ -106,5 +113,4 @@ class Scorer:
         half = len(rows) // 2
         budget = max(self._config.max_tokens, self._batching.budget // 2)
         self._batching = replace(self._batching, budget=budget)
-        parts = [self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])]
-        return np.concatenate(parts)
+        return torch.cat([self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])])

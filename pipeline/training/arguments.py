@@ -1,4 +1,4 @@
-"""The arguments of transformers' Trainer, and the arithmetic it runs in."""
+"""The arguments of transformers' Trainer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,27 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from strop.pipeline.config import Training
-from strop.pipeline.errors import InputError
-
-
-def resolved_precision(config: Training) -> str:
-    """The arithmetic of the forward pass: fp32, bf16 or fp16.
-
-    Raises `InputError` when the device does not have it.
-    """
-    cuda = torch.cuda.is_available()
-    bf16 = not cuda or torch.cuda.is_bf16_supported()
-    if config.precision == "auto":
-        return "bf16" if cuda and bf16 else "fp32"
-    if config.precision == "fp16" and not cuda:
-        raise InputError(
-            "training.precision = fp16 needs a CUDA GPU, and there is none; take bf16 or fp32"
-        )
-    if config.precision == "bf16" and not bf16:
-        raise InputError(
-            "training.precision = bf16: this GPU has no such arithmetic; take fp16 or fp32"
-        )
-    return config.precision
+from strop.pipeline.scoring.precision import resolved_precision
 
 
 def training_arguments(
@@ -45,7 +25,7 @@ def training_arguments(
     With several ``processes``, each has one; see `ranks` for what they exchange.
     Checkpoints and measurements on dev are called for by strop's own callback.
     """
-    precision = resolved_precision(config)
+    precision = resolved_precision(config.precision, "training.precision")
     arguments = TrainingArguments(
         output_dir=str(folder),
         run_name=run_name,

@@ -9,8 +9,8 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
+from strop.pipeline.scoring.precision import resolved_precision
 from strop.pipeline.training import adapters
-from strop.pipeline.training.arguments import resolved_precision
 from strop.pipeline.training.preparation import freeze, recompute_layers
 
 
@@ -21,7 +21,7 @@ def check_trainable(base: Path, config: Config) -> None:
     and trackers. The model is built from its config, without weights.
     """
     settings = config.training
-    resolved_precision(settings)
+    resolved_precision(settings.precision, "training.precision")
     check_devices(config.execution.processes)
     check_trackers(config.execution.report_to)
     if not (settings.lora or settings.frozen_layers or settings.gradient_checkpointing):

@@ -22,8 +22,8 @@ from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
 from strop.pipeline.scoring.packing import packs
+from strop.pipeline.scoring.precision import resolved_precision
 from strop.pipeline.training import checkpoints, gradients, health
-from strop.pipeline.training.arguments import resolved_precision
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
@@ -62,7 +62,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self._course = course
         self._ranks = course.ranks
         self._collator = collator
-        self._precision = resolved_precision(config)
+        self._precision = resolved_precision(config.precision, "training.precision")
         self._progress = progress
         self._embeddings = EmbeddingGradients(model)
         super().__init__(
@@ -73,6 +73,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             callbacks=[StepCalls(course, config, self.records, progress)],
         )
         self.remove_callback(PrinterCallback)
+        self._packed = packs(self.model, self._precision)
 
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -147,8 +148,9 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, ModelFloats, float]:
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
+        lean = lean_layers(self.model, packed=self._packed)
         fast = fast_dense_layers(self.model, training=True)
-        with model_call(), lean_layers(self.model), fast, self._embeddings.accumulated():
+        with model_call(), lean, fast, self._embeddings.accumulated():
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found, share = self._part(batch, (first, last), step_groups)
                 total += loss
@@ -165,7 +167,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
         batching = Batching.on(
-            self.args.device, self._config.micro_batch_tokens, padded=not packs(self.model)
+            self.args.device, self._config.micro_batch_tokens, padded=not self._packed
         )
         recent = self.records.steps[-gradients.REMEMBERED :]
         return gradients.accumulate(
@@ -180,7 +182,10 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
         pad = self._collator.template.pad
-        return logits(self.model, batch_of(self.model, batch.pairs, start + rows, pad=pad))
+        return logits(
+            self.model,
+            batch_of(self.model, batch.pairs, start + rows, pad=pad, packed=self._packed),
+        )
 
     def _loss(
         self, batch: GroupBatch, part: tuple[int, int], step_groups: int, scores: torch.Tensor

@@ -19,7 +19,9 @@ from transformers import (
 
 from strop.pipeline.profiling import Recorder, recording
 from strop.pipeline.ragged import Ragged
+from strop.pipeline.scoring import packing
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
+from strop.pipeline.scoring.half_norms import norms_in_half
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.pairs import PairTokens
 
@@ -72,9 +74,10 @@ def test_scores_and_gradients_are_those_of_padded_batches(build: str) -> None:
     alone = (padded_batch(given, rows[i : i + 1], pad=PAD, device=made.device) for i in range(6))
     scores, gradients = scores_and_gradients(made, alone)
     assert scores.std() > 0.1
-    with lean_layers(made):
+    with lean_layers(made, packed=True):
         found = scores_and_gradients(
-            made, (batch_of(made, given, part, pad=PAD) for part in (rows[:4], rows[4:]))
+            made,
+            (batch_of(made, given, part, pad=PAD, packed=True) for part in (rows[:4], rows[4:])),
         )
     torch.testing.assert_close(found[0], scores, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found[1], gradients, atol=1e-3, rtol=1e-4)
@@ -91,8 +94,9 @@ def test_what_packs_has_no_padding_and_the_rest_is_padded_as_before() -> None:
             made.set_attn_implementation("eager")
         assert packs(made) is (made is not eager)
         recorder = Recorder()
-        with recording(recorder), lean_layers(made):
-            found = logits(made, batch_of(made, given, rows, pad=PAD))
+        packed = packs(made)
+        with recording(recorder), lean_layers(made, packed=packed):
+            found = logits(made, batch_of(made, given, rows, pad=PAD, packed=packed))
         assert recorder.padding_share == pytest.approx(share)
         assert found.shape == (6,)
 
@@ -105,8 +109,8 @@ def test_dropout_leaves_something_out_in_training_alone(place: str) -> None:
 
     def scores() -> torch.Tensor:
         torch.manual_seed(1)
-        with lean_layers(made):
-            return logits(made, batch_of(made, given, rows, pad=PAD))
+        with lean_layers(made, packed=True):
+            return logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
 
     with torch.no_grad():
         whole = scores()
@@ -115,3 +119,31 @@ def test_dropout_leaves_something_out_in_training_alone(place: str) -> None:
         assert torch.equal(left_out, scores()), "the same seed leaves out the same"
     assert (left_out - whole).abs().max() > 0.1
     assert (left_out[4] - whole[4]).abs() > 1e-3, "also in a pair of one token"
+
+
+def test_projections_made_together_are_those_made_one_by_one() -> None:
+    torch.manual_seed(1)
+    layers, states = [torch.nn.Linear(8, 6) for _ in range(3)], torch.randn(1, 5, 8)
+    expected = [layer(states)[0] for layer in layers]
+    torch.testing.assert_close(list(packing._together(states, *layers)), expected)
+    layers[1] = torch.nn.Sequential(layers[1], torch.nn.ReLU())  # as an adapter might replace it
+    expected[1] = expected[1].relu()
+    torch.testing.assert_close(list(packing._together(states, *layers)), expected)
+
+
+def test_norms_in_half_give_16_bits_under_autocast_and_come_back() -> None:
+    made, given, rows = model("bert"), pairs(types=False), np.arange(6)
+    seen: list[torch.dtype] = []
+    norm = made.bert.encoder.layer[0].output.LayerNorm
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+
+    def scores() -> torch.Tensor:
+        with torch.no_grad(), lean_layers(made, packed=True):
+            return logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
+
+    expected = scores()
+    with torch.autocast("cpu", torch.bfloat16), norms_in_half(made):
+        found = scores()
+    assert torch.corrcoef(torch.stack([found, expected]))[0, 1] > 0.999
+    torch.testing.assert_close(scores(), expected)
+    assert seen == [torch.float32, torch.bfloat16, torch.float32]

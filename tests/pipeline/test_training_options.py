@@ -14,9 +14,10 @@ from transformers import (
 
 from strop.pipeline.config import Lora
 from strop.pipeline.errors import InputError
+from strop.pipeline.scoring.precision import resolved_precision
 from strop.pipeline.scoring.reranker import LoadedReranker, load_reranker, save_reranker
 from strop.pipeline.training import adapters
-from strop.pipeline.training.arguments import resolved_precision, training_arguments
+from strop.pipeline.training.arguments import training_arguments
 from strop.pipeline.training.averaging import average_weights
 from strop.pipeline.training.model_card import model_card
 from strop.pipeline.training.preparation import dropout_of
@@ -129,10 +130,10 @@ def test_without_dropout_the_random_state_does_not_matter(reranker_folder: Path)
 
 def test_precision_is_what_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolved_precision(config().training) == "fp32"
-    assert resolved_precision(config(precision="bf16").training) == "bf16"
+    assert resolved_precision("auto", "training.precision") == "fp32"
+    assert resolved_precision("bf16", "training.precision") == "bf16"
     with pytest.raises(InputError, match=r"training\.precision = fp16 needs a CUDA GPU"):
-        resolved_precision(config(precision="fp16").training)
+        resolved_precision("fp16", "training.precision")
 
 
 def test_several_gpus_do_not_share_a_step(tmp_path: Path) -> None:

@@ -3,27 +3,28 @@
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from protocol import Job, read_lines, serve, write_lines
+from protocol import Job, by_model, read_lines, serve, write_lines
 
 
 def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     """`FlagReranker.compute_score`.
 
-    In batches of 16: it runs its first batch twice to see whether it fits, which would weigh more
-    in a short measurement than in a long mining; on a CPU its default of 128 is slower besides.
+    On a CPU in batches of 16: it runs its first batch twice to see whether it fits, which would
+    weigh more in a short measurement than in a long mining; its default of 128 is slower besides.
     """
     from FlagEmbedding import FlagReranker
 
     model = FlagReranker(
         str(folder / "model"),
-        use_fp16=False,
-        devices=["cpu"],
+        use_fp16=settings.get("half", False),
+        devices=[settings.get("device", "cpu")],
         query_max_length=settings["max_query"],
         max_length=settings["max_tokens"],
-        batch_size=16,
+        batch_size=settings.get("batch_size", 16),
     )
     pairs = [tuple(pair) for pair in read_lines(folder / "pairs.jsonl")]
 
@@ -46,13 +47,6 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
     groups = read_lines(folder / "groups.jsonl")
     size = len(groups[0]["texts"])
-    data = folder / "flagembedding.jsonl"
-    data.write_text(
-        "".join(
-            json.dumps({"query": g["query"], "pos": g["texts"][:1], "neg": g["texts"][1:]}) + "\n"
-            for g in groups
-        )
-    )
 
     class Losses(TrainerCallback):  # type: ignore[misc]
         """Keeps the loss of every step."""
@@ -68,6 +62,11 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
     def run(limit: int | None = None) -> dict[str, Any]:
         losses = Losses()
+        data, chosen = folder / f"flagembedding-{limit}.jsonl", groups[:limit]
+        write_lines(
+            data,
+            [{"query": g["query"], "pos": g["texts"][:1], "neg": g["texts"][1:]} for g in chosen],
+        )
         with tempfile.TemporaryDirectory() as output:
             runner = EncoderOnlyRerankerRunner(
                 AbsRerankerModelArguments(model_name_or_path=str(folder / "model")),
@@ -89,7 +88,8 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                     logging_steps=1,
                     report_to="none",
                     disable_tqdm=True,
-                    use_cpu=True,
+                    use_cpu=settings.get("device", "cpu") == "cpu",
+                    bf16=settings.get("half", False),
                     remove_unused_columns=False,
                 ),
             )
@@ -104,8 +104,10 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 runner.train_dataset
             )
             trainer.add_callback(losses)
+            started = time.perf_counter()
             trainer.train()
-        return {"losses": losses.losses, "pairs": size * len(groups)}
+            stepping = time.perf_counter() - started
+        return {"losses": losses.losses, "pairs": size * len(chosen), "stepping": stepping}
 
     return {"run": run}
 
@@ -188,6 +190,8 @@ STEPS = {"scoring": scoring, "training": training, "mining": mining}
 def load(folder: Path) -> dict[str, Job]:
     """The jobs of the step that the folder is for."""
     settings = json.loads((folder / "settings.json").read_bytes())
+    if settings["step"] == "gpu":
+        return by_model(STEPS, folder)
     return STEPS[settings["step"]](folder, settings)
 
 

@@ -4,6 +4,7 @@ A side is started with a folder that holds the data; it loads once, says that it
 each job that it is told. Imports nothing that a peer's environment may lack.
 """
 
+import gc
 import json
 import os
 import resource
@@ -26,6 +27,26 @@ def read_lines(path: Path) -> list[Any]:
 def write_lines(path: Path, values: list[Any]) -> None:
     """A JSON-lines file."""
     path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+
+
+def by_model(steps: dict[str, Callable[..., dict[str, Job]]], folder: Path) -> dict[str, Job]:
+    """A job that does any step with any model under a folder, of which it holds one at a time."""
+    held: dict[tuple[str, str], Job] = {}
+
+    def run(model: str, step: str, **options: Any) -> dict[str, Any]:
+        import torch
+
+        if (model, step) not in held:
+            held.clear()
+            settings = json.loads((folder / model / "settings.json").read_bytes())
+            held[model, step] = steps[step](folder / model, settings)["run"]
+        try:
+            return held[model, step](**options)
+        finally:  # the other sides need the memory too
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    return {"run": run}
 
 
 def serve(load: Callable[[Path], dict[str, Job]], packages: tuple[str, ...]) -> None:

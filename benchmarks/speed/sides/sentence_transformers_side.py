@@ -2,25 +2,35 @@
 
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from protocol import Job, read_lines, serve
+from protocol import Job, by_model, read_lines, serve
 
 ONE_HOT = 1000.0
 """A positive's label: ListNet's target is the labels' softmax, which is one-hot with this and 0."""
 
 
 def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
-    """`CrossEncoder.predict` with its default batches."""
+    """`CrossEncoder.predict`, on a CPU with its default batches."""
+    import torch
     from sentence_transformers import CrossEncoder
 
-    model = CrossEncoder(str(folder / "model"), max_length=settings["max_tokens"], device="cpu")
+    model = CrossEncoder(
+        str(folder / "model"),
+        max_length=settings["max_tokens"],
+        device=settings.get("device", "cpu"),
+        model_kwargs={"dtype": torch.bfloat16 if settings.get("half", False) else torch.float32},
+    )
     pairs = [tuple(pair) for pair in read_lines(folder / "pairs.jsonl")]
 
     def run(limit: int | None = None) -> dict[str, Any]:
-        return {"scores": model.predict(pairs[:limit], show_progress_bar=False).tolist()}
+        scores = model.predict(
+            pairs[:limit], batch_size=settings.get("batch_size", 32), show_progress_bar=False
+        )
+        return {"scores": scores.tolist()}
 
     return {"run": run}
 
@@ -71,7 +81,11 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 self.losses.append(logs["loss"])
 
     def run(limit: int | None = None) -> dict[str, Any]:
-        model = CrossEncoder(str(folder / "model"), max_length=settings["max_tokens"], device="cpu")
+        model = CrossEncoder(
+            str(folder / "model"),
+            max_length=settings["max_tokens"],
+            device=settings.get("device", "cpu"),
+        )
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
@@ -99,16 +113,19 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                     logging_steps=1,
                     report_to="none",
                     disable_tqdm=True,
-                    use_cpu=True,
+                    use_cpu=settings.get("device", "cpu") == "cpu",
                     fp16=False,
-                    bf16=False,
+                    bf16=settings.get("half", False),
                 ),
                 train_dataset=data,
                 loss=ListNetLoss(model),
             )
             trainer.losses = []
+            started = time.perf_counter()
             trainer.train()
-        return {"losses": trainer.losses, "pairs": sum(len(group["texts"]) for group in groups)}
+            stepping = time.perf_counter() - started
+        pairs = sum(len(group["texts"]) for group in groups[:limit])
+        return {"losses": trainer.losses, "pairs": pairs, "stepping": stepping}
 
     return {"run": run}
 
@@ -159,6 +176,8 @@ STEPS = {"scoring": scoring, "encoding": encoding, "training": training, "mining
 def load(folder: Path) -> dict[str, Job]:
     """The jobs of the step that the folder is for."""
     settings = json.loads((folder / "settings.json").read_bytes())
+    if settings["step"] == "gpu":
+        return by_model(STEPS, folder)
     return STEPS[settings["step"]](folder, settings)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from protocol import Job, read_lines, serve
+from protocol import Job, by_model, read_lines, serve
 
 from strop.pipeline.config import BiEncoder, Config, Reranker
 from strop.pipeline.first_stage.encoding import Encoder
@@ -21,6 +21,7 @@ from strop.pipeline.scoring.tokens import TokenTable, tokenize
 GEMM_SHAPES = ((1024, 384, 384), (1024, 384, 1536), (1024, 1536, 384), (1024, 1024, 1024))
 """Rows, inputs and outputs of the products whose rate is measured."""
 GEMM_SECONDS = 0.2
+GPU_GEMM_SHAPES = ((8192, 8192, 8192), (65_536, 1024, 4096))
 
 
 def gemm() -> dict[str, Any]:
@@ -35,6 +36,23 @@ def gemm() -> dict[str, Any]:
             other = _rate(lambda a=left, b=weight: one_dnn(a, b, None, "none", [], ""), work)
             torch_rate, onednn_rate = max(torch_rate, plain), max(onednn_rate, other)
     return {"torch_gflops": torch_rate, "onednn_gflops": onednn_rate}
+
+
+def gpu_gemm() -> dict[str, Any]:
+    """The rate of the GPU's best bf16 product, in TFLOP/s, and the GPU's name."""
+    best = 0.0
+    for rows, inputs, outputs in GPU_GEMM_SHAPES:
+        left = torch.randn(rows, inputs, device="cuda", dtype=torch.bfloat16)
+        weight = torch.randn(outputs, inputs, device="cuda", dtype=torch.bfloat16)
+        for count in (3, 20):  # the first ones warm up
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            for _ in range(count):
+                torch.nn.functional.linear(left, weight)
+            torch.cuda.synchronize()
+            spent = time.perf_counter() - started
+        best = max(best, 2 * rows * inputs * outputs * count / spent / 1e12)
+    return {"tflops": best, "device": torch.cuda.get_device_name()}
 
 
 def _rate(product: Any, work: int) -> float:
@@ -77,12 +95,13 @@ def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     reranker, tokenizer = load_reranker(folder / "model"), load_tokenizer(folder / "model")
     pairs = read_lines(folder / "pairs.jsonl")
 
-    def run(limit: int | None = None) -> dict[str, Any]:
-        started = time.process_time()
+    def run(limit: int | None = None, precision: str = "auto") -> dict[str, Any]:
+        settings = config.model_copy(update={"precision": precision})
+        started, wall = time.process_time(), time.perf_counter()
         source, query_rows, passage_rows = pair_source(tokenizer, pairs[:limit], config)
-        spent = time.process_time() - started
-        scores = Scorer(reranker, source, config).score_rows(query_rows, passage_rows)
-        return {"scores": scores.tolist(), "tokenizing": spent}
+        spent, waited = time.process_time() - started, time.perf_counter() - wall
+        scores = Scorer(reranker, source, settings).score_rows(query_rows, passage_rows)
+        return {"scores": scores.tolist(), "tokenizing": spent, "tokenizing_wall": waited}
 
     return {"run": run, "gemm": gemm}
 
@@ -130,6 +149,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
     def run(limit: int | None = None) -> dict[str, Any]:
         chosen = groups[:limit]
+        begun = time.perf_counter()
         pairs = [(group["query"], text) for group in chosen for text in group["texts"]]
         source, query_rows, passage_rows = pair_source(tokenizer, pairs, config.reranker)
         rows, start = [], 0
@@ -144,14 +164,15 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         negatives = pa.Table.from_pylist(
             [rows[place] for place in np.argsort(order)], schema=NEGATIVES
         )
-        before = time.process_time()
+        before, wall = time.process_time(), time.perf_counter()
         reranker = load_reranker(folder / "model")
-        loading = time.process_time() - before
+        loading, waited = time.process_time() - before, time.perf_counter() - wall
         trained = train(reranker, negatives, source, config, round_number=1)
         return {
             "losses": trained.log["loss"].to_pylist(),
             "pairs": int(sum(trained.log["pairs"].to_pylist())),
             "loading": loading,
+            "stepping": time.perf_counter() - begun - waited,
         }
 
     return {"run": run, "gemm": gemm}
@@ -218,6 +239,8 @@ STEPS = {"scoring": scoring, "encoding": encoding, "training": training, "mining
 def load(folder: Path, **more: Any) -> dict[str, Job]:
     """The jobs of the step that the folder is for."""
     settings = json.loads((folder / "settings.json").read_bytes())
+    if settings["step"] == "gpu":
+        return {**by_model(STEPS, folder), "gemm": gpu_gemm}
     return STEPS[settings["step"]](folder, settings | more)
 
 

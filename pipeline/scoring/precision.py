@@ -1,0 +1,32 @@
+"""The arithmetic that a model runs in, by the config's word and what the device has."""
+
+import copy
+from typing import Any
+
+import torch
+
+from strop.pipeline.errors import InputError
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Arithmetic in 16 bits."""
+
+
+def resolved_precision(wanted: str, key: str) -> str:
+    """fp32, bf16 or fp16; ``auto`` is bf16 on a GPU that has it, else fp32.
+
+    Raises `InputError` naming the config's ``key`` when the device does not have what is wanted.
+    """
+    cuda = torch.cuda.is_available()
+    bf16 = not cuda or torch.cuda.is_bf16_supported()
+    if wanted == "auto":
+        return "bf16" if cuda and bf16 else "fp32"
+    if wanted == "fp16" and not cuda:
+        raise InputError(f"{key} = fp16 needs a CUDA GPU, and there is none; take bf16 or fp32")
+    if wanted == "bf16" and not bf16:
+        raise InputError(f"{key} = bf16: this GPU has no such arithmetic; take fp16 or fp32")
+    return wanted
+
+
+def in_precision(model: Any, precision: str) -> Any:
+    """The model, or a copy with weights of 16 bits."""
+    return copy.deepcopy(model).to(HALF[precision]) if precision in HALF else model
