@@ -82,6 +82,8 @@ def _with_activation(module: Any, *, by: Callable[..., torch.Tensor]) -> Any:
     dense = getattr(module, "dense", None)
     if type(activation).__name__ not in ERF_GELU or type(dense) is not torch.nn.Linear:
         return None
+    if getattr(dense, "bias", None) is None:  # cuBLAS adds one with the activation
+        return None
     # Another layer than this one may stand behind the same name.
     return partial(by, dense) if _is_dense_and_activation(module) else None
 

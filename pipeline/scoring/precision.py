@@ -28,5 +28,13 @@ def resolved_precision(wanted: str, key: str) -> str:
 
 
 def in_precision(model: Any, precision: str) -> Any:
-    """The model, or a copy with weights of 16 bits."""
-    return copy.deepcopy(model).to(HALF[precision]) if precision in HALF else model
+    """The model, or a copy with weights of 16 bits.
+
+    Buffers stay as they are: the frequencies of rotary positions need their 32 bits.
+    """
+    if precision not in HALF:
+        return model
+    made = copy.deepcopy(model)
+    for weight in made.parameters():
+        weight.data = weight.data.to(HALF[precision])
+    return made

@@ -121,3 +121,18 @@ def test_only_the_wanted_tokens_are_kept(reranker_folder: Path) -> None:
         [5, 6],
         [5],
     ]
+
+
+def test_scores_in_16_bits_are_close_and_leave_the_model_as_it_was(
+    reranker_folder: Path, plain: np.ndarray
+) -> None:
+    loaded = load_reranker(reranker_folder)
+    source = pair_source(loaded.tokenizer, QUERIES, PASSAGES)
+    queries, passages = np.repeat(np.arange(6), 40), np.tile(np.arange(40), 6)
+    half = CONFIG.model_copy(update={"precision": "bf16"})
+    found = Scorer(loaded, source, half).score_rows(queries, passages)
+    assert np.corrcoef(found, plain)[0, 1] > 0.99
+    assert np.abs(found - plain).max() > 1e-4, "they are no fp32 scores"
+    assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
+    again = Scorer(loaded, source, CONFIG).score_rows(queries, passages)
+    np.testing.assert_allclose(again, plain, atol=1e-5)
