@@ -4,12 +4,14 @@
 
 With ``--quick`` little is run and nothing written: ratios are compared with the committed tables,
 and the exit code is 1 when one fell by more than 15 %. Without ``--scripts`` mining and the
-whole loop are left out.
+whole loop are left out. Where there is a GPU, `benchmarks.speed.gpu` follows, unless ``--quick``.
 """
 
 import subprocess
 import sys
 from pathlib import Path
+
+import torch
 
 from benchmarks.speed import inputs
 
@@ -32,6 +34,9 @@ def main() -> None:
             continue
         more = ["--scripts", str(given.scripts)] if step in WITH_SCRIPTS else []
         command = [sys.executable, "-m", f"benchmarks.speed.{step}", *shared, *more]
+        worst = max(worst, subprocess.run(command, check=False).returncode)
+    if torch.cuda.is_available() and not given.quick:
+        command = [sys.executable, "-m", "benchmarks.speed.gpu", "--peers", given.peers]
         worst = max(worst, subprocess.run(command, check=False).returncode)
     raise SystemExit(worst)
 
