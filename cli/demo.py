@@ -1,5 +1,6 @@
 """`strop demo`: three real rounds on the documentation of the installed Python packages."""
 
+from pathlib import Path
 from typing import Any
 
 from strop.artifacts.store import Store
@@ -20,7 +21,9 @@ from strop.pipeline.config import (
 )
 
 
-def run_demo(store: str, *, seed: int, small: bool, json: bool) -> None:
+def run_demo(
+    store: str, *, seed: int, small: bool, json: bool, profile: Path | None = None
+) -> None:
     """Build the data, run the rounds, show the table and what to try next."""
     opened = Store(store)
     out = console(stderr=json)
@@ -34,7 +37,7 @@ def run_demo(store: str, *, seed: int, small: bool, json: bool) -> None:
             config = demo_config(dataset.id, seed=seed, small=small)
             return config, improve(config, opened.location)
 
-        config, reason = shown(out, work)
+        config, reason = shown(out, work, profile=profile)
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
     if not json:
         out.print(NEXT)

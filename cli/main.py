@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from strop import __version__
-from strop.cli.options import STORE, JsonOption, StoreOption
+from strop.cli.options import STORE, JsonOption, ProfileOption, StoreOption
 from strop.cli.output import (
     FAILED,
     INTERRUPTED,
@@ -70,11 +70,12 @@ def demo(
         bool, typer.Option(help="A smoke test of a minute: too small to gain anything.")
     ] = False,
     json: JsonOption = False,
+    profile: ProfileOption = None,
 ) -> None:
     """Sharpen a real reranker on the documentation of the installed Python packages."""
     from strop.cli.demo import run_demo
 
-    run_demo(store, seed=seed, small=small, json=json)
+    run_demo(store, seed=seed, small=small, json=json, profile=profile)
 
 
 @app.command()
