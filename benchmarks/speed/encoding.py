@@ -22,11 +22,11 @@ def main() -> None:
     parser = inputs.parser("Encoding, side by side.")
     parser.add_argument("--join", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--texts", type=int, default=512)
-    arguments = parser.parse_args()
+    arguments = inputs.parsed(parser)
     rows: list[list[str]] = []
     versions: dict[str, str] = {}
     for join in arguments.join:
-        count = arguments.texts // (2 if arguments.quick else 1) // join
+        count = arguments.texts // join
         processes, difference = compare(arguments, join, count)
         for process in processes:
             rows.append(row(process, processes[0], f"{process.side.name}, passages of {join}"))

@@ -14,6 +14,9 @@ import numpy as np
 from strop.pipeline.models import resolve_model
 from strop.pipeline.scoring.reranker import initialise, save_reranker
 
+QUICK_ROUNDS = 2
+"""Alternations of a quick look."""
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The options that every step has."""
@@ -23,8 +26,20 @@ def parser(description: str) -> argparse.ArgumentParser:
     found.add_argument("--rounds", type=int, default=3, help="alternations that count")
     found.add_argument("--threads", type=int, default=1)
     found.add_argument("--seed", type=int, default=1)
-    found.add_argument("--quick", action="store_true", help="little, compared with the last table")
+    found.add_argument(
+        "--quick",
+        action="store_true",
+        help="two alternations of the same work, compared with the last table",
+    )
     return found
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was asked for; quick is fewer alternations, since less work has other ratios."""
+    given = parser.parse_args()
+    if given.quick:
+        given.rounds = min(given.rounds, QUICK_ROUNDS)
+    return given
 
 
 @contextmanager

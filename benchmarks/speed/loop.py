@@ -43,7 +43,7 @@ def main() -> None:
     parser = inputs.parser("The whole loop, side by side.")
     parser.add_argument("--scripts", type=Path, required=True)
     parser.add_argument("--queries", type=int, default=60, help="groups of 16 a round")
-    given = parser.parse_args()
+    given = inputs.parsed(parser)
     times: dict[str, list[Spent]] = {name: [] for name in SIDES}
     with tempfile.TemporaryDirectory(prefix="strop-loop-") as folder:
         for number in range(given.rounds):

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=300)
     parser.add_argument("--depth", type=int, default=30)
     parser.add_argument("--negatives", type=int, default=8)
-    arguments = parser.parse_args()
+    arguments = inputs.parsed(parser)
     processes, count = compare(arguments)
     pairs = count * arguments.depth
     rows = [row(process, processes[0], pairs) for process in processes]

@@ -34,12 +34,12 @@ def main() -> None:
     parser = inputs.parser("Scoring, side by side.")
     parser.add_argument("--join", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--pairs", type=int, default=192)
-    arguments = parser.parse_args()
+    arguments = inputs.parsed(parser)
     rows: list[list[str]] = []
     facts: list[str] = []
     versions: dict[str, str] = {}
     for join in arguments.join:
-        pairs = arguments.pairs // (2 if arguments.quick else 1) // (2 if join > 1 else 1)
+        pairs = arguments.pairs // (2 if join > 1 else 1)
         found, notes, used = compare(arguments, join, pairs)
         rows += found
         facts += notes

@@ -27,9 +27,7 @@ def main() -> None:
     parser.add_argument("--join", type=int, nargs="+", default=[1])
     parser.add_argument("--groups-per-step", type=int, default=4)
     parser.add_argument("--steps", type=int, default=2)
-    arguments = parser.parse_args()
-    if arguments.quick:  # as many steps as in the table: a training's start weighs more in fewer
-        arguments.rounds = 2
+    arguments = inputs.parsed(parser)
     rows: list[list[str]] = []
     versions: dict[str, str] = {}
     for join in arguments.join:
