@@ -15,7 +15,6 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.config import Training
-from strop.pipeline.config.losses import Kl
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
@@ -27,13 +26,11 @@ from strop.pipeline.training import checkpoints, gradients, health
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
-from strop.pipeline.training.losses.scored_groups import ScoredGroups
 from strop.pipeline.training.losses.total_loss import total_loss
+from strop.pipeline.training.supervision import supervised
 
 NO_HEALTH: health.Record = {"score_spread": 0.0, "violation_share": 0.0}
 """What the scores of no group say."""
-WARM_START = (Kl(name="kl"),)
-"""The loss of a warm start, whose teacher is the first stage."""
 
 logger = logging.getLogger(__name__)
 
@@ -191,22 +188,13 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self, batch: GroupBatch, part: tuple[int, int], step_groups: int, scores: torch.Tensor
     ) -> torch.Tensor:
         """The groups' share of the step's mean loss."""
-        groups, losses = self._supervised(batch, *part, scores)
+        groups, losses = supervised(batch, part, scores, self._config, warm=self._warm)
         return total_loss(groups, losses, temperature=self._config.temperature) / step_groups
 
-    def _supervised(
-        self, batch: GroupBatch, first: int, last: int, scores: torch.Tensor
-    ) -> tuple[ScoredGroups, tuple[Any, ...]]:
-        """The groups with the scores that the losses see, and the losses of this step."""
-        warm = self.state.global_step < self._course.warm_start_steps
-        alpha = self._config.residual_weight
-        if not warm and not alpha:
-            return batch.scored(first, last, scores), self._config.losses
-        start, end = batch.offsets[first], batch.offsets[last]
-        prior = torch.from_numpy(batch.members.first_stage_scores[start:end]).to(scores.device)
-        if warm:
-            return batch.scored(first, last, scores, teacher_scores=prior), WARM_START
-        return batch.scored(first, last, scores + alpha * prior), self._config.losses
+    @property
+    def _warm(self) -> bool:
+        """Whether the present step distils the first stage."""
+        return bool(self.state.global_step < self._course.warm_start_steps)
 
     def _record(self, batch: GroupBatch, loss: float, spreads: health.Record) -> None:
         step = len(self.records.steps) + 1
@@ -223,8 +211,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             ),
             **spreads,
         }
-        warm = self.state.global_step < self._course.warm_start_steps
-        record["collapsed"] = not warm and health.is_collapsed(record, self._config)
+        record["collapsed"] = not self._warm and health.is_collapsed(record, self._config)
         self.records.steps.append(record)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
