@@ -20,7 +20,7 @@ NEGATIVES = "negatives.parquet"
 @stage_task("train")
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
-    recipe = Recipe("reranker", "train", 6, _parameters(config, number), inputs.refs())
+    recipe = Recipe("reranker", "train", 7, _parameters(config, number), inputs.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.training.train import training_summary

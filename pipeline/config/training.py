@@ -65,8 +65,8 @@ class Training(Section):
     gradients: Literal["auto", "kept", "two_pass", "selective"] = "auto"
     """Whether graphs are kept until the backward pass, or scores are computed first and every
     micro-batch once more with its gradient (GradCache); `auto` decides by `graph_tokens`.
-    `selective` runs once more only the members that carry 99 % of the gradient's mass, in steps
-    where these are few: not quite the exact gradient, and without dropout alone."""
+    `selective` runs backward only the members that carry 99 % of the gradient's mass: not quite
+    the exact gradient, and without dropout alone."""
     gradient_checkpointing: bool = False
     """Whether layers are computed again in the backward pass, for less memory."""
     frozen_layers: int = Field(default=0, ge=0, le=1000)

@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from strop.pipeline.scoring.first_token import layers_like_bert
+from strop.pipeline.scoring.trained_dense_layers import DenseLayer, FeedForward, product
+
 ERF_GELU = ("GELUActivation", "GELU")
 """Activations that are computed together with the product before them."""
 
 
-def _kernels_for(model: Any, *, training: bool) -> Callable[[Any], Any] | None:
+def _kernels_for(model: Any, *, training: bool, sparse: bool) -> Callable[[Any], Any] | None:
     """What gives a module its faster forward: in fp32 on a CPU with AVX-512, and for scores in bf16
     on a GPU; None elsewhere.
     """
@@ -29,7 +32,9 @@ def _kernels_for(model: Any, *, training: bool) -> Callable[[Any], Any] | None:
         return partial(_with_activation, by=_dense_gelu_on_gpu)
     if not supported(model):
         return None
-    return _training_forward if training else _scoring_forward
+    if not training:
+        return _scoring_forward
+    return _sparse_forward(model) if sparse else _training_forward
 
 
 def supported(model: Any) -> bool:
@@ -44,15 +49,18 @@ def supported(model: Any) -> bool:
 
 
 @contextlib.contextmanager
-def fast_dense_layers(model: Any, *, training: bool = False) -> Iterator[None]:
+def fast_dense_layers(
+    model: Any, *, training: bool = False, sparse: bool = False
+) -> Iterator[None]:
     """While entered, the model's dense layers compute by these kernels; others stay as they are.
 
     Outputs and gradients equal PyTorch's up to the order of sums in fp32, and up to the rounding in
     bf16. Without ``training`` there are no gradients, and GELU is computed together with the
-    product before it.
+    product before it. With both ``training`` and ``sparse``, tokens without a gradient cost next to
+    nothing in a backward pass.
     """
     changed: list[Any] = []
-    forward_of = _kernels_for(model, training=training)
+    forward_of = _kernels_for(model, training=training, sparse=sparse)
     if forward_of is not None:
         for module in model.modules():
             forward = forward_of(module)
@@ -66,8 +74,10 @@ def fast_dense_layers(model: Any, *, training: bool = False) -> Iterator[None]:
             del module.forward
 
 
-def _training_forward(module: Any) -> Any:
-    return partial(_linear_with_gradients, module) if type(module) is torch.nn.Linear else None
+def _training_forward(module: Any, *, sparse: bool = False) -> Any:
+    if type(module) is torch.nn.Linear:
+        return partial(_linear_with_gradients, module, sparse=sparse)
+    return None
 
 
 def _scoring_forward(module: Any) -> Any:
@@ -78,14 +88,17 @@ def _scoring_forward(module: Any) -> Any:
 
 def _with_activation(module: Any, *, by: Callable[..., torch.Tensor]) -> Any:
     """The forward of a dense layer and its exact GELU in one, or None for another module."""
+    return partial(by, module.dense) if _activated(module) else None
+
+
+def _activated(module: Any) -> bool:
+    """Whether a module is a dense layer with a bias and its exact GELU, and nothing else."""
     activation = getattr(module, "intermediate_act_fn", None)
     dense = getattr(module, "dense", None)
     if type(activation).__name__ not in ERF_GELU or type(dense) is not torch.nn.Linear:
-        return None
-    if getattr(dense, "bias", None) is None:  # cuBLAS adds one with the activation
-        return None
-    # Another layer than this one may stand behind the same name.
-    return partial(by, dense) if _is_dense_and_activation(module) else None
+        return False
+    # cuBLAS adds a bias with the activation; another layer than this may stand behind the name.
+    return dense.bias is not None and _is_dense_and_activation(module)
 
 
 def _is_dense_and_activation(module: Any) -> bool:
@@ -93,22 +106,12 @@ def _is_dense_and_activation(module: Any) -> bool:
     return exact and set(dict(module.named_children())) == {"dense", "intermediate_act_fn"}
 
 
-def _product(
-    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, activation: str = "none"
-) -> torch.Tensor:
-    """``activation(states @ weight.T + bias)``; any strides."""
-    found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-        states, weight, bias, activation, [], "none"
-    )
-    return found
-
-
 def _linear(module: Any, states: torch.Tensor) -> torch.Tensor:
-    return _product(states, module.weight, module.bias)
+    return product(states, module.weight, module.bias)
 
 
 def _dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
-    return _product(states, dense.weight, dense.bias, "gelu")
+    return product(states, dense.weight, dense.bias, "gelu")
 
 
 def _dense_gelu_on_gpu(dense: Any, states: torch.Tensor) -> torch.Tensor:
@@ -117,37 +120,39 @@ def _dense_gelu_on_gpu(dense: Any, states: torch.Tensor) -> torch.Tensor:
     return found.view(*states.shape[:-1], -1)
 
 
-def _linear_with_gradients(module: Any, states: torch.Tensor) -> torch.Tensor:
+def _linear_with_gradients(module: Any, states: torch.Tensor, *, sparse: bool) -> torch.Tensor:
     if torch.is_autocast_enabled("cpu"):  # entered within the model's call; has kernels of its own
         return linear(states, module.weight, module.bias)
-    found: torch.Tensor = _Linear.apply(  # type: ignore[no-untyped-call]
-        states, module.weight, module.bias
+    found: torch.Tensor = DenseLayer.apply(  # type: ignore[no-untyped-call]
+        states, module.weight, module.bias, sparse
     )
     return found
 
 
-class _Linear(torch.autograd.Function):
-    """A dense layer whose three products run in oneDNN."""
+def _sparse_forward(model: Any) -> Callable[[Any], Any]:
+    """What gives a module its forward where tokens without a gradient are to cost nothing."""
+    wide = {
+        layer.output.dense: layer.intermediate
+        for layer in layers_like_bert(model) or ()
+        if type(layer.output.dense) is torch.nn.Linear and _activated(layer.intermediate)
+    }
 
-    @staticmethod
-    def forward(
-        ctx: Any, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
-        """The layer's output."""
-        ctx.save_for_backward(states, weight)
-        ctx.has_bias = bias is not None
-        return _product(states, weight, bias)
+    def forward_of(module: Any) -> Any:
+        if module in wide.values():
+            return _as_it_is  # the layer behind it computes both
+        if module in wide:
+            return partial(_feed_forward, wide[module].dense, module)
+        return _training_forward(module, sparse=True)
 
-    @staticmethod
-    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients of those inputs that need one."""
-        states, weight = ctx.saved_tensors
-        rows = outer[0].reshape(-1, outer[0].shape[-1])
-        needed = ctx.needs_input_grad
-        return (
-            _product(outer[0], weight.t(), None) if needed[0] else None,
-            _product(rows.t(), states.reshape(-1, states.shape[-1]).t(), None)
-            if needed[1]
-            else None,
-            rows.sum(dim=0) if ctx.has_bias and needed[2] else None,
-        )
+    return forward_of
+
+
+def _as_it_is(states: torch.Tensor) -> torch.Tensor:
+    return states
+
+
+def _feed_forward(wide: Any, dense: Any, states: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = FeedForward.apply(  # type: ignore[no-untyped-call]
+        states, wide.weight, wide.bias, dense.weight, dense.bias
+    )
+    return found

@@ -4,43 +4,29 @@ Dense layers, norms and activations look at each token by itself, so that only a
 where a pair ends. Shorter and longer pairs then share one product, and no place of it is empty.
 
 Source: unpadding as in Zeng et al., "Boosting distributed training performance of the unpadded BERT
-model", 2022; on a GPU attention is the variable-length kernel of Dao, "FlashAttention-2", 2023.
+model", 2022.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
 from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.first_token import layers_like_bert
+from strop.pipeline.scoring.pair_attention import by_pair, by_variable_lengths
 from strop.pipeline.scoring.pairs import PairTokens
 from strop.pipeline.scoring.precision import HALF
+from strop.pipeline.scoring.spans import Spans
 
 FLASH_HEADS = range(8, 257, 8)
 """Widths of an attention head that FlashAttention computes."""
-
-
-@dataclass(frozen=True)
-class Spans:
-    """Where the pairs of a packed batch lie: ``lengths`` in tokens, and on a GPU ``edges``, the
-    place of every pair's first token and the end of the last.
-    """
-
-    lengths: tuple[int, ...]
-    edges: torch.Tensor | None = None
-
-    @property
-    def longest(self) -> int:
-        """The tokens of the longest pair."""
-        return max(self.lengths)
 
 
 def packs(model: Any, precision: str = "fp32") -> bool:
@@ -155,7 +141,7 @@ def _attended(
 ) -> torch.Tensor:
     """What the tokens ``asking`` read of those of their pairs; shape as ``asking``."""
     on_cpu = spans.edges is None
-    attend, project = (_by_pair, _one_by_one) if on_cpu else (_by_flash_attention, _together)
+    attend, project = (by_pair, _one_by_one) if on_cpu else (by_variable_lengths, _together)
     layers = attention.query, attention.key, attention.value
     if asking is hidden:
         projected = project(hidden, *layers)
@@ -182,54 +168,3 @@ def _together(states: torch.Tensor, *layers: Any) -> tuple[torch.Tensor, ...]:
     weight = torch.cat([layer.weight for layer in layers])
     bias = torch.cat([layer.bias for layer in layers])
     return linear(states[0], weight, bias).chunk(len(layers), dim=-1)
-
-
-def _by_pair(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    asked_by: Spans,
-    spans: Spans,
-    *,
-    dropout: float,
-    scale: float,
-) -> torch.Tensor:
-    """Attention of a pair at a time, small enough for that, and without a mask.
-
-    Shapes are (tokens, heads, width of a head).
-    """
-
-    def pairs(states: torch.Tensor, lengths: Sequence[int]) -> tuple[torch.Tensor, ...]:
-        return torch.split(states.transpose(0, 1)[None], list(lengths), dim=2)
-
-    attended = [
-        scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale).transpose(1, 2)
-        for q, k, v in zip(
-            pairs(query, asked_by.lengths),
-            pairs(key, spans.lengths),
-            pairs(value, spans.lengths),
-            strict=True,
-        )
-    ]
-    return torch.cat(attended, dim=1)[0]
-
-
-def _by_flash_attention(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    asked_by: Spans,
-    spans: Spans,
-    *,
-    dropout: float,
-    scale: float,
-) -> torch.Tensor:
-    """The same by one kernel for all pairs.
-
-    PyTorch's public function for this has no dropout, which the one beneath it has.
-    """
-    found: torch.Tensor = torch.ops.aten._flash_attention_forward(
-        query, key, value, asked_by.edges, spans.edges, asked_by.longest, spans.longest,
-        dropout, False, False, scale=scale,
-    )[0]  # fmt: skip
-    return found

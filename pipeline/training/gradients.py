@@ -6,10 +6,11 @@ respect to the scores is taken, and every micro-batch is run once more to carry 
 gradient back (gradient caching). The second run starts from the random state of the first, so that
 dropout leaves out the same.
 
-Once a reranker has learned something, most members of its groups have next to no gradient: the
-second run can leave them out (`selective`). That is no exact gradient, and pays where those that
-carry `CARRIED` of its mass are few: a forward pass over all and a forward and backward pass over so
-many cost less than one of each over all while they are below two thirds.
+Once a reranker has learned something, most members of its groups have next to no gradient, and
+those that carry `CARRIED` of its mass are few. A `selective` step runs only these backward, which
+is no exact gradient. Where tokens without a gradient cost nothing in a backward pass, one forward
+pass is enough. Elsewhere a step scores all members and runs these few once more: that costs less
+than one pass forward and backward over all while they are below two thirds.
 
 Source: Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size under memory limited
 setup", 2021.
@@ -36,7 +37,7 @@ Batch = Callable[[Ints], list[Ints]]
 CARRIED = 0.99
 """The share of the gradient's mass that the members of a selective step carry."""
 WORTH, REMEMBERED = 0.6, 16
-"""Steps are selective while the members that carried the mass of so many steps before were fewer
+"""Steps run members once more while those that carried the mass of so many steps before were fewer
 than this share."""
 
 
@@ -66,16 +67,20 @@ def accumulate(
     tokens: Ints,
     config: Training,
     carried: Sequence[float],
+    sparse: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Loss and scores of a part in the way that the config says, its gradient accumulated.
 
-    ``tokens`` are those of every row; ``carried`` are what `selective` told of the steps before.
-    The last value is what it tells of this one, 1 where it was not asked.
+    ``tokens`` are those of every row; ``carried`` are what `selective` told of the steps before;
+    ``sparse`` tells whether rows without a gradient cost nothing in a backward pass. The last value
+    is what `selective` tells of this one, 1 where it was not asked.
     """
     batches, total = batched(np.arange(len(tokens))), int(tokens.sum())
     if config.gradients == "selective":
-        few = is_worth(carried) or total > config.graph_tokens
-        return selective(forward, loss, batches, backward, again=batched if few else None)
+        many = total > config.graph_tokens
+        few = many or (is_worth(carried) and not sparse)
+        again = batched if few else None
+        return selective(forward, loss, batches, backward, again=again, sparse=sparse)
     run = two_pass if in_two_passes(total, config) else kept
     return *run(forward, loss, batches, backward), 1.0
 
@@ -117,11 +122,13 @@ def selective(
     backward: Backward,
     *,
     again: Batch | None,
+    sparse: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Loss, scores, and the share of members that carry `CARRIED` of the gradient's mass.
 
-    Only these are run once more, in the micro-batches that ``again`` makes of them; without it the
-    graphs of all are kept and the gradient is exact.
+    Only these are run once more, in the micro-batches that ``again`` makes of them. Without it the
+    graphs of all are kept, and the others' gradient is set to zero where that is ``sparse``, else
+    it is exact.
     """
     with torch.set_grad_enabled(again is None):
         found = torch.cat([forward(rows) for rows in batches])[_order(batches)]
@@ -131,7 +138,11 @@ def selective(
     assert scores.grad is not None
     rows = carrying(scores.grad.abs().cpu().numpy())
     if again is None:
-        found.backward(scores.grad)  # type: ignore[no-untyped-call]
+        gradient = scores.grad
+        if sparse:
+            chosen = torch.from_numpy(rows).to(gradient.device)
+            gradient = torch.zeros_like(gradient).index_copy_(0, chosen, gradient[chosen])
+        found.backward(gradient)  # type: ignore[no-untyped-call]
     else:
         for part in again(rows):
             gradient = scores.grad[torch.from_numpy(part).to(scores.device)]
@@ -148,7 +159,7 @@ def carrying(mass: Floats) -> Ints:
 
 
 def is_worth(carried: Sequence[float]) -> bool:
-    """Whether the next step should be selective, by the shares of the steps before."""
+    """Whether the next step should run members once more, by the shares of the steps before."""
     return bool(carried) and float(np.mean(carried[-REMEMBERED:])) < WORTH
 
 

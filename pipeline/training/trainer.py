@@ -18,7 +18,7 @@ from strop.pipeline.config import Training
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
-from strop.pipeline.scoring.dense_layers import fast_dense_layers
+from strop.pipeline.scoring.dense_layers import fast_dense_layers, supported
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.precision import resolved_precision
@@ -71,6 +71,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         )
         self.remove_callback(PrinterCallback)
         self._packed = packs(self.model, self._precision)
+        selective = config.gradients == "selective" and self._precision == "fp32"
+        self._sparse = selective and supported(self.model)
 
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -146,7 +148,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
         lean = lean_layers(self.model, packed=self._packed)
-        fast = fast_dense_layers(self.model, training=True)
+        fast = fast_dense_layers(self.model, training=True, sparse=self._sparse)
         with model_call(), lean, fast, self._embeddings.accumulated():
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found, share = self._part(batch, (first, last), step_groups)
@@ -175,6 +177,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             tokens=lengths,
             config=self._config,
             carried=[step["carried"] for step in recent if "carried" in step],
+            sparse=self._sparse,
         )
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:

@@ -29,18 +29,38 @@ def test_outputs_are_those_of_pytorch_and_onednn_multiplies(model: torch.nn.Modu
     assert not [module for module in model.modules() if "forward" in vars(module)]
 
 
-def test_gradients_are_those_of_pytorch(model: torch.nn.Module) -> None:
-    def gradients() -> dict[str, torch.Tensor]:
-        model.zero_grad()
-        (model(IDS).logits ** 2).sum().backward()
-        return {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}
+def gradients(model: torch.nn.Module, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    (model(IDS).logits[:, 0] ** 2 * weights).sum().backward()
+    return {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}
 
-    expected = gradients()
-    with fast_dense_layers(model, training=True):
-        found = gradients()
+
+def assert_close(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-4)
+
+
+def test_gradients_are_those_of_pytorch(model: torch.nn.Module) -> None:
+    expected = gradients(model, torch.ones(6))
+    with fast_dense_layers(model, training=True):
+        assert_close(gradients(model, torch.ones(6)), expected)
+
+
+@pytest.mark.parametrize("few", [[], [2], [0, 5], [0, 1, 2, 3, 4, 5]])
+def test_rows_without_a_gradient_cost_no_products(model: torch.nn.Module, few: list[int]) -> None:
+    weights = torch.zeros(6).index_fill_(0, torch.tensor(few, dtype=torch.int64), 1.0)
+    expected = gradients(model, weights)
+    sparse = fast_dense_layers(model, training=True, sparse=True)
+    with sparse, torch.profiler.profile(record_shapes=True) as trace:
+        found = gradients(model, weights)
+    assert_close(found, expected)
+    inner = model.config.intermediate_size
+    products = [e for e in trace.events() if e.name == "mkldnn::_linear_pointwise"]
+    shapes = [event.input_shapes[0] for event in products]
+    multiplied = {size for shape in shapes if len(shape) == 2 and inner in shape for size in shape}
+    # In the last layer only the first token has one.
+    assert multiplied == ({len(few), 19 * len(few), inner} if few else set())
 
 
 def test_other_precisions_stay_with_pytorch(model: torch.nn.Module) -> None:

@@ -87,6 +87,24 @@ def test_scores_and_gradients_are_those_of_padded_batches(build: str) -> None:
     torch.testing.assert_close(again, scores[:1], atol=1e-6, rtol=0)
 
 
+def test_pairs_without_a_gradient_cost_no_attention() -> None:
+    made, given = model("bert"), pairs(types=False)
+
+    def gradients(found: torch.Tensor) -> dict[str, torch.Tensor]:
+        made.zero_grad()
+        found[[2, 4]].sum().backward()
+        return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+
+    each = [np.array([row]) for row in range(6)]
+    alone = [logits(made, padded_batch(given, i, pad=PAD, device=made.device)) for i in each]
+    expected = gradients(torch.cat(alone))
+    with lean_layers(made, packed=True), torch.profiler.profile() as trace:
+        found = gradients(logits(made, batch_of(made, given, np.arange(6), pad=PAD, packed=True)))
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+    backward = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
+    assert sum(event.name == backward for event in trace.events()) == 2 * 3
+
+
 def test_what_packs_has_no_padding_and_the_rest_is_padded_as_before() -> None:
     given, rows = pairs(types=False), np.arange(6)
     for made, share in ((model("bert"), 0.0), (eager := model("bert"), 1 - 65 / 180)):

@@ -1,0 +1,20 @@
+"""Where the pairs of a packed batch lie."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Spans:
+    """``lengths`` of the pairs in tokens, and on a GPU ``edges``, the place of every pair's first
+    token and the end of the last.
+    """
+
+    lengths: tuple[int, ...]
+    edges: torch.Tensor | None = None
+
+    @property
+    def longest(self) -> int:
+        """The tokens of the longest pair."""
+        return max(self.lengths)
