@@ -46,10 +46,11 @@ test: lint
 test-slow: develop
 	$(BIN)/pytest -m slow
 
-# The peers' own environment: FlagEmbedding does not run with transformers 5.
+# The peers' own environment: FlagEmbedding does not run with transformers 5. Torch is strop's.
 peers:
 	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
-	build/peers/bin/python -m pip install --quiet $(PIP_OPTIONS) 'FlagEmbedding==1.4.2' 'transformers<5' datasets faiss-cpu peft
+	@echo "Installing FlagEmbedding into build/peers"
+	@build/peers/bin/python -m pip install --quiet $(PIP_OPTIONS) 'FlagEmbedding==1.4.2' 'transformers<5' datasets faiss-cpu peft $(shell grep '^torch==' $(CONSTRAINTS))
 
 bench bench-quick: develop
 	$(BIN)/python -m benchmarks.speed $(DATA) --peers $(PEERS) $(if $(SCRIPTS),--scripts $(SCRIPTS)) $(if $(filter bench-quick,$@),--quick)

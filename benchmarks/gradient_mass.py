@@ -56,12 +56,12 @@ def gradients(store: Store, manifest: Manifest) -> list[Any]:
         found.append(leaf.grad.abs().numpy())
         return total, scores, carried
 
-    inputs = _inputs(manifest)
+    inputs = inputs_of(manifest)
     negatives, earlier = groups_of(store, inputs)
     GroupTrainer._accumulate = keep  # type: ignore[method-assign]
     try:
         train(
-            starting_weights(store, inputs, config := _config(manifest)),
+            starting_weights(store, inputs, config := config_of(manifest)),
             negatives,
             tokens_of(store, inputs, [negatives, *earlier], None),
             config,
@@ -74,12 +74,14 @@ def gradients(store: Store, manifest: Manifest) -> list[Any]:
     return found
 
 
-def _inputs(manifest: Manifest) -> TrainingInputs:
+def inputs_of(manifest: Manifest) -> TrainingInputs:
+    """What a training reads."""
     names = inspect.signature(TrainingInputs).parameters
     return TrainingInputs(**{role: ref for role, ref in manifest.inputs.items() if role in names})
 
 
-def _config(manifest: Manifest) -> Config:
+def config_of(manifest: Manifest) -> Config:
+    """The config of a training, as its manifest tells it."""
     said = manifest.parameters
     names = set(Training.model_fields) - {"evaluate_every"}
     return Config.model_validate(

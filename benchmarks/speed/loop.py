@@ -42,7 +42,7 @@ def main() -> None:
     """Compare, and write the table."""
     parser = inputs.parser("The whole loop, side by side.")
     parser.add_argument("--scripts", type=Path, required=True)
-    parser.add_argument("--queries", type=int, default=60, help="groups of 16 a round")
+    parser.add_argument("--queries", type=int, default=120, help="groups of 16 a round")
     given = inputs.parsed(parser)
     times: dict[str, list[Spent]] = {name: [] for name in SIDES}
     with tempfile.TemporaryDirectory(prefix="strop-loop-") as folder:
