@@ -130,4 +130,4 @@ def _each(*states: tuple[torch.Tensor, tuple[int, ...]]) -> Iterator[tuple[torch
 def _with_gradient(outer: torch.Tensor, lengths: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Which pairs have a gradient that is not zero."""
     by_token = torch.linalg.vector_norm(outer.flatten(1), dim=1, dtype=torch.float32).numpy()
-    return np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]])) > 0
+    return np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]])) != 0  # NaN is one

@@ -105,6 +105,15 @@ def test_pairs_without_a_gradient_cost_no_attention() -> None:
     assert sum(event.name == backward for event in trace.events()) == 2 * 3
 
 
+def test_a_gradient_that_is_no_number_is_never_left_out() -> None:
+    made, given = model("bert"), pairs(types=False)
+    with lean_layers(made, packed=True):
+        found = logits(made, batch_of(made, given, np.arange(6), pad=PAD, packed=True))
+    (found[2] * torch.nan).backward()
+    query = made.bert.encoder.layer[0].attention.self.query.weight
+    assert query.grad.isnan().any()
+
+
 def test_what_packs_has_no_padding_and_the_rest_is_padded_as_before() -> None:
     given, rows = pairs(types=False), np.arange(6)
     for made, share in ((model("bert"), 0.0), (eager := model("bert"), 1 - 65 / 180)):
