@@ -6,7 +6,7 @@ States have the shape (tokens, heads, width of a head). ``asked_by`` are the spa
 Source: Dao, "FlashAttention-2", 2023, of which PyTorch has kernels for both devices.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,8 @@ def _each(*states: tuple[torch.Tensor, tuple[int, ...]]) -> Iterator[tuple[torch
     return zip(*(_pairs(values, lengths) for values, lengths in states), strict=True)
 
 
-def _with_gradient(outer: torch.Tensor, lengths: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Which pairs have a gradient that is not zero."""
+def _with_gradient(outer: torch.Tensor, lengths: tuple[int, ...]) -> Sequence[bool]:
+    """By pair, whether its gradient is not zero; NaN is not."""
     by_token = torch.linalg.vector_norm(outer.flatten(1), dim=1, dtype=torch.float32).numpy()
-    return np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]])) != 0  # NaN is one
+    sums = np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]]))
+    return [bool(value) for value in sums != 0]
