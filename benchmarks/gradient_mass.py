@@ -10,6 +10,7 @@ of its mass would save what the others cost.
 
 import argparse
 import inspect
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,22 +57,31 @@ def gradients(store: Store, manifest: Manifest) -> list[Any]:
         found.append(leaf.grad.abs().numpy())
         return total, scores, carried
 
-    inputs = inputs_of(manifest)
-    negatives, earlier = groups_of(store, inputs)
     GroupTrainer._accumulate = keep  # type: ignore[method-assign]
     try:
-        train(
-            starting_weights(store, inputs, config := config_of(manifest)),
-            negatives,
-            tokens_of(store, inputs, [negatives, *earlier], None),
-            config,
-            round_number=manifest.parameters["round"],
-            earlier=earlier,
-            fresh_head=has_fresh_head(store, inputs),
-        )
+        run_again(store, manifest, config_of(manifest))
     finally:
         GroupTrainer._accumulate = accumulate  # type: ignore[method-assign]
     return found
+
+
+def run_again(store: Store, manifest: Manifest, config: Config) -> float:
+    """Run a training from its own inputs, with such a config; returns its CPU seconds."""
+    inputs = inputs_of(manifest)
+    negatives, earlier = groups_of(store, inputs)
+    reranker = starting_weights(store, inputs, config)
+    source = tokens_of(store, inputs, [negatives, *earlier], None)
+    started = time.process_time()
+    train(
+        reranker,
+        negatives,
+        source,
+        config,
+        round_number=manifest.parameters["round"],
+        earlier=earlier,
+        fresh_head=has_fresh_head(store, inputs),
+    )
+    return time.process_time() - started
 
 
 def inputs_of(manifest: Manifest) -> TrainingInputs:
@@ -105,12 +115,18 @@ def share_of_members(steps: list[Any], together: int, mass: float) -> float:
     return float(np.mean(found))
 
 
-def main() -> None:
-    """Run the trainings again, and print a table."""
-    parser = argparse.ArgumentParser(description="Where the gradient's mass lies.")
+def parser_of_trainings(description: str) -> argparse.ArgumentParser:
+    """The options that say which trainings of a store are run again."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("store", type=Path)
     parser.add_argument("rerankers", nargs="*", help="their ids; without any, a round's")
     parser.add_argument("--round", type=int, default=3)
+    return parser
+
+
+def main() -> None:
+    """Run the trainings again, and print a table."""
+    parser = parser_of_trainings("Where the gradient's mass lies.")
     parser.add_argument("--trainings", type=int, default=2, help="how many, the oldest first")
     parser.add_argument("--together", type=int, nargs="+", default=[1, 8], help="steps as one")
     given = parser.parse_args()

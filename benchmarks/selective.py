@@ -8,20 +8,15 @@ ratio, of whole trainings. In a further run the exact gradient of every second s
 the selective one.
 """
 
-import argparse
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.gradient_mass import config_of, inputs_of, trainings
+from benchmarks.gradient_mass import config_of, parser_of_trainings, run_again, trainings
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
 from strop.pipeline.training import gradients
-from strop.pipeline.training.train import train
 from strop.pipeline.training.trainer import GroupTrainer
-from strop.tasks.training_inputs import groups_of, has_fresh_head, starting_weights, tokens_of
 
 EVERY = 2
 """Steps from one that is compared to the next."""
@@ -30,25 +25,9 @@ CLOSE = 0.99
 
 def trained(store: Store, manifest: Manifest, way: str) -> float:
     """CPU seconds of a training with such gradients."""
-    inputs = inputs_of(manifest)
     config = config_of(manifest)
-    config = config.model_copy(
-        update={"training": config.training.model_copy(update={"gradients": way, "dropout": 0.0})}
-    )
-    negatives, earlier = groups_of(store, inputs)
-    reranker = starting_weights(store, inputs, config)
-    source = tokens_of(store, inputs, [negatives, *earlier], None)
-    started = time.process_time()
-    train(
-        reranker,
-        negatives,
-        source,
-        config,
-        round_number=manifest.parameters["round"],
-        earlier=earlier,
-        fresh_head=has_fresh_head(store, inputs),
-    )
-    return time.process_time() - started
+    changed = config.training.model_copy(update={"gradients": way, "dropout": 0.0})
+    return run_again(store, manifest, config.model_copy(update={"training": changed}))
 
 
 def compared(store: Store, manifest: Manifest) -> tuple[list[float], list[float]]:
@@ -87,10 +66,7 @@ def _flat(model: Any) -> torch.Tensor:
 
 def main() -> None:
     """Run the trainings again, and print a table."""
-    parser = argparse.ArgumentParser(description="Selective beside exact gradients.")
-    parser.add_argument("store", type=Path)
-    parser.add_argument("rerankers", nargs="*", help="their ids; without any, a round's")
-    parser.add_argument("--round", type=int, default=3)
+    parser = parser_of_trainings("Selective beside exact gradients.")
     parser.add_argument("--turns", type=int, default=2, help="alternations")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
