@@ -14,27 +14,37 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import gelu, linear
 
 from strop.pipeline.scoring.first_token import layers_like_bert
+from strop.pipeline.scoring.gpu_kernels import available
 from strop.pipeline.scoring.trained_dense_layers import DenseLayer, FeedForward, product
+from strop.pipeline.scoring.trained_gelu import DenseGelu
 
 ERF_GELU = ("GELUActivation", "GELU")
 """Activations that are computed together with the product before them."""
 
 
 def _kernels_for(model: Any, *, training: bool, sparse: bool) -> Callable[[Any], Any] | None:
-    """What gives a module its faster forward: in fp32 on a CPU with AVX-512, and for scores in bf16
-    on a GPU; None elsewhere.
+    """What gives a module its faster forward: in fp32 on a CPU with AVX-512, for scores in bf16 on
+    a GPU, and for training there under autocast; None elsewhere.
     """
     weight = next(model.parameters())
-    if weight.device.type == "cuda" and weight.dtype == torch.bfloat16 and not training:
-        return partial(_with_activation, by=_dense_gelu_on_gpu)
+    if weight.device.type == "cuda":
+        return _gpu_kernels_for(weight, training=training)
     if not supported(model):
         return None
     if not training:
         return _scoring_forward
     return _sparse_forward(model) if sparse else _training_forward
+
+
+def _gpu_kernels_for(weight: torch.Tensor, *, training: bool) -> Callable[[Any], Any] | None:
+    if not training and weight.dtype == torch.bfloat16:
+        return partial(_with_activation, by=_dense_gelu_on_gpu)
+    if training and weight.dtype == torch.float32 and available(weight.device.index):
+        return partial(_with_activation, by=_trained_dense_gelu)
+    return None
 
 
 def supported(model: Any) -> bool:
@@ -118,6 +128,15 @@ def _dense_gelu_on_gpu(dense: Any, states: torch.Tensor) -> torch.Tensor:
     rows = states.reshape(-1, states.shape[-1])
     found = torch._addmm_activation(dense.bias, rows, dense.weight.t(), use_gelu=True)
     return found.view(*states.shape[:-1], -1)
+
+
+def _trained_dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
+    if not torch.is_autocast_enabled("cuda"):
+        return gelu(linear(states, dense.weight, dense.bias))
+    found: torch.Tensor = DenseGelu.apply(  # type: ignore[no-untyped-call]
+        states.to(torch.get_autocast_dtype("cuda")), dense.weight, dense.bias
+    )
+    return found
 
 
 def _linear_with_gradients(module: Any, states: torch.Tensor, *, sparse: bool) -> torch.Tensor:

@@ -34,7 +34,8 @@ def in_precision(model: Any, precision: str) -> Any:
     """
     if precision not in HALF:
         return model
-    made = copy.deepcopy(model)
-    for weight in made.parameters():
-        weight.data = weight.data.to(HALF[precision])
-    return made
+    halves = {
+        id(weight): torch.nn.Parameter(weight.detach().to(HALF[precision]), weight.requires_grad)
+        for weight in model.parameters()
+    }
+    return copy.deepcopy(model, halves)  # takes these for the weights, and copies none of fp32

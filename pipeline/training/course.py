@@ -1,4 +1,4 @@
-"""What happens in which step of a training, and who is told of it."""
+"""What happens in which step of a training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from strop.pipeline.config import Training
-from strop.pipeline.progress import Progress
-from strop.pipeline.training import checkpoints, health
+from strop.pipeline.training import health
 from strop.pipeline.training.ranks import ALONE, Ranks
 from strop.pipeline.training.schedule import Factor
 
@@ -35,25 +34,16 @@ class Course:
 
 
 class StepCalls(TrainerCallback):  # type: ignore[misc]
-    """Tells progress after each step, and calls for measurements and checkpoints."""
+    """Calls for measurements and checkpoints."""
 
-    def __init__(
-        self,
-        course: Course,
-        config: Training,
-        records: checkpoints.Records,
-        progress: Progress,
-    ) -> None:
-        """Share the records with the trainer."""
+    def __init__(self, course: Course, config: Training) -> None:
+        """Keep what says when something is due."""
         self._course = course
         self._config = config
-        self._records = records
-        self._progress = progress
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Tell how many pairs are done, and what is due."""
+        """Say what is due."""
         course, step, last = self._course, state.global_step, state.global_step >= state.max_steps
-        self._progress.advance(int(self._records.steps[-1]["pairs"]))
         if course.measure is not None and self._config.evaluate_every is not None:
             control.should_evaluate = last or step % self._config.evaluate_every == 0
         if course.checkpoint_steps is not None:

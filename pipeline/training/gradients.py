@@ -58,6 +58,11 @@ def in_two_passes(tokens: int, config: Training) -> bool:
     return config.gradients == "two_pass"
 
 
+def keeps_graphs(tokens: int, config: Training) -> bool:
+    """Whether the graphs of all of a part with so many tokens are kept for one backward pass."""
+    return config.gradients != "selective" and not in_two_passes(tokens, config)
+
+
 def accumulate(
     forward: Forward,
     loss: Loss,

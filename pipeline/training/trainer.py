@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
-from strop.pipeline.arrays import Ints, ModelFloats
+from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
@@ -27,10 +27,8 @@ from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPos
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
 from strop.pipeline.training.losses.total_loss import total_loss
+from strop.pipeline.training.step_record import Step, step_record
 from strop.pipeline.training.supervision import supervised
-
-NO_HEALTH: health.Record = {"score_spread": 0.0, "violation_share": 0.0}
-"""What the scores of no group say."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             args=args,
             data_collator=collator,
             train_dataset=GroupPositions(len(collator.groups)),
-            callbacks=[StepCalls(course, config, self.records, progress)],
+            callbacks=[StepCalls(course, config)],
         )
         self.remove_callback(PrinterCallback)
         self._packed = packs(self.model, self._precision)
@@ -112,17 +110,13 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         batch = inputs["groups"]
         model.train()
         share = self._share(batch)
-        total, spreads, carried = torch.zeros((), device=self.args.device), NO_HEALTH, 0.0
+        total, scores, carried = torch.zeros((), device=self.args.device), torch.empty(0), 0.0
         if share is not None:
             with self.accelerator.no_sync(model):  # gradients are summed here, once a step
                 total, scores, carried = self._accumulate(share, len(batch))
-            spreads = health.score_health(scores, share.offsets)
-        if self._config.gradients == "selective":
-            spreads = {**spreads, "carried": carried}
         self._ranks.sum_gradients(self.model)
-        self._record(
-            batch, *self._of_all(float(total), spreads, 0 if share is None else len(share))
-        )
+        # Read when it is logged, so that a GPU need not wait for the optimizer's step.
+        self._step = Step(batch, share, total, scores, carried, self._warm)
         return total
 
     def _share(self, batch: GroupBatch) -> GroupBatch | None:
@@ -132,19 +126,9 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         places = self._ranks.share(batch.tokens_by_group)
         return self._collator.batch(batch.positions[places]) if len(places) else None
 
-    def _of_all(
-        self, loss: float, spreads: health.Record, groups: int
-    ) -> tuple[float, health.Record]:
-        """The step's mean loss and the health of its scores, over the shares of all processes."""
-        if self._ranks.size == 1:
-            return loss, spreads
-        weighted = [groups * value for value in spreads.values()]
-        total, count, *sums = self._ranks.total([loss, groups, *weighted])
-        return total, dict(zip(spreads, (value / count for value in sums), strict=True))
-
     def _accumulate(
         self, batch: GroupBatch, step_groups: int
-    ) -> tuple[torch.Tensor, ModelFloats, float]:
+    ) -> tuple[torch.Tensor, torch.Tensor, float]:
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
         lean = lean_layers(self.model, packed=self._packed)
@@ -155,7 +139,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
                 total += loss
                 scores.append(found)
                 carried += share * len(found)
-        joined = torch.cat(scores).cpu().numpy()
+        joined = torch.cat(scores)
         return total, joined, carried / len(joined)
 
     def _part(
@@ -166,7 +150,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         start, end = batch.offsets[first], batch.offsets[last]
         lengths = batch.pairs.tokens.lengths[start:end]
         batching = Batching.on(
-            self.args.device, self._config.micro_batch_tokens, padded=not self._packed
+            self.args.device, self._micro_batch_tokens(int(lengths.sum())), padded=not self._packed
         )
         recent = self.records.steps[-gradients.REMEMBERED :]
         return gradients.accumulate(
@@ -179,6 +163,13 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             carried=[step["carried"] for step in recent if "carried" in step],
             sparse=self._sparse,
         )
+
+    def _micro_batch_tokens(self, tokens: int) -> int:
+        """Tokens of one forward pass of a part that has so many."""
+        whole = self._packed and self.args.device.type == "cuda"
+        if whole and gradients.keeps_graphs(tokens, self._config):
+            return tokens  # several passes would need as much memory
+        return self._config.micro_batch_tokens
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
         pad = self._collator.template.pad
@@ -199,27 +190,17 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Whether the present step distils the first stage."""
         return bool(self.state.global_step < self._course.warm_start_steps)
 
-    def _record(self, batch: GroupBatch, loss: float, spreads: health.Record) -> None:
-        step = len(self.records.steps) + 1
-        health.check_loss(step, loss, self._precision)
-        members = batch.members
-        record = {
-            "epoch": batch.epoch,
-            "groups": len(batch),
-            "pairs": int(batch.offsets[-1]),
-            "tokens": batch.tokens,
-            "loss": loss,
-            "equal_scores_loss": health.equal_scores_loss(
-                members.weights, batch.offsets, batch.weights
-            ),
-            **spreads,
-        }
-        record["collapsed"] = not self._warm and health.is_collapsed(record, self._config)
+    def record_step(self) -> None:
+        """Keep the record of the step that was carried out last, and tell progress."""
+        record = step_record(self._step, self._config, self._ranks)
+        health.check_loss(len(self.records.steps) + 1, record["loss"], self._precision)
         self.records.steps.append(record)
+        self._progress.advance(int(record["pairs"]))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Complete the step's record with the Trainer's numbers, and stop when it is not well."""
         if "grad_norm" in logs:
+            self.record_step()
             steps = self.records.steps
             steps[-1]["gradient_norm"] = float(logs["grad_norm"])
             steps[-1]["learning_rate"] = float(logs["learning_rate"])

@@ -1,17 +1,24 @@
 """What a GPU computes in 16 bits is what a CPU computes in 32, as closely as 16 bits allow."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from strop.pipeline.config import Reranker
+from strop.pipeline.scoring import dense_layers, gpu_layers
+from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
+from strop.pipeline.scoring.gpu_kernels import available
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.precision import HALF
 from strop.pipeline.scoring.reranker import load_reranker
+from strop.pipeline.scoring.residual_norm import ResidualNorm
 from strop.pipeline.scoring.scorer import Scorer
+from strop.pipeline.scoring.trained_gelu import DenseGelu
+from strop.pipeline.training import trainer
 from tests.pipeline.test_packing import BUILDS, PAD, model, pairs
 from tests.pipeline.training_world import config, fit, source
 
@@ -31,12 +38,97 @@ def test_packed_scores_and_gradients_are_those_of_single_pairs(build: str, preci
     made.cuda()
     assert packs(made, precision)
     assert not packs(made, "fp32")
-    with lean_layers(made, packed=True), torch.autocast("cuda", HALF[precision]):
+    fast = fast_dense_layers(made, training=True)
+    with lean_layers(made, packed=True), fast, torch.autocast("cuda", HALF[precision]):
         found = logits(made, batch_of(made, given, ROWS, pad=PAD, packed=True))
     found.square().sum().backward()
     after = torch.cat([p.grad.flatten() for p in made.parameters()]).cpu()
     assert torch.corrcoef(torch.stack([found.detach().cpu(), expected.detach()]))[0, 1] > 0.999
     assert torch.cosine_similarity(after, before, dim=0) > 0.99
+
+
+def drawn(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Numbers that need a gradient, on the GPU."""
+    return torch.randn(*shape, device="cuda").to(dtype).requires_grad_()
+
+
+def gradients_agree(found: torch.Tensor, expected: torch.Tensor, inputs: list[Any]) -> None:
+    """Two ways' results and their gradients with respect to the inputs, up to 16 bits' rounding."""
+    outer = torch.randn_like(expected)
+    before = torch.autograd.grad(expected, inputs, outer, allow_unused=True)
+    after = torch.autograd.grad(found, inputs, outer.to(found.dtype), allow_unused=True)
+    for exact, made in zip((expected, *before), (found, *after), strict=True):
+        assert (exact is None) == (made is None)
+        if exact is not None:
+            assert (made.float() - exact.float()).norm() < 0.01 * exact.float().norm()
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("precision", HALF)
+@pytest.mark.parametrize("width", [8, 384, 768, 1024, 1280])
+def test_a_residual_norm_and_its_gradients(width: int, precision: str, biased: bool) -> None:
+    torch.manual_seed(width)
+    states, residual = (drawn(3, 1001, width, dtype=HALF[precision]) for _ in range(2))
+    dense_bias, gain, bias = (drawn(width) for _ in range(3))
+    added = dense_bias if biased else None
+    summed = states.float() + residual.float() + (dense_bias if biased else 0)
+    expected = torch.nn.functional.layer_norm(summed, (width,), gain, bias, 1e-5)
+    found = ResidualNorm.apply(states, residual, added, gain, bias, 1e-5)
+    assert found.dtype == HALF[precision]
+    gradients_agree(found, expected, [states, residual, dense_bias, gain, bias])
+    with torch.no_grad():
+        scored = ResidualNorm.apply(states, residual, added, gain, bias, 1e-5)
+    assert (scored.float() - expected).norm() < 0.005 * expected.norm()
+
+
+@pytest.mark.parametrize("precision", HALF)
+@pytest.mark.parametrize("width", [40, 3072])
+def test_a_trained_gelu_and_its_gradients(width: int, precision: str) -> None:
+    torch.manual_seed(width)
+    states = drawn(2, 777, 64, dtype=HALF[precision])
+    weight, bias = drawn(width, 64), drawn(width)
+    product = states.float() @ weight.to(HALF[precision]).float().t() + bias
+    found = DenseGelu.apply(states, weight, bias)
+    gradients_agree(found, torch.nn.functional.gelu(product), [states, weight, bias])
+
+
+def test_without_kernels_of_its_own_scores_and_gradients_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert available(0), "kernels cannot be compiled on this machine"
+    made, given = model("bert").cuda(), pairs(types=False)
+
+    def carried_out() -> tuple[torch.Tensor, torch.Tensor]:
+        made.zero_grad()
+        fast = fast_dense_layers(made, training=True)
+        with lean_layers(made, packed=True), fast, torch.autocast("cuda", torch.bfloat16):
+            found = logits(made, batch_of(made, given, ROWS, pad=PAD, packed=True))
+        found.square().sum().backward()
+        return found.detach(), torch.cat([p.grad.flatten() for p in made.parameters()])
+
+    scores, gradient = carried_out()
+    for module in (gpu_layers, dense_layers):
+        monkeypatch.setattr(module, "available", lambda device: False)
+    plain, plain_gradient = carried_out()
+    assert torch.corrcoef(torch.stack([scores, plain]))[0, 1] > 0.999
+    assert torch.cosine_similarity(gradient, plain_gradient, dim=0) > 0.99
+    assert not torch.equal(gradient, plain_gradient), "both ways were the same"
+
+
+def test_kept_graphs_are_one_forward_pass(
+    reranker_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def passes(way: str) -> int:
+        calls = []
+        counted = lambda *given: calls.append(1) or logits(*given)  # noqa: E731
+        monkeypatch.setattr(trainer, "logits", counted)
+        made = fit(
+            reranker_folder, config(dropout=0.0, micro_batch_tokens=64, gradients=way, epochs=1)
+        )
+        return len(calls) // made.log.num_rows
+
+    assert passes("kept") == 1
+    assert passes("two_pass") > 2
 
 
 def test_dropout_leaves_out_the_same_with_the_same_seed() -> None:

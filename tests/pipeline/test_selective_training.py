@@ -45,6 +45,7 @@ def one_step(
 
     loaded.model.register_forward_hook(count)
     loss = made.training_step(loaded.model, {"groups": batch}).item()
+    made.record_step()
     carried = made.records.steps[-1].get("carried", 1.0)
     return loss, gradients(loaded.model), rows, carried
 

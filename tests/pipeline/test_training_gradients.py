@@ -55,6 +55,7 @@ def one_step(
     trainer = trainer_of(loaded, settings(**training), tmp_path, course)
     batch = trainer.data_collator(list(range(6)))["groups"]
     loss = trainer.training_step(loaded.model, {"groups": batch})
+    trainer.record_step()
     return loss.item(), gradients(loaded.model), trainer
 
 
@@ -179,6 +180,7 @@ def test_a_warm_start_distils_the_first_stage(reranker_folder: Path, tmp_path: P
     assert_close(found, gradients(loaded.model))
     trainer.state.global_step = 1
     trainer.training_step(trainer.model, {"groups": batch})
+    trainer.record_step()
     assert trainer.records.steps[1]["loss"] == pytest.approx(
         one_padded_batch(reranker_folder)[0], abs=1e-5
     )

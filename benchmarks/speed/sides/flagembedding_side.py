@@ -53,12 +53,14 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
         def __init__(self) -> None:
             self.losses: list[float] = []
+            self.ends: list[float] = []
 
         def on_log(
             self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any
         ) -> None:
             if "loss" in (logs or {}):
                 self.losses.append(logs["loss"])
+                self.ends.append(time.perf_counter())
 
     def run(limit: int | None = None) -> dict[str, Any]:
         losses = Losses()
@@ -107,7 +109,12 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
             started = time.perf_counter()
             trainer.train()
             stepping = time.perf_counter() - started
-        return {"losses": losses.losses, "pairs": size * len(chosen), "stepping": stepping}
+        return {
+            "losses": losses.losses,
+            "pairs": size * len(chosen),
+            "stepping": stepping,
+            "after_first": losses.ends[-1] - losses.ends[0],
+        }
 
     return {"run": run}
 

@@ -68,6 +68,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         """Takes the groups in their order, and keeps the loss of every step."""
 
         losses: list[float]
+        ends: list[float]
 
         def get_batch_sampler(self, dataset: Any, batch_size: int, **rest: Any) -> Any:
             from sentence_transformers.base.sampler import DefaultBatchSampler
@@ -79,6 +80,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         def log(self, logs: dict[str, float], *rest: Any) -> None:
             if "loss" in logs:
                 self.losses.append(logs["loss"])
+                self.ends.append(time.perf_counter())
 
     def run(limit: int | None = None) -> dict[str, Any]:
         model = CrossEncoder(
@@ -120,12 +122,18 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 train_dataset=data,
                 loss=ListNetLoss(model),
             )
-            trainer.losses = []
+            trainer.losses, trainer.ends = [], []
             started = time.perf_counter()
             trainer.train()
             stepping = time.perf_counter() - started
         pairs = sum(len(group["texts"]) for group in groups[:limit])
-        return {"losses": trainer.losses, "pairs": pairs, "stepping": stepping}
+        after_first = trainer.ends[-1] - trainer.ends[0]
+        return {
+            "losses": trainer.losses,
+            "pairs": pairs,
+            "stepping": stepping,
+            "after_first": after_first,
+        }
 
     return {"run": run}
 

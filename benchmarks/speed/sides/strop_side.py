@@ -120,12 +120,27 @@ def encoding(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     return {"run": run, "gemm": gemm}
 
 
+class StepEnds:
+    """When every step of a training ended."""
+
+    def __init__(self) -> None:
+        """None has."""
+        self.at: list[float] = []
+
+    def start(self, total: int, unit: str) -> None:
+        """Nothing is known yet."""
+
+    def advance(self, count: int) -> None:
+        """A step ended."""
+        self.at.append(time.perf_counter())
+
+
 def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     """A training from the folder's weights over its groups."""
     from strop.artifacts.schemas import NEGATIVES
     from strop.pipeline.mining.curriculum import epoch_order
     from strop.pipeline.seeds import generator
-    from strop.pipeline.training.train import train
+    from strop.pipeline.training.train import Surroundings, train
 
     groups = read_lines(folder / "groups.jsonl")
     config = Config.model_validate(
@@ -167,8 +182,17 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         before, wall = time.process_time(), time.perf_counter()
         reranker = load_reranker(folder / "model")
         loading, waited = time.process_time() - before, time.perf_counter() - wall
-        trained = train(reranker, negatives, source, config, round_number=1)
+        ends = StepEnds()
+        trained = train(
+            reranker,
+            negatives,
+            source,
+            config,
+            round_number=1,
+            surroundings=Surroundings(progress=ends),
+        )
         return {
+            "after_first": ends.at[-1] - ends.at[0],
             "losses": trained.log["loss"].to_pylist(),
             "pairs": int(sum(trained.log["pairs"].to_pylist())),
             "loading": loading,
