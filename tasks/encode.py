@@ -60,7 +60,7 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
     Vectors of texts that the same encoder encoded for other data are taken from there.
     """
     parameters = config.model_dump(mode="json", exclude={"model"})
-    recipe = Recipe("embeddings", "encode", 2, parameters, {"dataset": dataset, "model": model})
+    recipe = Recipe("embeddings", "encode", 3, parameters, {"dataset": dataset, "model": model})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()

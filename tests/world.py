@@ -16,6 +16,8 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
 )
 
 from strop.pipeline.scoring.scorer import PairSource
@@ -62,9 +64,40 @@ def tiny_model(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if one_logit is None:
-        transformer = Transformer(str(folder))
-        pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
-        SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(folder))
+        pooled(folder)
+    return folder
+
+
+def tiny_roberta(folder: Path) -> Path:
+    """A bi-encoder as `tiny_model` saves it, built like RoBERTa, which counts positions from 2."""
+    tokenizer = roberta_tokenizer()
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=130,
+        type_vocab_size=1,
+        initializer_range=0.3,
+        pad_token_id=1,
+    )
+    tokenizer.model_max_length = 128
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        RobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return pooled(folder)
+
+
+def pooled(
+    folder: Path, mode: str | tuple[str, ...] = "mean", *, include_prompt: bool = True
+) -> Path:
+    """Give the bi-encoder in a folder a pooling."""
+    transformer = Transformer(str(folder))
+    width = transformer.get_embedding_dimension()
+    pooling = Pooling(width, pooling_mode=mode, include_prompt=include_prompt)
+    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(folder))
     return folder
 
 

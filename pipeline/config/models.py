@@ -23,8 +23,12 @@ class BiEncoder(Section):
     """Tokens of a passage or query that are encoded; the rest is cut."""
     shard_passages: int = Field(default=4096, ge=16)
     """Passages encoded into one shard of the embeddings."""
-    batch_tokens: int = Field(default=8192, ge=64)
-    """Padded tokens in one batch; a CPU takes 2,048 at most, which its cache holds."""
+    batch_tokens: int = Field(default=65_536, ge=64)
+    """Tokens in one batch, with padding if any; a CPU takes 2,048 at most, as its cache holds, and
+    a GPU half as many each time that they do not fit."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the transformer; `auto` is bf16 on a GPU that has it, else fp32. A model with
+    more than transformer, pooling and norm runs in fp32. Vectors are stored in fp32."""
 
 
 class Reranker(Section):

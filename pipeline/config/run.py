@@ -22,6 +22,7 @@ LATER = (
     ("decision", "patience"),
     ("first_stage", "index"),
     ("reranker", "precision"),
+    ("bi_encoder", "precision"),
 )
 """Values that are in no identity while they are the default: configs had runs before them."""
 

@@ -1,46 +1,64 @@
 """Embeddings of passages and queries by a sentence-transformers bi-encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize
+from torch.nn.functional import normalize
 
 from strop.pipeline.arrays import Ints
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.data.passage_text import passage_text as passage_text
 from strop.pipeline.errors import InputError
+from strop.pipeline.first_stage.packed_texts import PackedTexts, only_pools
 from strop.pipeline.first_stage.vectors import Vectors as Vectors
 from strop.pipeline.first_stage.vectors import vector_column as vector_column
 from strop.pipeline.first_stage.vectors import vector_matrix as vector_matrix
 from strop.pipeline.first_stage.vectors import vector_table as vector_table
 from strop.pipeline.models import ModelFolder, check_vocabulary
-from strop.pipeline.profiling import count_tokens, model_call
+from strop.pipeline.profiling import count_tokens, model_call, model_wait
 from strop.pipeline.progress import SILENT, Progress
+from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
+from strop.pipeline.scoring.halving import in_halves
+from strop.pipeline.scoring.precision import in_precision, resolved_precision
 from strop.pipeline.scoring.token_ids import token_ids
+
+TOKENIZED_TEXTS = 1024
+"""Texts that are tokenized at once, while a GPU still works on those before them."""
 
 
 class Encoder:
-    """Turns texts into vectors whose inner product is the first-stage score."""
+    """Turns texts into vectors whose inner product is the first-stage score.
+
+    Texts are read packed by models that allow it, and by others through
+    `SentenceTransformer.encode`. When the device runs out of memory, a batch's budget is halved.
+    """
 
     def __init__(self, folder: ModelFolder, config: BiEncoder) -> None:
-        """Load the model; raises `InputError` when the folder holds no bi-encoder."""
-        try:
-            self._model = SentenceTransformer(
-                str(folder.path),
-                model_kwargs={"use_safetensors": True},
-                trust_remote_code=False,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"bi-encoder {folder.name!r}: cannot be loaded ({reason})") from error
-        check_vocabulary(self._model.tokenizer, f"bi-encoder {folder.name!r}")
-        self._model.max_seq_length = min(config.max_tokens, self._model.max_seq_length or 10**9)
-        self._batching = Batching.on(self._model.device, config.batch_tokens)
-        self._normalize = self._model.similarity_fn_name in (None, "cosine")
+        """Load the model onto the best device.
+
+        Raises `InputError` when the folder holds no bi-encoder, or the device lacks the precision.
+        """
+        name = f"bi-encoder {folder.name!r}"
+        precision = resolved_precision(config.precision, f"{name}: precision")
+        model = _loaded(folder, name)
+        model.max_seq_length = min(config.max_tokens, model.max_seq_length or 10**9)
+        if not only_pools(model):
+            precision = "fp32"
+        self._config = config
+        self._model = in_precision(model, precision).eval()
+        self._packed = PackedTexts.by(self._model, precision)
+        self._batching = Batching.on(
+            self._model.device, config.batch_tokens, padded=self._packed is None
+        )
+        has_norm = any(isinstance(module, Normalize) for module in self._model)
+        self._normalize = has_norm or self._model.similarity_fn_name in (None, "cosine")
 
     @property
     def dimension(self) -> int:
@@ -52,27 +70,73 @@ class Encoder:
 
         The prompt stands in for any default prompt of the model, also where it is empty.
         """
-        found = np.zeros((len(texts), self.dimension), np.float32)
+        made = np.zeros((len(texts), self.dimension), np.float32)
+        found: list[tuple[Ints, torch.Tensor]] = []
         with fast_dense_layers(self._model):
+            for rows, vectors in self._batches(texts, prompt):
+                found.append((rows, vectors))
+                progress.advance(len(rows))
+        # Read last, so that a GPU computes while the next texts are tokenized.
+        with model_wait():
+            for rows, vectors in found:
+                made[rows] = vectors.cpu().numpy()
+        return made
+
+    def _batches(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[Ints, torch.Tensor]]:
+        """The places of some texts and their vectors, on the device, until there are all."""
+        if self._packed is None:
             lengths = self._lengths(texts, prompt)
             for rows in token_budget_batches(lengths, self._batching):
                 count_tokens(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
-                with model_call():
-                    found[rows] = self._model.encode(
-                        [texts[row] for row in rows],
-                        prompt=prompt,
-                        batch_size=len(rows),
-                        normalize_embeddings=self._normalize,
-                        show_progress_bar=False,
-                        convert_to_numpy=True,
-                    )
-                progress.advance(len(rows))
+                yield rows, self._vectors(rows, lambda rows: self._encoded(texts, rows, prompt))
+            return
+        with self._packed.entered():
+            for start in range(0, len(texts), TOKENIZED_TEXTS):
+                tokens = self._tokens(texts[start : start + TOKENIZED_TEXTS], prompt)
+                for rows in token_budget_batches(tokens.lengths, self._batching):
+                    yield start + rows, self._vectors(rows, partial(self._packed.vectors, tokens))
+
+    def _vectors(self, rows: Ints, compute: Callable[[Ints], torch.Tensor]) -> torch.Tensor:
+        """What ``compute`` gives for some texts, in fp32, and of length one where that is asked."""
+        with torch.inference_mode(), model_call():
+            found = in_halves(compute, rows, when_full=self._halve).float()
+            return normalize(found, dim=1) if self._normalize else found
+
+    def _halve(self) -> None:
+        self._batching = self._batching.halved(self._config.max_tokens)
+
+    def _encoded(self, texts: Sequence[str], rows: Ints, prompt: str) -> torch.Tensor:
+        """The vectors of some texts by sentence-transformers itself."""
+        found: torch.Tensor = self._model.encode(
+            [texts[row] for row in rows],
+            prompt=prompt,
+            batch_size=len(rows),
+            show_progress_bar=False,
+            convert_to_tensor=True,
+        )
         return found
+
+    def _tokens(self, texts: Sequence[str], prompt: str) -> Ragged:
+        prompted, limit = [prompt + text for text in texts], self._model.max_seq_length
+        return token_ids(self._model.tokenizer, prompted, limit, special_tokens=True)
 
     def _lengths(self, texts: Sequence[str], prompt: str) -> Ints:
         """Tokens of every text, or characters where the model has no tokenizer that counts."""
-        tokenizer = self._model.tokenizer
-        if not texts or not callable(tokenizer):
+        if not callable(self._model.tokenizer):
             return np.array([len(text) for text in texts], np.int64)
-        prompted, limit = [prompt + text for text in texts], self._model.max_seq_length
-        return token_ids(tokenizer, prompted, limit, special_tokens=True).lengths
+        return self._tokens(texts, prompt).lengths
+
+
+def _loaded(folder: ModelFolder, name: str) -> SentenceTransformer:
+    try:
+        model = SentenceTransformer(
+            str(folder.path),
+            model_kwargs={"use_safetensors": True},
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{name}: cannot be loaded ({reason})") from error
+    check_vocabulary(model.tokenizer, name)
+    return model

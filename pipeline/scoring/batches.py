@@ -1,7 +1,7 @@
 """Batches of pairs by a budget of tokens, in order of length, where they cost least."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +31,10 @@ class Batching:
         if device.type == "cpu":
             return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST, padded)
         return cls(budget, budget, padded)
+
+    def halved(self, least: int) -> "Batching":
+        """The same with half the budget, but no less than ``least``."""
+        return replace(self, budget=max(least, self.budget // 2))
 
 
 def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:

@@ -1,4 +1,4 @@
-"""Runs a cross-encoder over the tokens of its pairs alone: one pair after another, no padding.
+"""Runs a model over the tokens of its pairs or texts alone: one after another, no padding.
 
 Dense layers, norms and activations look at each token by itself, so that only attention has to know
 where a pair ends. Shorter and longer pairs then share one product, and no place of it is empty.
@@ -52,21 +52,23 @@ def _has_flash_attention(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def packed_layers(model: Any) -> Iterator[None]:
+def packed_layers(model: Any, *, all_tokens: bool = False) -> Iterator[None]:
     """While entered, a model that `packs` takes what `packed_batch` makes.
 
-    Its logits and gradients are those of padded batches up to the order of sums. The last layer
-    gives the first token of every pair alone, which is all that the head reads.
+    Its outputs and gradients are those of padded batches up to the order of sums. The last layer
+    gives the first token of every pair alone, which is all that a head reads, or ``all_tokens``.
     """
-    *others, last = layers_like_bert(model)
-    attentions = [layer.attention.self for layer in others]
+    layers = layers_like_bert(model)
+    whole, cut = (layers, []) if all_tokens else (layers[:-1], layers[-1:])
+    attentions = [layer.attention.self for layer in whole]
     for attention in attentions:
         attention.forward = partial(_attention, attention)
-    last.forward = partial(_first_tokens, last)
+    for last in cut:
+        last.forward = partial(_first_tokens, last)
     try:
         yield
     finally:
-        for module in (*attentions, last):
+        for module in (*attentions, *cut):
             del module.forward
 
 

@@ -1,7 +1,7 @@
 """Scores of query-passage pairs: the one scorer of mining and evaluation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from strop.pipeline.progress import SILENT, Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
+from strop.pipeline.scoring.halving import in_halves
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.pairs import (
     PairLimits,
@@ -102,15 +103,12 @@ class Scorer:
         return self.source
 
     def _forward(self, pairs: PairTokens, rows: Ints) -> torch.Tensor:
-        try:
+        def compute(rows: Ints) -> torch.Tensor:
             batch = batch_of(self._model, pairs, rows, pad=self._template.pad, packed=self._packed)
             with torch.inference_mode(), model_call():
                 return logits(self._model, batch)
-        except torch.cuda.OutOfMemoryError:
-            if len(rows) == 1:
-                raise
-        torch.cuda.empty_cache()
-        half = len(rows) // 2
-        budget = max(self._config.max_tokens, self._batching.budget // 2)
-        self._batching = replace(self._batching, budget=budget)
-        return torch.cat([self._forward(pairs, rows[:half]), self._forward(pairs, rows[half:])])
+
+        return in_halves(compute, rows, when_full=self._halve)
+
+    def _halve(self) -> None:
+        self._batching = self._batching.halved(self._config.max_tokens)

@@ -153,7 +153,7 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
         "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
     }
     later["first_stage"] = {"index": {"type": "ivf", "lists": 100}}
-    later["reranker"] = {"precision": "bf16"}
+    later["reranker"] = later["bi_encoder"] = {"precision": "bf16"}
     later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}], "patience": 2}
     data = {"format": "table", "split_by": "time", "time_field": "asked", "test_share": 0.1}
     chunks = {"chunk_words": 100, "chunk_overlap": 20}
@@ -164,7 +164,8 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
     assert _leaves(config.identity()) == identity - columns | {"data.columns.query"}
     # Runs without these keep the ids that they had before there were any.
     without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
-    without |= {"evaluation.calibration", "decision.patience", "reranker.precision"}
+    without |= {"evaluation.calibration", "decision.patience"}
+    without |= {"reranker.precision", "bi_encoder.precision"}
     without |= {name for name in identity if name.startswith(("data.", "first_stage.index."))}
     assert _leaves(Config().identity()) == identity - without
 

@@ -1,5 +1,6 @@
 """What a GPU computes in 16 bits is what a CPU computes in 32, as closely as 16 bits allow."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from strop.pipeline.config import Reranker
+from strop.pipeline.config import BiEncoder, Reranker
+from strop.pipeline.first_stage.encoding import Encoder
+from strop.pipeline.models import resolve_model
 from strop.pipeline.scoring import dense_layers, gpu_layers
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
@@ -21,6 +24,7 @@ from strop.pipeline.scoring.trained_gelu import DenseGelu
 from strop.pipeline.training import trainer
 from tests.pipeline.test_packing import BUILDS, PAD, model, pairs
 from tests.pipeline.training_world import config, fit, source
+from tests.world import WORDS, pooled, tiny_model, tiny_roberta
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 ROWS = np.array([2, 0, 3, 5, 1, 4])
@@ -170,6 +174,30 @@ def test_the_scorer_agrees_with_the_cpu(
     np.testing.assert_allclose(on_gpu["fp32"], expected, atol=1e-5)
     for precision, tolerance in (("bf16", 0.2), ("fp16", 0.03)):
         assert np.abs(on_gpu[precision] - expected).max() < tolerance * expected.std()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("make", [tiny_model, tiny_roberta])
+def test_the_encoder_agrees_with_the_cpu(
+    make: Callable[[Path], Path], pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = resolve_model(str(pooled(make(tmp_path), pooling)))
+    texts = [*(" ".join(WORDS[start : start + 7 * start]) for start in range(30)), "", WORDS[0]]
+
+    def vectors(precision: str, *, packed: bool) -> np.ndarray:
+        encoder = Encoder(folder, BiEncoder(precision=precision, batch_tokens=256))
+        assert (encoder._packed is not None) == packed
+        return encoder.encode(texts, prompt="balo ")
+
+    on_gpu = {precision: vectors(precision, packed=True) for precision in ("auto", "bf16", "fp16")}
+    with_padding = vectors("fp32", packed=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        expected = vectors("auto", packed=True)
+    np.testing.assert_array_equal(on_gpu["auto"], on_gpu["bf16"])
+    np.testing.assert_allclose(with_padding, expected, atol=1e-5)
+    for precision in HALF:
+        assert (on_gpu[precision] * expected).sum(axis=1).min() > 0.999
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

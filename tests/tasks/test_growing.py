@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.pipeline.config import BiEncoder, Reranker
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
+from strop.pipeline.first_stage.encoding import Encoder
 from strop.pipeline.reuse import Earlier, Reuse, text_digests
 from strop.tasks.encode import encode
 from strop.tasks.import_data import beir_request, import_request
@@ -79,13 +79,13 @@ def test_one_percent_changed_passages_are_one_percent_of_the_work(
     world = World(tmp_path, bi_encoder_folder)
     _, first, *_ = world.prepare("store")
     grow(world.data)
-    counted, plain = [], SentenceTransformer.encode
+    counted, plain = [], Encoder.encode
 
     def counting(self: Any, texts: Any, **options: Any) -> Any:
         counted.append(len(texts))
         return plain(self, texts, **options)
 
-    monkeypatch.setattr(SentenceTransformer, "encode", counting)
+    monkeypatch.setattr(Encoder, "encode", counting)
     store, dataset, embeddings, tokens = world.prepare("store")
     assert sum(counted) == CHANGED <= 0.015 * PASSAGES
     about = store.manifest(dataset).summary
