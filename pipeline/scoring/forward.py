@@ -10,7 +10,6 @@ import torch
 from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
 from strop.pipeline.scoring.first_token import first_token_only
-from strop.pipeline.scoring.gpu_layers import residual_norms
 from strop.pipeline.scoring.half_norms import norms_in_half
 from strop.pipeline.scoring.packing import on_device, packed_batch, packed_layers
 from strop.pipeline.scoring.pairs import PairTokens
@@ -28,10 +27,8 @@ def lean_layers(model: Any, *, packed: bool) -> Iterator[None]:
         else:
             entered.enter_context(packed_layers(model))
             weight = next(model.parameters())
-            if weight.device.type == "cuda":
-                entered.enter_context(residual_norms(model))
-                if weight.dtype == torch.float32:  # autocast
-                    entered.enter_context(norms_in_half(model))
+            if weight.device.type == "cuda" and weight.dtype == torch.float32:  # autocast
+                entered.enter_context(norms_in_half(model))
         yield
 
 

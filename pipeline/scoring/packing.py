@@ -20,6 +20,7 @@ from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
 from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.first_token import layers_like_bert
+from strop.pipeline.scoring.gpu_layers import residual_norms
 from strop.pipeline.scoring.pair_attention import by_pair, by_variable_lengths
 from strop.pipeline.scoring.pairs import PairTokens
 from strop.pipeline.scoring.precision import HALF
@@ -59,17 +60,19 @@ def packed_layers(model: Any, *, all_tokens: bool = False) -> Iterator[None]:
     gives the first token of every pair alone, which is all that a head reads, or ``all_tokens``.
     """
     layers = layers_like_bert(model)
-    whole, cut = (layers, []) if all_tokens else (layers[:-1], layers[-1:])
-    attentions = [layer.attention.self for layer in whole]
-    for attention in attentions:
-        attention.forward = partial(_attention, attention)
-    for last in cut:
-        last.forward = partial(_first_tokens, last)
+    changed = [*layers] if all_tokens else [*layers[:-1]]
+    for layer in changed:
+        layer.forward = partial(_every_token, layer)
+    if not all_tokens:
+        changed.append(layers[-1])
+        layers[-1].forward = partial(_first_tokens, layers[-1])
+    on_gpu = next(model.parameters()).device.type == "cuda"
     try:
-        yield
+        with residual_norms(model) if on_gpu else contextlib.nullcontext():
+            yield
     finally:
-        for module in (*attentions, *cut):
-            del module.forward
+        for layer in changed:
+            del layer.forward
 
 
 def packed_batch(model: Any, pairs: PairTokens, rows: Ints) -> dict[str, Any]:
@@ -112,11 +115,12 @@ def _positions(model: Any, tokens: Ragged) -> Ints:
     return np.where(filled, counted, 0) + pad
 
 
-def _attention(
-    module: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
-) -> tuple[torch.Tensor, None]:
-    """Self-attention within pairs; shape (1, tokens, width)."""
-    return _attended(module, hidden, hidden, spans, spans), None
+def _every_token(
+    layer: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
+) -> torch.Tensor:
+    """The layer's output; shape (1, tokens, width)."""
+    attended = _attended(layer.attention.self, hidden, hidden, spans, spans)
+    return _joined(layer, attended, hidden)
 
 
 def _first_tokens(
@@ -133,9 +137,14 @@ def _first_tokens(
         ones = Spans((1,) * count, edges)
     first = hidden.index_select(1, starts)
     attended = _attended(layer.attention.self, first, hidden, ones, spans)
-    joined = layer.attention.output(attended, first)
+    return _joined(layer, attended, first).transpose(0, 1)
+
+
+def _joined(layer: Any, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """What follows attention, for tokens alone."""
+    joined = layer.attention.output(attended, hidden)
     output: torch.Tensor = layer.output(layer.intermediate(joined), joined)
-    return output.transpose(0, 1)
+    return output
 
 
 def _attended(
