@@ -60,9 +60,7 @@ def packed_layers(model: Any, *, all_tokens: bool = False) -> Iterator[None]:
     gives the first token of every pair alone, which is all that a head reads, or ``all_tokens``.
     """
     layers = layers_like_bert(model)
-    changed = [*layers] if all_tokens else [*layers[:-1]]
-    for layer in changed:
-        layer.forward = partial(_every_token, layer)
+    changed = [_called_directly(layer) for layer in (layers if all_tokens else layers[:-1])]
     if not all_tokens:
         changed.append(layers[-1])
         layers[-1].forward = partial(_first_tokens, layers[-1])
@@ -71,8 +69,8 @@ def packed_layers(model: Any, *, all_tokens: bool = False) -> Iterator[None]:
         with residual_norms(model) if on_gpu else contextlib.nullcontext():
             yield
     finally:
-        for layer in changed:
-            del layer.forward
+        for module in changed:
+            del module.forward
 
 
 def packed_batch(model: Any, pairs: PairTokens, rows: Ints) -> dict[str, Any]:
@@ -113,6 +111,26 @@ def _positions(model: Any, tokens: Ragged) -> Ints:
     before = np.cumsum(filled) - filled
     counted = before - np.repeat(before[tokens.offsets[:-1]], tokens.lengths) + 1
     return np.where(filled, counted, 0) + pad
+
+
+def _called_directly(layer: Any) -> Any:
+    """Lets a layer read packed tokens; the module whose forward that replaced.
+
+    A layer that is computed again in the backward pass keeps its forward, which sees to that.
+    """
+    if getattr(layer, "gradient_checkpointing", False):
+        attention = layer.attention.self
+        attention.forward = partial(_attention, attention)
+        return attention
+    layer.forward = partial(_every_token, layer)
+    return layer
+
+
+def _attention(
+    module: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
+) -> tuple[torch.Tensor, None]:
+    """Self-attention within pairs; shape (1, tokens, width)."""
+    return _attended(module, hidden, hidden, spans, spans), None
 
 
 def _every_token(

@@ -92,7 +92,7 @@ def test_recomputed_layers_give_the_same_gradient(reranker_folder: Path, tmp_pat
     loaded = without_dropout(load_reranker(reranker_folder))
     recompute_layers(loaded.model)
     runs: list[Any] = []
-    loaded.model.bert.encoder.layer[0].intermediate.register_forward_hook(lambda *a: runs.append(a))
+    loaded.model.bert.encoder.layer[0].attention.register_forward_hook(lambda *a: runs.append(a))
     forwards: list[Any] = []
     loaded.model.bert.embeddings.register_forward_hook(lambda *a: forwards.append(a))
     last = loaded.model.bert.encoder.layer[1].intermediate
