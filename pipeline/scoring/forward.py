@@ -11,7 +11,8 @@ from strop.pipeline.arrays import Ints
 from strop.pipeline.profiling import count_tokens
 from strop.pipeline.scoring.first_token import first_token_only
 from strop.pipeline.scoring.half_norms import norms_in_half
-from strop.pipeline.scoring.packing import on_device, packed_batch, packed_layers
+from strop.pipeline.scoring.on_device import on_device
+from strop.pipeline.scoring.packing import packed_batch, packed_layers
 from strop.pipeline.scoring.pairs import PairTokens
 
 

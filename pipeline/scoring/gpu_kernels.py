@@ -6,6 +6,8 @@ headers have to be there. Where it is missing all the same, layers go on by PyTo
 
 import ctypes
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,39 @@ FP16 = {torch.float16: ("FP16",), torch.bfloat16: ()}
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel on one GPU; ``code`` holds its machine code there."""
+
+    function: ctypes.c_void_p
+    code: Any
+    device: int
+
+    def __call__(
+        self,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: Sequence[torch.Tensor | int],
+    ) -> None:
+        """Put it behind what the present stream has to do; raises `RuntimeError` if it cannot."""
+        given = [
+            ctypes.c_void_p(value.data_ptr())
+            if isinstance(value, torch.Tensor)
+            else ctypes.c_int(value)
+            for value in args
+        ]
+        places = (ctypes.c_void_p * len(given))(*(ctypes.addressof(value) for value in given))
+        stream = ctypes.c_void_p(torch._C._cuda_getCurrentRawStream(self.device))
+        failed = _driver().cuLaunchKernel(self.function, *grid, *block, 0, stream, places, None)
+        if failed:
+            raise RuntimeError(f"CUDA error {failed} when a kernel was started")
+
+
+@cache
+def _driver() -> ctypes.CDLL:
+    return cuda._get_cuda_library()
+
+
 @cache
 def available(device: int) -> bool:
     """Whether kernels can be compiled for a GPU and run on it."""
@@ -35,17 +70,16 @@ def available(device: int) -> bool:
 
 
 @cache
-def kernels(file: str, device: int, width: int, *macros: str) -> dict[str, Any]:
+def kernels(file: str, device: int, width: int, *macros: str) -> dict[str, Kernel]:
     """The kernels of a file of this folder by name, for rows of ``width`` numbers.
 
-    Each is called with ``grid``, ``block`` and ``args``, which are tensors and integers. Raises
-    `RuntimeError` with the compiler's words.
+    Raises `RuntimeError` with the compiler's words.
     """
     source = "\n".join((SOURCES / f"{part}.cu").read_text() for part in ("half", file))
     with torch.cuda.device(device):
         code = _compiled(source, (f"WIDTH={width}", *macros))
         loaded: Any = cuda._cuda_load_module(code, list(KERNELS[file]))
-    return dict(loaded)
+    return {name: Kernel(made.func, made.module, device) for name, made in loaded.items()}
 
 
 def _compiled(source: str, macros: tuple[str, ...]) -> bytes:

@@ -21,6 +21,7 @@ from strop.pipeline.profiling import count_tokens
 from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.first_token import layers_like_bert
 from strop.pipeline.scoring.gpu_layers import residual_norms
+from strop.pipeline.scoring.on_device import on_device
 from strop.pipeline.scoring.pair_attention import by_pair, by_variable_lengths
 from strop.pipeline.scoring.pairs import PairTokens
 from strop.pipeline.scoring.precision import HALF
@@ -91,12 +92,6 @@ def packed_batch(model: Any, pairs: PairTokens, rows: Ints) -> dict[str, Any]:
     if pairs.types is not None:
         batch["token_type_ids"] = on_device(pairs.types.take(rows).flat, device)[None]
     return batch
-
-
-def on_device(values: Ints, device: torch.device) -> torch.Tensor:
-    """An array's values on a device; a GPU fetches them beside its work."""
-    made = torch.from_numpy(values)
-    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made
 
 
 def _positions(model: Any, tokens: Ragged) -> Ints:

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from strop.pipeline.arrays import Ints, ModelFloats
 from strop.pipeline.ragged import offsets_from_lengths
+from strop.pipeline.scoring.on_device import on_device
 from strop.pipeline.scoring.pairs import PairTemplate, PairTokens, assemble
 from strop.pipeline.scoring.scorer import PairSource
 from strop.pipeline.training.groups import Groups, Members
@@ -75,7 +76,7 @@ class GroupBatch:
         sizes = np.diff(self.offsets[first : last + 1])
 
         def tensor(values: ModelFloats | Ints) -> torch.Tensor:
-            return torch.from_numpy(values).to(scores.device)
+            return on_device(values, scores.device)
 
         known = self.members.teacher_scores[start:end]
         if teacher_scores is None and not np.isnan(known).any():
@@ -89,6 +90,7 @@ class GroupBatch:
             member_weights=tensor(self.members.weights[start:end]),
             grades=tensor(self.members.grades[start:end]),
             teacher_scores=teacher_scores,
+            largest=int(sizes.max()),
         )
 
 

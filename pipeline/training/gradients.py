@@ -26,6 +26,7 @@ import torch
 from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Training
 from strop.pipeline.scoring.batches import full_cuts
+from strop.pipeline.scoring.on_device import on_device
 
 Forward = Callable[[Ints], torch.Tensor]
 """The scores of some rows of a part."""
@@ -94,7 +95,7 @@ def kept(
     forward: Forward, loss: Loss, batches: list[Ints], backward: Backward
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and scores of a part, after a backward pass through the graphs of all batches."""
-    scores = torch.cat([forward(rows) for rows in batches])[_order(batches)]
+    scores = _in_order([forward(rows) for rows in batches], batches)
     value = loss(scores)
     backward(value)
     return value.detach(), scores.detach()
@@ -109,14 +110,14 @@ def two_pass(
         for rows in batches:
             states.append(_random_state())
             found.append(forward(rows))
-    scores = torch.cat(found)[_order(batches)].requires_grad_()
+    scores = _in_order(found, batches).requires_grad_()
     value = loss(scores)
     backward(value)
     assert scores.grad is not None
     for rows, state in zip(batches, states, strict=True):
         with _replayed(state):
             again = forward(rows)
-        again.backward(scores.grad[torch.from_numpy(rows).to(scores.device)])  # type: ignore[no-untyped-call]
+        again.backward(scores.grad[on_device(rows, scores.device)])  # type: ignore[no-untyped-call]
     return value.detach(), scores.detach()
 
 
@@ -136,7 +137,7 @@ def selective(
     it is exact.
     """
     with torch.set_grad_enabled(again is None):
-        found = torch.cat([forward(rows) for rows in batches])[_order(batches)]
+        found = _in_order([forward(rows) for rows in batches], batches)
     scores = found.detach().requires_grad_()
     value = loss(scores)
     backward(value)
@@ -145,12 +146,12 @@ def selective(
     if again is None:
         gradient = scores.grad
         if sparse:
-            chosen = torch.from_numpy(rows).to(gradient.device)
+            chosen = on_device(rows, gradient.device)
             gradient = torch.zeros_like(gradient).index_copy_(0, chosen, gradient[chosen])
         found.backward(gradient)  # type: ignore[no-untyped-call]
     else:
         for part in again(rows):
-            gradient = scores.grad[torch.from_numpy(part).to(scores.device)]
+            gradient = scores.grad[on_device(part, scores.device)]
             forward(part).backward(gradient)  # type: ignore[no-untyped-call]
     return value.detach(), scores.detach(), len(rows) / len(scores)
 
@@ -168,8 +169,10 @@ def is_worth(carried: Sequence[float]) -> bool:
     return bool(carried) and float(np.mean(carried[-REMEMBERED:])) < WORTH
 
 
-def _order(batches: list[Ints]) -> torch.Tensor:
-    return torch.from_numpy(np.argsort(np.concatenate(batches), kind="stable"))
+def _in_order(found: list[torch.Tensor], batches: list[Ints]) -> torch.Tensor:
+    """The scores of all batches, in the order of a part's rows."""
+    scores = torch.cat(found)
+    return scores[on_device(np.argsort(np.concatenate(batches), kind="stable"), scores.device)]
 
 
 State = tuple[torch.Tensor, torch.Tensor | None]

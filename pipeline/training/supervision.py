@@ -4,6 +4,7 @@ import torch
 
 from strop.pipeline.config import Training
 from strop.pipeline.config.losses import Kl, Loss
+from strop.pipeline.scoring.on_device import on_device
 from strop.pipeline.training.collator import GroupBatch
 from strop.pipeline.training.losses.scored_groups import ScoredGroups
 
@@ -21,9 +22,9 @@ def supervised(
     """
     first, last = part
     start, end = batch.offsets[first], batch.offsets[last]
-    prior = torch.from_numpy(batch.members.first_stage_scores[start:end]).to(scores.device)
-    if warm:
-        return batch.scored(first, last, scores, teacher_scores=prior), WARM_START
-    if config.residual_weight:
+    if warm or config.residual_weight:
+        prior = on_device(batch.members.first_stage_scores[start:end], scores.device)
+        if warm:
+            return batch.scored(first, last, scores, teacher_scores=prior), WARM_START
         scores = scores + config.residual_weight * prior
     return batch.scored(first, last, scores), config.losses

@@ -49,6 +49,7 @@ def make_groups(scores: torch.Tensor, sizes: list[int], seed: int = 0) -> Scored
         member_weights=torch.ones(len(scores), dtype=scores.dtype),
         grades=grades,
         teacher_scores=torch.from_numpy(teacher).to(scores.dtype),
+        largest=max(sizes),
     )
 
 

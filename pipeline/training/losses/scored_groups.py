@@ -17,7 +17,8 @@ class ScoredGroups:
     a negative that is probably an unlabelled positive), ``grades`` (at least 1 for the positive, 0
     for negatives) and ``teacher_scores`` (a teacher's logits, or None). One entry a group:
     ``positive_members`` (the place of its positive, which is its first member) and
-    ``group_weights``. A query's other positives are in none of its groups.
+    ``group_weights``. A query's other positives are in none of its groups. ``largest`` is the size
+    of the largest group, so that nobody has to wait for a GPU to know it.
 
     Losses work on rows: one row a group, padded to the largest group, the positive in column 0.
     """
@@ -29,12 +30,12 @@ class ScoredGroups:
     member_weights: torch.Tensor
     grades: torch.Tensor
     teacher_scores: torch.Tensor | None
+    largest: int
 
     def rows(self, values: torch.Tensor, *, padding: float = 0.0) -> torch.Tensor:
         """The members' values as rows, shape (groups, members of the largest group)."""
-        places = self._places
-        shape = (len(self.positive_members), int(places.max()) + 1)
-        return values.new_full(shape, padding).index_put((self.group_of_member, places), values)
+        rows = values.new_full((len(self.positive_members), self.largest), padding)
+        return rows.index_put((self.group_of_member, self._places), values)
 
     @cached_property
     def present(self) -> torch.Tensor:
