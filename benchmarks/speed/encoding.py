@@ -53,6 +53,7 @@ def compare(arguments: Any, join: int, count: int) -> tuple[list[Process], float
     settings = {
         "step": "encoding",
         "max_tokens": 256,
+        "encoder_tokens": 256,
         "bi_encoder": str(resolve_model("bundled").path),
     }
     own = inputs.own_python()

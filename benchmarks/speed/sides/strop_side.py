@@ -108,14 +108,21 @@ def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
 
 def encoding(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     """Vectors of passages."""
-    encoder = Encoder(
-        resolve_model(settings["bi_encoder"]), BiEncoder(max_tokens=settings["max_tokens"])
-    )
-    texts = read_lines(folder / "texts.jsonl")
 
-    def run(limit: int | None = None) -> dict[str, Any]:
-        np.save(folder / "strop.npy", encoder.encode(texts[:limit], prompt=""))
-        return {}
+    def loaded(precision: str) -> Encoder:
+        folder = resolve_model(settings["bi_encoder"])
+        values = {"max_tokens": settings["encoder_tokens"], "precision": precision}
+        return Encoder(folder, BiEncoder.model_validate(values))
+
+    encoder, texts = loaded("auto"), read_lines(folder / "texts.jsonl")
+
+    def run(limit: int | None = None, precision: str = "auto") -> dict[str, Any]:
+        chosen = encoder if precision == "auto" else loaded(precision)
+        started = time.perf_counter()
+        vectors = chosen.encode(texts[:limit], prompt="")
+        spent = time.perf_counter() - started
+        np.save(folder / "strop.npy", vectors)
+        return {"stepping": spent}
 
     return {"run": run, "gemm": gemm}
 
