@@ -131,7 +131,7 @@ def run(processes: list[Process], model: str, step: str, rounds: int, folder: Pa
         asked = {"model": model, "step": step, "limit": EXACT, "precision": "fp32"}
         answer = processes[0].do("run", **asked)
         exact = outcome(processes[0], answer, step, folder / model)
-    warm = SIZES[model].groups_per_step if step == "training" else 512
+    warm = groups_per_step(folder / model) if step == "training" else 512
     for process in processes:
         process.answers.clear()
         process.do("run", model=model, step=step, limit=warm)
@@ -162,7 +162,7 @@ def row(
     allowed = LOSSES_AGREE if step == "training" else SCORES_AGREE
     seconds = middle(process, "wall")
     if step == "training":
-        first = GROUP_SIZE * SIZES[model].groups_per_step
+        first = GROUP_SIZE * groups_per_step(folder / model)
         work = 3 * forward_gflop(config, lengths[first:], first_token_only=itself)
         busy = middle(process, "after_first")
     else:
@@ -182,6 +182,11 @@ def row(
         f"{rate / sheet:.0%}" if sheet else "–",
         ", ".join(f"{value:.1e}" for value in off),
     ]
+
+
+def groups_per_step(folder: Path) -> int:
+    """The groups of a training step with a model."""
+    return int(json.loads((folder / "settings.json").read_bytes())["groups_per_step"])
 
 
 def data_sheet(device: str) -> float | None:

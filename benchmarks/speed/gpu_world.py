@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,15 @@ class Size:
     groups_per_step: int
     steps: int
 
+    def shrunk(self, divisor: int) -> "Size":
+        """The same model and fewer pairs, texts and groups."""
+        return replace(
+            self,
+            pairs=self.pairs // divisor,
+            texts=self.texts // divisor,
+            groups_per_step=max(1, self.groups_per_step // divisor),
+        )
+
 
 SIZES = {
     "minilm-l6": Size(30_522, 384, 6, 12, 1536, 8192, 16_384, 16, 8),
@@ -51,7 +60,7 @@ def world(arguments: Any) -> Iterator[Path]:
         folder = Path(name)
         (folder / "settings.json").write_text(json.dumps({"step": "gpu"}))
         for model in arguments.models:
-            size, made = SIZES[model], folder / model
+            size, made = SIZES[model].shrunk(arguments.shrink), folder / model
             made.mkdir()
             settings = {
                 "max_tokens": MAX_TOKENS,
@@ -75,8 +84,7 @@ def world(arguments: Any) -> Iterator[Path]:
 def save_pairs(size: Size, folder: Path, arguments: Any) -> None:
     """Pairs to score and groups to train, and how many tokens each of their pairs has."""
     random = np.random.default_rng(arguments.seed)
-    count = size.pairs // arguments.shrink
-    groups = max(2, size.groups_per_step * size.steps // arguments.shrink)
+    count, groups = size.pairs, size.groups_per_step * size.steps
     passages = drawn_texts(random, max(count // PAIRS_OF_A_PASSAGE, GROUP_SIZE), middle=180)
     queries = drawn_texts(random, max(count // 32, groups), middle=10)
     picked = random.integers(0, len(passages), count)
@@ -100,7 +108,7 @@ def save_pairs(size: Size, folder: Path, arguments: Any) -> None:
 def save_texts(size: Size, folder: Path, arguments: Any) -> None:
     """Texts to encode, and how many tokens each has."""
     random = np.random.default_rng(arguments.seed)
-    texts = drawn_texts(random, size.texts // arguments.shrink, middle=60)
+    texts = drawn_texts(random, size.texts, middle=60)
     inputs.write_lines(folder / "texts.jsonl", texts)
     lengths = [min(len(text.split()) + SPECIAL - 1, ENCODED_TOKENS) for text in texts]
     (folder / "encoding.lengths.json").write_text(json.dumps(lengths))
