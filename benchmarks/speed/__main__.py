@@ -3,7 +3,8 @@
     python -m benchmarks.speed DATA --peers PYTHON [--scripts FLAGEMBEDDING/scripts] [--quick]
 
 With ``--quick`` fewer alternations are run, the whole loop is left out and nothing written: ratios
-are compared with the committed tables, and the exit code is 1 when one fell by more than 15 %.
+are compared with the committed tables, and the exit code is 1 when one fell by more than 15 % below
+that of the same processor.
 Without ``--scripts`` mining and the whole loop are left out. Where there is a GPU,
 `benchmarks.speed.gpu` follows, unless ``--quick``.
 """

@@ -86,6 +86,7 @@ def main() -> None:
                 for process in able:
                     off = distances(process, exact, step, folder / name)
                     rows.append(row(process, able[0], (name, step), folder, peak, off))
+                print(*rows[-len(able) :], sep="\n", flush=True)
                 publish(arguments, rows, versions_of(processes), peak)
 
 
@@ -121,7 +122,8 @@ def publish(
         HEADER,
         rows,
     )
-    results.publish("speed_gpu", page, write=True)
+    name = f"speed_gpu_{results.slug(peak['device'])}"
+    (results.RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
 
 
 def run(processes: list[Process], model: str, step: str, rounds: int, folder: Path) -> Any:

@@ -13,6 +13,7 @@ FALLEN = 0.85
 """A ratio below this share of the one before has fallen."""
 COMPARED = "CPU ratio"
 """The column that is compared: wall time says more of who else uses the machine."""
+MACHINE = re.compile(r"^- Machine: (.+?), \d+ cores", re.MULTILINE)
 RATIO = re.compile(r"^(\d+\.\d+)(?: \(|$)")
 
 
@@ -81,17 +82,44 @@ def fallen(before: str, now: str) -> list[str]:
     ]
 
 
+def page_path(name: str) -> Path:
+    """Where this processor's page is: ``name.md``, or beside it where that is another one's."""
+    first = RESULTS / f"{name}.md"
+    if not first.exists() or processor_of(first.read_text(encoding="utf-8")) == _processor():
+        return first
+    return RESULTS / f"{name}.{slug(_processor())}.md"
+
+
+def processor_of(page: str) -> str | None:
+    """The processor that a page was measured on."""
+    found = MACHINE.search(page)
+    return found.group(1) if found else None
+
+
+def slug(text: str) -> str:
+    """The text in letters, digits and underscores, for the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
 def publish(name: str, page: str, *, write: bool) -> bool:
-    """Print a page; write it, or compare it with the committed one. False when a ratio fell."""
+    """Print a page; write it, or compare it with the committed one. False when a ratio fell.
+
+    Ratios depend on the processor: one that fell below another processor's is named, and no more.
+    """
     print(page)
-    path = RESULTS / f"{name}.md"
+    path = page_path(name)
     if write:
         path.write_text(page, encoding="utf-8")
         return True
+    same = path.exists()
+    path = path if same else RESULTS / f"{name}.md"
     if not path.exists():
         print(f"no committed {path.name} to compare with")
         return True
-    lines = fallen(path.read_text(encoding="utf-8"), page)
+    before = path.read_text(encoding="utf-8")
+    if not same:
+        print(f"{path.name} is of another processor, {processor_of(before)}; of this one is none")
+    lines = fallen(before, page)
     for line in lines:
         print(f"fell by more than 15 %: {line}")
-    return not lines
+    return not (lines and same)

@@ -1,3 +1,8 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed import results
 from benchmarks.speed.results import fallen, markdown, ratios
 from benchmarks.speed.work import forward_gflop
 
@@ -26,3 +31,30 @@ def test_the_work_of_a_layer_by_hand() -> None:
     assert forward_gflop(config, [1], first_token_only=False) * 1e9 == 2 * (16 + 12 + 4)
     two = {**config, "num_hidden_layers": 2}
     assert forward_gflop(two, [1, 1], first_token_only=False) * 1e9 == 4 * 2 * (16 + 12 + 4)
+
+
+def test_a_page_of_another_processor_is_kept_and_no_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def page(value: str) -> str:
+        facts = results.circumstances({"torch": "2"}, 1)
+        return markdown("Scoring", facts, ["side", "CPU ratio"], [["peer", value]])
+
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "_processor", lambda: "One (family 1)")
+    results.publish("speed", page("3.00 (2.9–3.1)"), write=True)
+    assert not results.publish("speed", page("2.00 (1.9–2.1)"), write=False)
+    monkeypatch.setattr(results, "_processor", lambda: "Other, v2 (family 2)")
+    capsys.readouterr()
+    assert results.publish("speed", page("2.00 (1.9–2.1)"), write=False)
+    said = capsys.readouterr().out
+    assert "speed.md is of another processor, One (family 1); of this one is none" in said
+    assert "fell by more than 15 %: peer: 2.00, was 3.00" in said
+    results.publish("speed", page("2.00 (1.9–2.1)"), write=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "speed.md",
+        "speed.other_v2_family_2.md",
+    ]
+    assert "3.00" in (tmp_path / "speed.md").read_text(encoding="utf-8")
+    assert not results.publish("speed", page("1.00 (0.9–1.1)"), write=False)
+    assert results.publish("speed", page("1.90 (1.8–2.0)"), write=False)
