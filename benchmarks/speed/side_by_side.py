@@ -63,12 +63,14 @@ def versions_of(processes: Iterable[Process]) -> dict[str, str]:
 def started(side: Side, folder: Path, threads: int) -> Iterator[Process]:
     """A side that has loaded; what it prints goes to a log in the folder.
 
-    With one thread tokenizers have one too.
+    With one thread tokenizers have one too. On a GPU, which sides share, their memory is of pieces
+    that can be given back.
     """
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false" if threads == 1 else "true",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_VERBOSITY": "error",
     }
