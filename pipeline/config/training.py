@@ -58,7 +58,8 @@ class Training(Section):
     """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it, else fp32."""
     micro_batch_tokens: int = Field(default=32_768, ge=64)
     """Tokens in one forward pass, padding included where pairs are padded; a CPU takes 2,048 at
-    most, as its cache holds."""
+    most, as its cache holds, and a GPU that keeps all graphs of packed pairs anyway takes them at
+    once."""
     graph_tokens: int = Field(default=65_536, ge=64)
     """Tokens whose graphs are kept for one backward pass; bounds the memory of training. A group
     with more of them is run in two passes."""

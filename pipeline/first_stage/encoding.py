@@ -33,6 +33,10 @@ TOKENIZED_TEXTS = 1024
 """Texts that are tokenized at once, while a GPU still works on those before them."""
 
 
+HELD_TEXTS = 16_384
+"""Texts whose vectors stay on the device until they are read."""
+
+
 class Encoder:
     """Turns texts into vectors whose inner product is the first-stage score.
 
@@ -57,7 +61,8 @@ class Encoder:
         self._batching = Batching.on(
             self._model.device, config.batch_tokens, padded=self._packed is None
         )
-        has_norm = any(isinstance(module, Normalize) for module in self._model)
+        # The norm of a packed model is left to us; another's has been applied where it stands.
+        has_norm = self._packed is not None and isinstance(self._model[-1], Normalize)
         self._normalize = has_norm or self._model.similarity_fn_name in (None, "cosine")
 
     @property
@@ -76,10 +81,9 @@ class Encoder:
             for rows, vectors in self._batches(texts, prompt):
                 found.append((rows, vectors))
                 progress.advance(len(rows))
-        # Read last, so that a GPU computes while the next texts are tokenized.
-        with model_wait():
-            for rows, vectors in found:
-                made[rows] = vectors.cpu().numpy()
+                if sum(len(rows) for rows, _ in found) >= HELD_TEXTS:
+                    _read(found, made)
+        _read(found, made)
         return made
 
     def _batches(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[Ints, torch.Tensor]]:
@@ -88,24 +92,28 @@ class Encoder:
             lengths = self._lengths(texts, prompt)
             for rows in token_budget_batches(lengths, self._batching):
                 count_tokens(int(lengths[rows].sum()), int(lengths[rows].max()) * len(rows))
-                yield rows, self._vectors(rows, lambda rows: self._encoded(texts, rows, prompt))
+                yield rows, self._vectors(rows, lengths, partial(self._encoded, texts, prompt))
             return
         with self._packed.entered():
             for start in range(0, len(texts), TOKENIZED_TEXTS):
                 tokens = self._tokens(texts[start : start + TOKENIZED_TEXTS], prompt)
                 for rows in token_budget_batches(tokens.lengths, self._batching):
-                    yield start + rows, self._vectors(rows, partial(self._packed.vectors, tokens))
+                    compute = partial(self._packed.vectors, tokens)
+                    yield start + rows, self._vectors(rows, tokens.lengths, compute)
 
-    def _vectors(self, rows: Ints, compute: Callable[[Ints], torch.Tensor]) -> torch.Tensor:
+    def _vectors(
+        self, rows: Ints, lengths: Ints, compute: Callable[[Ints], torch.Tensor]
+    ) -> torch.Tensor:
         """What ``compute`` gives for some texts, in fp32, and of length one where that is asked."""
+
+        def halve(rows: Ints) -> None:
+            self._batching = self._batching.halved(lengths[rows], self._config.max_tokens)
+
         with torch.inference_mode(), model_call():
-            found = in_halves(compute, rows, when_full=self._halve).float()
+            found = in_halves(compute, rows, when_full=halve).float()
             return normalize(found, dim=1) if self._normalize else found
 
-    def _halve(self) -> None:
-        self._batching = self._batching.halved(self._config.max_tokens)
-
-    def _encoded(self, texts: Sequence[str], rows: Ints, prompt: str) -> torch.Tensor:
+    def _encoded(self, texts: Sequence[str], prompt: str, rows: Ints) -> torch.Tensor:
         """The vectors of some texts by sentence-transformers itself."""
         found: torch.Tensor = self._model.encode(
             [texts[row] for row in rows],
@@ -127,11 +135,19 @@ class Encoder:
         return self._tokens(texts, prompt).lengths
 
 
+def _read(found: list[tuple[Ints, torch.Tensor]], made: Vectors) -> None:
+    """Put vectors in their rows; late, so that a GPU computes while texts are tokenized."""
+    with model_wait():
+        for rows, vectors in found:
+            made[rows] = vectors.cpu().numpy()
+    found.clear()
+
+
 def _loaded(folder: ModelFolder, name: str) -> SentenceTransformer:
     try:
         model = SentenceTransformer(
             str(folder.path),
-            model_kwargs={"use_safetensors": True},
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             trust_remote_code=False,
             local_files_only=True,
         )

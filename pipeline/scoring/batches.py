@@ -32,9 +32,16 @@ class Batching:
             return cls(min(budget, CPU_BATCH_TOKENS), CPU_BATCH_COST, padded)
         return cls(budget, budget, padded)
 
-    def halved(self, least: int) -> "Batching":
-        """The same with half the budget, but no less than ``least``."""
-        return replace(self, budget=max(least, self.budget // 2))
+    def places(self, lengths: Ints) -> int:
+        """The places of a batch of pairs with so many tokens."""
+        return int(lengths.max()) * len(lengths) if self.padded else int(lengths.sum())
+
+    def halved(self, lengths: Ints, least: int) -> "Batching":
+        """The same with half the places of a batch that did not fit, but no less than ``least``.
+
+        Batches of one size that do not fit, one after another, lower the budget once.
+        """
+        return replace(self, budget=min(self.budget, max(least, self.places(lengths) // 2)))
 
 
 def token_budget_batches(lengths: Ints, batching: Batching) -> Iterator[Ints]:

@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import gelu, linear
 
 from strop.pipeline.scoring.first_token import layers_like_bert
-from strop.pipeline.scoring.gpu_kernels import available
+from strop.pipeline.scoring.gpu_kernels import ALIGNED, available
 from strop.pipeline.scoring.trained_dense_layers import DenseLayer, FeedForward, product
 from strop.pipeline.scoring.trained_gelu import DenseGelu
 
@@ -43,8 +43,14 @@ def _gpu_kernels_for(weight: torch.Tensor, *, training: bool) -> Callable[[Any],
     if not training and weight.dtype == torch.bfloat16:
         return partial(_with_activation, by=_dense_gelu_on_gpu)
     if training and weight.dtype == torch.float32 and available(weight.device.index):
-        return partial(_with_activation, by=_trained_dense_gelu)
+        return _trained_forward_on_gpu
     return None
+
+
+def _trained_forward_on_gpu(module: Any) -> Any:
+    if not _activated(module) or module.dense.out_features % ALIGNED:
+        return None
+    return partial(_trained_dense_gelu, module.dense)
 
 
 def supported(model: Any) -> bool:

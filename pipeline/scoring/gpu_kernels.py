@@ -18,6 +18,8 @@ from torch.cuda import _utils as cuda
 SOURCES = Path(__file__).parent
 KERNELS = {"residual_norm": ("sum_and_norm", "norm_gradients"), "gelu": ("gelu_gradients",)}
 """The kernels of every file."""
+ALIGNED = 8
+"""A row's numbers are read so many at a time: its width must be a multiple."""
 FP16 = {torch.float16: ("FP16",), torch.bfloat16: ()}
 """The macros that say of which 16 bits rows are."""
 
@@ -26,10 +28,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel on one GPU; ``code`` holds its machine code there."""
+    """A kernel on one GPU."""
 
     function: ctypes.c_void_p
-    code: Any
     device: int
 
     def __call__(
@@ -61,7 +62,8 @@ def _driver() -> ctypes.CDLL:
 def available(device: int) -> bool:
     """Whether kernels can be compiled for a GPU and run on it."""
     try:
-        kernels("gelu", device, 8)
+        kernels("gelu", device, ALIGNED)
+        kernels("residual_norm", device, ALIGNED, "EPSILON=1e-5f")
     except (AttributeError, OSError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         logger.warning("PyTorch's kernels are used between dense layers: %s", reason)
@@ -79,7 +81,7 @@ def kernels(file: str, device: int, width: int, *macros: str) -> dict[str, Kerne
     with torch.cuda.device(device):
         code = _compiled(source, (f"WIDTH={width}", *macros))
         loaded: Any = cuda._cuda_load_module(code, list(KERNELS[file]))
-    return {name: Kernel(made.func, made.module, device) for name, made in loaded.items()}
+    return {name: Kernel(made.func, device) for name, made in loaded.items()}
 
 
 def _compiled(source: str, macros: tuple[str, ...]) -> bytes:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import linear
 
 from strop.pipeline.scoring.first_token import layers_like_bert
-from strop.pipeline.scoring.gpu_kernels import available
+from strop.pipeline.scoring.gpu_kernels import ALIGNED, available
 from strop.pipeline.scoring.precision import HALF
 from strop.pipeline.scoring.residual_norm import WIDEST, ResidualNorm
 
@@ -33,13 +33,12 @@ def residual_norms(model: Any) -> Iterator[None]:
     """
     device = next(model.parameters()).device
     changed = []
-    if available(device.index):
-        for layer in layers_like_bert(model):
+    try:
+        for layer in layers_like_bert(model) if available(device.index) else ():
             for block in (layer.attention.output, layer.output):
                 if _fits(block.LayerNorm):
                     block.forward = partial(_forward, block, _weights(block))
                     changed.append(block)
-    try:
         yield
     finally:
         for block in changed:
@@ -47,8 +46,10 @@ def residual_norms(model: Any) -> Iterator[None]:
 
 
 def _fits(norm: Any) -> bool:
+    if type(norm) is not torch.nn.LayerNorm or norm.bias is None:
+        return False
     width = norm.normalized_shape[-1]
-    return type(norm) is torch.nn.LayerNorm and width % 8 == 0 and width <= WIDEST
+    return width % ALIGNED == 0 and width <= WIDEST
 
 
 def _weights(block: Any) -> Weights:

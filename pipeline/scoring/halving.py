@@ -8,11 +8,11 @@ from strop.pipeline.arrays import Ints
 
 
 def in_halves(
-    compute: Callable[[Ints], torch.Tensor], rows: Ints, *, when_full: Callable[[], None]
+    compute: Callable[[Ints], torch.Tensor], rows: Ints, *, when_full: Callable[[Ints], None]
 ) -> torch.Tensor:
     """What ``compute`` makes of some rows, in their order: at once, or of half of them at a time.
 
-    ``when_full`` is called each time that the memory was too small; raises
+    ``when_full`` is told each time which rows the memory was too small for; raises
     `torch.cuda.OutOfMemoryError` when it is for a single row.
     """
     try:
@@ -21,7 +21,7 @@ def in_halves(
         if len(rows) == 1:
             raise
     torch.cuda.empty_cache()
-    when_full()
+    when_full(rows)
     half = len(rows) // 2
     return torch.cat(
         [in_halves(compute, part, when_full=when_full) for part in (rows[:half], rows[half:])]

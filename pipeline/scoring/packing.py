@@ -22,7 +22,7 @@ from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.first_token import layers_like_bert
 from strop.pipeline.scoring.gpu_layers import residual_norms
 from strop.pipeline.scoring.on_device import on_device
-from strop.pipeline.scoring.pair_attention import by_pair, by_variable_lengths
+from strop.pipeline.scoring.pair_attention import by_equal_lengths, by_variable_lengths
 from strop.pipeline.scoring.pairs import PairTokens
 from strop.pipeline.scoring.precision import HALF
 from strop.pipeline.scoring.spans import Spans
@@ -61,12 +61,14 @@ def packed_layers(model: Any, *, all_tokens: bool = False) -> Iterator[None]:
     gives the first token of every pair alone, which is all that a head reads, or ``all_tokens``.
     """
     layers = layers_like_bert(model)
-    changed = [_called_directly(layer) for layer in (layers if all_tokens else layers[:-1])]
-    if not all_tokens:
-        changed.append(layers[-1])
-        layers[-1].forward = partial(_first_tokens, layers[-1])
     on_gpu = next(model.parameters()).device.type == "cuda"
+    changed = []
     try:
+        for layer in layers if all_tokens else layers[:-1]:
+            changed.append(_called_directly(layer))
+        if not all_tokens:
+            changed.append(layers[-1])
+            layers[-1].forward = partial(_first_tokens, layers[-1])
         with residual_norms(model) if on_gpu else contextlib.nullcontext():
             yield
     finally:
@@ -165,7 +167,9 @@ def _attended(
 ) -> torch.Tensor:
     """What the tokens ``asking`` read of those of their pairs; shape as ``asking``."""
     on_cpu = spans.edges is None
-    attend, project = (by_pair, _one_by_one) if on_cpu else (by_variable_lengths, _together)
+    attend, project = (
+        (by_equal_lengths, _one_by_one) if on_cpu else (by_variable_lengths, _together)
+    )
     layers = attention.query, attention.key, attention.value
     if asking is hidden:
         projected = project(hidden, *layers)

@@ -6,7 +6,7 @@ States have the shape (tokens, heads, width of a head). ``asked_by`` are the spa
 Source: Dao, "FlashAttention-2", 2023, of which PyTorch has kernels for both devices.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from strop.pipeline.scoring.spans import Spans
 
 
-def by_pair(
+def by_equal_lengths(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -26,23 +26,21 @@ def by_pair(
     dropout: float,
     scale: float,
 ) -> torch.Tensor:
-    """Attention of a pair at a time, each small enough for that; for a CPU."""
+    """Attention of a run of pairs of one length at a time, each small enough for that; for a CPU.
+
+    Batches are sorted by length, so that runs are long where there are many pairs.
+    """
     trains = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     if trains and not dropout:
         found: torch.Tensor = _PairAttention.apply(  # type: ignore[no-untyped-call]
-            query, key, value, asked_by.lengths, spans.lengths, scale
+            query, key, value, asked_by, spans, scale
         )
         return found
     attended = [
-        scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale).transpose(1, 2)
-        for q, k, v in zip(
-            _pairs(query, asked_by.lengths),
-            _pairs(key, spans.lengths),
-            _pairs(value, spans.lengths),
-            strict=True,
-        )
+        scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
+        for q, k, v in _each((query, asked_by), (key, spans), (value, spans), runs=spans.runs)
     ]
-    return torch.cat(attended, dim=1)[0]
+    return torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
 
 
 def by_variable_lengths(
@@ -66,13 +64,8 @@ def by_variable_lengths(
     return found
 
 
-def _pairs(states: torch.Tensor, lengths: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
-    """Each pair's states as PyTorch's attention takes them: (1, heads, tokens, width)."""
-    return torch.split(states.transpose(0, 1)[None], list(lengths), dim=2)
-
-
 class _PairAttention(torch.autograd.Function):
-    """Attention by pair whose backward pass leaves out pairs without a gradient."""
+    """Attention by runs whose backward pass leaves out pairs without a gradient."""
 
     @staticmethod
     def forward(
@@ -80,55 +73,66 @@ class _PairAttention(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        asked_by: tuple[int, ...],
-        lengths: tuple[int, ...],
+        asked_by: Spans,
+        spans: Spans,
         scale: float,
     ) -> torch.Tensor:
         """What every token of the query reads; shape as ``query``."""
         found, sums = torch.empty_like(query), []
-        states = (query, asked_by), (key, lengths), (value, lengths), (found, asked_by)
-        for q, k, v, made in _each(*states):
+        states = (query, asked_by), (key, spans), (value, spans), (found, asked_by)
+        for q, k, v, made in _each(*states, runs=spans.runs):
             attended, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                 q, k, v, 0.0, False, scale=scale
             )
             made.copy_(attended)
             sums.append(log_sum)
         ctx.save_for_backward(query, key, value, found, *sums)
-        ctx.asked_by, ctx.lengths, ctx.scale = asked_by, lengths, scale
+        ctx.asked_by, ctx.spans, ctx.scale = asked_by, spans, scale
         return found
 
     @staticmethod
     def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """The gradients of query, key and value."""
         query, key, value, found, *sums = ctx.saved_tensors
-        asked_by, lengths = ctx.asked_by, ctx.lengths
+        asked_by, spans = ctx.asked_by, ctx.spans
         gradients = tuple(torch.zeros_like(states) for states in (query, key, value))
         states = zip(
-            (query, key, value, found, outer[0], *gradients),
-            (asked_by, lengths, lengths, asked_by, asked_by, asked_by, lengths, lengths),
+            (outer[0], query, key, value, found, *gradients),
+            (asked_by, asked_by, spans, spans, asked_by, asked_by, spans, spans),
             strict=True,
         )
-        carrying = _with_gradient(outer[0], asked_by)
-        for place, (q, k, v, made, gradient, *inner) in enumerate(_each(*states)):
-            if carrying[place]:
-                for kept, value_of in zip(
-                    inner,
-                    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-                        gradient, q, k, v, made, sums[place], 0.0, False, scale=ctx.scale
-                    ),
-                    strict=True,
-                ):
-                    kept.copy_(value_of)
+        carrying = torch.split(_with_gradient(outer[0], asked_by.lengths), list(spans.runs))
+        for (*given, of_q, of_k, of_v), log_sum, chosen in zip(
+            _each(*states, runs=spans.runs), sums, carrying, strict=True
+        ):
+            if not chosen.any():
+                continue
+            some = slice(None) if chosen.all() else chosen
+            found_here = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                *(values[some] for values in given), log_sum[some], 0.0, False, scale=ctx.scale
+            )
+            for kept, gradient in zip((of_q, of_k, of_v), found_here, strict=True):
+                kept[some] = gradient
         return *gradients, None, None, None
 
 
-def _each(*states: tuple[torch.Tensor, tuple[int, ...]]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Views of several states, pair by pair."""
-    return zip(*(_pairs(values, lengths) for values, lengths in states), strict=True)
+def _each(
+    *states: tuple[torch.Tensor, Spans], runs: tuple[int, ...]
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Views of several states, run by run, as PyTorch's attention takes them: (pairs, heads,
+    tokens, width).
+    """
+    firsts = np.cumsum([0, *runs[:-1]]).tolist()
+    views = []
+    for values, spans in states:
+        sizes = [count * spans.lengths[first] for first, count in zip(firsts, runs, strict=True)]
+        parts = zip(torch.split(values, sizes), runs, strict=True)
+        rows = [part.view(count, len(part) // count, *part.shape[1:]) for part, count in parts]
+        views.append([row.transpose(1, 2) for row in rows])
+    return zip(*views, strict=True)
 
 
-def _with_gradient(outer: torch.Tensor, lengths: tuple[int, ...]) -> Sequence[bool]:
+def _with_gradient(outer: torch.Tensor, lengths: tuple[int, ...]) -> torch.Tensor:
     """By pair, whether its gradient is not zero; NaN is not."""
     by_token = torch.linalg.vector_norm(outer.flatten(1), dim=1, dtype=torch.float32).numpy()
-    sums = np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]]))
-    return [bool(value) for value in sums != 0]
+    return torch.from_numpy(np.add.reduceat(by_token, np.cumsum([0, *lengths[:-1]])) != 0)

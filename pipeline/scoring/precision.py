@@ -17,7 +17,7 @@ def resolved_precision(wanted: str, key: str) -> str:
     Raises `InputError` naming the config's ``key`` when the device does not have what is wanted.
     """
     cuda = torch.cuda.is_available()
-    bf16 = not cuda or torch.cuda.is_bf16_supported()
+    bf16 = not cuda or torch.cuda.is_bf16_supported(including_emulation=False)
     if wanted == "auto":
         return "bf16" if cuda and bf16 else "fp32"
     if wanted == "fp16" and not cuda:

@@ -108,7 +108,8 @@ class Scorer:
             with torch.inference_mode(), model_call():
                 return logits(self._model, batch)
 
-        return in_halves(compute, rows, when_full=self._halve)
+        def halve(rows: Ints) -> None:
+            lengths = pairs.tokens.lengths[rows]
+            self._batching = self._batching.halved(lengths, self._config.max_tokens)
 
-    def _halve(self) -> None:
-        self._batching = self._batching.halved(self._config.max_tokens)
+        return in_halves(compute, rows, when_full=halve)

@@ -1,6 +1,8 @@
 """Where the pairs of a packed batch lie."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
 import torch
 
@@ -18,3 +20,8 @@ class Spans:
     def longest(self) -> int:
         """The tokens of the longest pair."""
         return max(self.lengths)
+
+    @cached_property
+    def runs(self) -> tuple[int, ...]:
+        """How many pairs of one length stand next to each other, from the first pair on."""
+        return tuple(len([*run]) for _, run in groupby(self.lengths))

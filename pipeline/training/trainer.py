@@ -166,10 +166,11 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
 
     def _micro_batch_tokens(self, tokens: int) -> int:
         """Tokens of one forward pass of a part that has so many."""
-        whole = self._packed and self.args.device.type == "cuda"
-        if whole and gradients.keeps_graphs(tokens, self._config):
+        config, on_gpu = self._config, self.args.device.type == "cuda"
+        whole = self._packed and on_gpu and not config.gradient_checkpointing
+        if whole and gradients.keeps_graphs(tokens, config):
             return tokens  # several passes would need as much memory
-        return self._config.micro_batch_tokens
+        return config.micro_batch_tokens
 
     def _scores(self, batch: GroupBatch, start: int, rows: Ints) -> torch.Tensor:
         pad = self._collator.template.pad

@@ -1,13 +1,19 @@
 """The GPU's kernels compute what PyTorch does, here on a CPU; `test_gpu.py` runs them on a GPU."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm
 
-from strop.pipeline.scoring import residual_norm, trained_gelu
+from strop.pipeline.scoring import dense_layers, gpu_layers, residual_norm, trained_gelu
+from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
+from strop.pipeline.scoring.gpu_layers import residual_norms
 from strop.pipeline.scoring.residual_norm import ResidualNorm
 from strop.pipeline.scoring.trained_gelu import DenseGelu
 from tests.pipeline import cuda_on_a_cpu
+from tests.pipeline.test_packing import PAD, model, pairs
 
 pytestmark = pytest.mark.skipif(cuda_on_a_cpu.COMPILER is None, reason="needs g++")
 
@@ -72,3 +78,46 @@ def test_what_is_no_number_stays_so() -> None:
     # The NaN that a GPU makes would round up to minus zero.
     of_a_gpu = torch.full((8,), 0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
     assert ResidualNorm.apply(states, states, None, ones, of_a_gpu, 1e-5).isnan().all()
+
+
+def test_a_model_with_residual_norms_has_the_scores_and_gradients_that_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gpu_layers, "available", lambda device: True)
+    made, given = model("bert"), pairs(types=False)
+
+    def carried_out() -> Any:
+        made.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = logits(made, batch_of(made, given, np.arange(6), pad=PAD, packed=True))
+        found.square().sum().backward()
+        return found.detach(), torch.cat([p.grad.flatten() for p in made.parameters()])
+
+    with lean_layers(made, packed=True):
+        plain, plain_gradient = carried_out()
+        with residual_norms(made):
+            found, gradient = carried_out()
+    assert torch.corrcoef(torch.stack([found, plain]))[0, 1] > 0.999
+    assert torch.cosine_similarity(gradient, plain_gradient, dim=0) > 0.99
+    assert not torch.equal(gradient, plain_gradient), "both ways were the same"
+    assert not any("forward" in vars(module) for module in made.modules())
+
+
+def test_norms_that_do_not_fit_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_layers, "available", lambda device: True)
+    made = model("bert")
+    first = made.bert.encoder.layer[0]
+    first.output.LayerNorm = torch.nn.LayerNorm(32, bias=False)
+    first.attention.output.LayerNorm = torch.nn.Identity()
+    with residual_norms(made):
+        changed = [module for module in made.modules() if "forward" in vars(module)]
+    assert len(changed) == 4
+    assert first.output not in changed
+    assert first.attention.output not in changed
+
+
+def test_a_gelu_whose_width_cannot_be_read_in_eights_stays_as_it_is() -> None:
+    made = model("bert").bert.encoder.layer[0].intermediate
+    assert dense_layers._trained_forward_on_gpu(made) is not None
+    made.dense = torch.nn.Linear(32, 20)
+    assert dense_layers._trained_forward_on_gpu(made) is None

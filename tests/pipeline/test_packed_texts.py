@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.errors import InputError
@@ -129,3 +129,36 @@ def test_a_precision_that_the_device_lacks_is_refused(bi_encoder_folder: Path) -
     folder = resolve_model(str(bi_encoder_folder))
     with pytest.raises(InputError, match=r"bi-encoder .*: precision = fp16 needs a CUDA GPU"):
         Encoder(folder, BiEncoder(precision="fp16"))
+
+
+def test_a_norm_that_something_follows_is_not_applied_once_more(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    transformer, pooling = SentenceTransformer(str(made(tmp_path / "base")), device="cpu")
+    modules = [transformer, pooling, Normalize(), Dense(32, 16)]
+    peer = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="dot")
+    peer.save(str(tmp_path / "dense"))
+    found = encoded(tmp_path / "dense", BiEncoder(), packed=False)
+    np.testing.assert_allclose(found, peer.encode(TEXTS), atol=1e-5)
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).min() > 0.01
+
+
+def test_a_model_that_is_stored_in_16_bits_encodes_in_32(tmp_path: Path) -> None:
+    peer = SentenceTransformer(str(made(tmp_path / "whole")), device="cpu").half()
+    peer.save(str(tmp_path / "half"))
+    found = encoded(tmp_path / "half", BiEncoder())
+    wanted = peer.float().encode(TEXTS, batch_size=1, normalize_embeddings=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_vectors_are_read_before_a_device_holds_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "HELD_TEXTS", 1)
+    held = []
+    read = encoding._read
+    monkeypatch.setattr(
+        encoding, "_read", lambda found, made: (held.append(len(found)), read(found, made))
+    )
+    found = encoded(made(tmp_path), BiEncoder(batch_tokens=64))
+    np.testing.assert_allclose(found, expected(tmp_path), atol=1e-5)
+    assert held == [1, 1, 1, 0]

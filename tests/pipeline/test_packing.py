@@ -24,6 +24,7 @@ from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded
 from strop.pipeline.scoring.half_norms import norms_in_half
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.pairs import PairTokens
+from strop.pipeline.scoring.spans import Spans
 
 BUILDS = {
     "bert": (BertConfig, BertForSequenceClassification),
@@ -103,6 +104,24 @@ def test_pairs_without_a_gradient_cost_no_attention() -> None:
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
     backward = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
     assert sum(event.name == backward for event in trace.events()) == 2 * 3
+
+
+def test_one_of_two_pairs_of_a_length_may_have_a_gradient() -> None:
+    made, given = model("bert"), pairs(types=False)
+    rows = np.array([2, 0, 3, 5, 1, 4])
+    assert Spans(tuple(LENGTHS[row] for row in rows)).runs == (1, 2, 1, 1, 1)
+
+    def gradients(found: torch.Tensor) -> dict[str, torch.Tensor]:
+        made.zero_grad()
+        found.sum().backward()
+        return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
+
+    for place in (1, 2):
+        alone = padded_batch(given, rows[[place]], pad=PAD, device=made.device)
+        expected = gradients(logits(made, alone))
+        with lean_layers(made, packed=True):
+            found = logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
+        torch.testing.assert_close(gradients(found[place]), expected, atol=1e-3, rtol=1e-4)
 
 
 def test_a_gradient_that_is_no_number_is_never_left_out() -> None:
