@@ -64,7 +64,7 @@ def main() -> None:
         "--batch-size", type=int, default=128, help="pairs or texts in a peer's batch"
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--shrink", type=int, default=1, help="divides the work, for a trial")
+    parser.add_argument("--shrink", type=int, default=1, help="divides the work, for a trial that writes no page")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     own = inputs.own_python()
@@ -87,7 +87,8 @@ def main() -> None:
                     off = distances(process, exact, step, folder / name)
                     rows.append(row(process, able[0], (name, step), folder, peak, off))
                 print(*rows[-len(able) :], sep="\n", flush=True)
-                publish(arguments, rows, versions_of(processes), peak)
+                if arguments.shrink == 1:
+                    publish(arguments, rows, versions_of(processes), peak)
 
 
 def publish(
