@@ -31,8 +31,6 @@ from strop.pipeline.scoring.token_ids import token_ids
 
 TOKENIZED_TEXTS = 1024
 """Texts that are tokenized at once, while a GPU still works on those before them."""
-
-
 HELD_TEXTS = 16_384
 """Texts whose vectors stay on the device until they are read."""
 
