@@ -64,7 +64,9 @@ def main() -> None:
         "--batch-size", type=int, default=128, help="pairs or texts in a peer's batch"
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--shrink", type=int, default=1, help="divides the work, for a trial that writes no page")
+    parser.add_argument(
+        "--shrink", type=int, default=1, help="divides the work, for a trial that writes no page"
+    )
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     own = inputs.own_python()
