@@ -34,6 +34,7 @@ BUILDS = {
 }
 LENGTHS = (12, 3, 30, 12, 1, 7)
 PAD = 1
+BACKWARD = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
 
 
 def model(build: str, **changes: Any) -> Any:
@@ -102,8 +103,7 @@ def test_pairs_without_a_gradient_cost_no_attention() -> None:
     with lean_layers(made, packed=True), torch.profiler.profile() as trace:
         found = gradients(logits(made, batch_of(made, given, np.arange(6), pad=PAD, packed=True)))
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
-    backward = "aten::_scaled_dot_product_flash_attention_for_cpu_backward"
-    assert sum(event.name == backward for event in trace.events()) == 2 * 3
+    assert sum(event.name == BACKWARD for event in trace.events()) == 2 * 3
 
 
 def test_one_of_two_pairs_of_a_length_may_have_a_gradient() -> None:
@@ -121,7 +121,11 @@ def test_one_of_two_pairs_of_a_length_may_have_a_gradient() -> None:
         expected = gradients(logits(made, alone))
         with lean_layers(made, packed=True):
             found = logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
-        torch.testing.assert_close(gradients(found[place]), expected, atol=1e-3, rtol=1e-4)
+        with torch.profiler.profile(record_shapes=True) as trace:
+            after = gradients(found[place])
+        torch.testing.assert_close(after, expected, atol=1e-3, rtol=1e-4)
+        shapes = [event.input_shapes[0] for event in trace.events() if event.name == BACKWARD]
+        assert [shape[0] for shape in shapes] == [1, 1, 1], "one pair in each of three layers"
 
 
 def test_a_gradient_that_is_no_number_is_never_left_out() -> None:
