@@ -36,9 +36,11 @@ def by_equal_lengths(
             query, key, value, asked_by, spans, scale
         )
         return found
+    # What dropout leaves out is drawn for a pair at a time, whoever stands beside it.
+    runs = (1,) * len(spans.lengths) if dropout else spans.runs
     attended = [
         scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
-        for q, k, v in _each((query, asked_by), (key, spans), (value, spans), runs=spans.runs)
+        for q, k, v in _each((query, asked_by), (key, spans), (value, spans), runs=runs)
     ]
     return torch.cat([states.transpose(1, 2).flatten(0, 1) for states in attended])
 

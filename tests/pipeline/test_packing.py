@@ -128,6 +128,19 @@ def test_one_of_two_pairs_of_a_length_may_have_a_gradient() -> None:
         assert [shape[0] for shape in shapes] == [1, 1, 1], "one pair in each of three layers"
 
 
+def test_pairs_of_a_length_are_read_together_unless_dropout_is_drawn_for_each() -> None:
+    made, given = model("bert").eval(), pairs(types=False)
+    rows = np.array([2, 0, 3, 5, 1, 4])
+    for layer in made.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.5
+    for training, calls in ((False, 5 * 3), (True, 6 * 3)):
+        made.train(training)
+        with torch.no_grad(), lean_layers(made, packed=True), torch.profiler.profile() as trace:
+            logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
+        found = [event.name for event in trace.events()]
+        assert found.count("aten::scaled_dot_product_attention") == calls
+
+
 def test_a_gradient_that_is_no_number_is_never_left_out() -> None:
     made, given = model("bert"), pairs(types=False)
     with lean_layers(made, packed=True):
