@@ -37,7 +37,7 @@ def by_equal_lengths(
         )
         return found
     # What dropout leaves out is drawn for a pair at a time, whoever stands beside it.
-    runs = (1,) * len(spans.lengths) if dropout else spans.runs
+    runs = (1,) * len(spans.lengths) if dropout else _runs(asked_by, spans)
     attended = [
         scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale)
         for q, k, v in _each((query, asked_by), (key, spans), (value, spans), runs=runs)
@@ -82,7 +82,7 @@ class _PairAttention(torch.autograd.Function):
         """What every token of the query reads; shape as ``query``."""
         found, sums = torch.empty_like(query), []
         states = (query, asked_by), (key, spans), (value, spans), (found, asked_by)
-        for q, k, v, made in _each(*states, runs=spans.runs):
+        for q, k, v, made in _each(*states, runs=_runs(asked_by, spans)):
             attended, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
                 q, k, v, 0.0, False, scale=scale
             )
@@ -103,9 +103,10 @@ class _PairAttention(torch.autograd.Function):
             (asked_by, asked_by, spans, spans, asked_by, asked_by, spans, spans),
             strict=True,
         )
-        carrying = torch.split(_with_gradient(outer[0], asked_by.lengths), list(spans.runs))
+        runs = _runs(asked_by, spans)
+        carrying = torch.split(_with_gradient(outer[0], asked_by.lengths), list(runs))
         for (*given, of_q, of_k, of_v), log_sum, chosen in zip(
-            _each(*states, runs=spans.runs), sums, carrying, strict=True
+            _each(*states, runs=runs), sums, carrying, strict=True
         ):
             if not chosen.any():
                 continue
@@ -116,6 +117,15 @@ class _PairAttention(torch.autograd.Function):
             for kept, gradient in zip((of_q, of_k, of_v), found_here, strict=True):
                 kept[some] = gradient
         return *gradients, None, None, None
+
+
+def _runs(asked_by: Spans, spans: Spans) -> tuple[int, ...]:
+    """How many pairs are read together.
+
+    PyTorch shares out the sums of single tokens among threads by who else there is: pairs whose
+    first token alone is asked for are read one by one, so that their bits depend on nobody.
+    """
+    return spans.runs if asked_by is spans else (1,) * len(spans.lengths)
 
 
 def _each(
