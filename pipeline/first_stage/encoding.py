@@ -75,12 +75,15 @@ class Encoder:
         """
         made = np.zeros((len(texts), self.dimension), np.float32)
         found: list[tuple[Ints, torch.Tensor]] = []
+        held = 0
         with fast_dense_layers(self._model):
             for rows, vectors in self._batches(texts, prompt):
                 found.append((rows, vectors))
                 progress.advance(len(rows))
-                if sum(len(rows) for rows, _ in found) >= HELD_TEXTS:
+                held += len(rows)
+                if held >= HELD_TEXTS:
                     _read(found, made)
+                    held = 0
         _read(found, made)
         return made
 

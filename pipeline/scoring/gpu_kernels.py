@@ -40,17 +40,24 @@ class Kernel:
         args: Sequence[torch.Tensor | int],
     ) -> None:
         """Put it behind what the present stream has to do; raises `RuntimeError` if it cannot."""
-        given = [
-            ctypes.c_void_p(value.data_ptr())
-            if isinstance(value, torch.Tensor)
-            else ctypes.c_int(value)
-            for value in args
-        ]
-        places = (ctypes.c_void_p * len(given))(*(ctypes.addressof(value) for value in given))
+        given = in_c(args)
         stream = ctypes.c_void_p(torch._C._cuda_getCurrentRawStream(self.device))
-        failed = _driver().cuLaunchKernel(self.function, *grid, *block, 0, stream, places, None)
+        failed = _driver().cuLaunchKernel(self.function, *grid, *block, 0, stream, given, None)
         if failed:
             raise RuntimeError(f"CUDA error {failed} when a kernel was started")
+
+
+def in_c(args: Sequence[torch.Tensor | int]) -> Any:
+    """An array of the addresses of arguments, which it keeps alive, as C calls a kernel with."""
+    given = [
+        ctypes.c_void_p(value.data_ptr())
+        if isinstance(value, torch.Tensor)
+        else ctypes.c_int(value)
+        for value in args
+    ]
+    places: Any = (ctypes.c_void_p * len(given))(*(ctypes.addressof(value) for value in given))
+    places.kept = given
+    return places
 
 
 @cache

@@ -8,9 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from strop.pipeline.scoring.gpu_kernels import KERNELS, SOURCES
+from strop.pipeline.scoring.gpu_kernels import KERNELS, SOURCES, in_c
 
 HEADER = Path(__file__).with_suffix(".hpp")
 COMPILER = shutil.which("g++")
@@ -48,13 +46,6 @@ def _compiled(file: str, macros: tuple[str, ...]) -> ctypes.CDLL:
 
 def _callable(run: Any) -> Any:
     def call(grid: Any, block: Any, args: list[Any]) -> None:
-        given = [
-            ctypes.c_void_p(value.data_ptr())
-            if isinstance(value, torch.Tensor)
-            else ctypes.c_int(value)
-            for value in args
-        ]
-        addresses = (ctypes.c_void_p * len(given))(*(ctypes.addressof(value) for value in given))
-        run(Index(*grid), Index(*block), addresses)
+        run(Index(*grid), Index(*block), in_c(args))
 
     return call
