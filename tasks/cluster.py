@@ -4,7 +4,6 @@ Shards are Prefect tasks on prefect-ray's `RayTaskRunner`, which finds what is o
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic_core import PydanticSerializationError
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import Execution
 from strop.pipeline.errors import InputError
+from strop.pipeline.threads import threads_of_worker
 from strop.tasks.cluster_start import started
 from strop.tasks.make_shard import ShardJob, make_shard
 
@@ -114,7 +114,7 @@ def cluster(execution: Execution, store: str) -> Iterator[None]:
     if execution.runner != "ray" or _open:
         yield
         return
-    threads = execution.threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
+    threads = threads_of_worker(execution.threads)
     with started(execution, store, threads) as there:
         from prefect_ray import RayTaskRunner
 

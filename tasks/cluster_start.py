@@ -13,6 +13,7 @@ from typing import Any
 
 from strop.pipeline.config import Execution
 from strop.pipeline.errors import InputError
+from strop.pipeline.threads import processors
 from strop.tasks.cluster_checks import check_address, check_host
 from strop.tasks.cluster_nodes import check_nodes
 
@@ -77,7 +78,7 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _own(execution: Execution, threads: int, folder: str) -> dict[str, Any]:
-    workers = execution.workers or max(1, (os.cpu_count() or 1) // threads)
+    workers = execution.workers or max(1, processors() // threads)
     return {
         "address": "local",  # or Ray would join a cluster that it finds on this host
         "_temp_dir": folder,

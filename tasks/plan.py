@@ -28,7 +28,7 @@ from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.measuring import TEXTS, Sample, measure
 from strop.pipeline.planning.planner import planned
 from strop.pipeline.planning.stages import Counts, Planned, dominant
-from strop.pipeline.threads import use_threads
+from strop.pipeline.threads import processors, threads_of_worker, use_threads
 from strop.tasks.earlier import joined_texts
 from strop.tasks.import_data import configured_request
 from strop.tasks.models_by_name import model_by_name
@@ -100,8 +100,7 @@ def _workers(execution: Execution) -> int:
     """A cluster's workers; of an address without a number, as many as there would be here."""
     if execution.runner != "ray":
         return 0
-    threads = execution.threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
-    return execution.workers or max(1, (os.cpu_count() or 1) // threads)
+    return execution.workers or max(1, processors() // threads_of_worker(execution.threads))
 
 
 def _base(config: Config, store: Store | None) -> ModelFolder:

@@ -19,7 +19,7 @@ class Execution(Section):
     """
 
     threads: int | None = Field(default=None, ge=1, json_schema_extra=EXECUTION)
-    """Threads of the numerical libraries; null leaves it to them."""
+    """Threads of the numerical libraries; null leaves it to them, within a container's share."""
     checkpoint_steps: int | None = Field(default=200, ge=1, json_schema_extra=EXECUTION)
     """Optimizer steps between checkpoints, where a killed training goes on; null keeps none."""
     processes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)

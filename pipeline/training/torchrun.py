@@ -22,10 +22,10 @@ from typing import Any
 
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
+from strop.pipeline.threads import SAID, THREADS, processors
 
 PARENT = "STROP_PARENT"
 """The environment variable with the id of the process that a child must not outlive."""
-THREADS = "OMP_NUM_THREADS"
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 RESTARTS = 3
@@ -102,9 +102,8 @@ def _running(
     module: str, job: Path, width: Width, threads: int | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun at work; it and all that it started are gone afterwards."""
-    each = threads or max(1, (os.cpu_count() or 1) // width.processes)
-    default = {} if threads is None and THREADS in os.environ else {THREADS: str(each)}
-    environment = {**os.environ, **default, PARENT: str(os.getpid())}
+    each = threads or SAID or max(1, processors() // width.processes)
+    environment = {**os.environ, THREADS: str(each), PARENT: str(os.getpid())}
     command = [sys.executable, "-m", "strop.pipeline.training.torchrun", *width.options()]
     with (job.parent / LOG).open("wb") as log:
         process = subprocess.Popen(

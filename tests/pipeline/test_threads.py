@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from strop.pipeline.threads import processors
+
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
@@ -32,3 +34,33 @@ def test_the_library_of_threads_waits_so_long(said: dict[str, str], turns: str) 
     told = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
     assert told
     assert set(told) == {turns}
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "threads"),
+    [
+        ({}, None, "all"),
+        ({"LOKY_MAX_CPU_COUNT": "1"}, None, "1"),
+        ({"LOKY_MAX_CPU_COUNT": "1"}, 2, "2"),
+        ({"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "2"}, None, "2"),
+    ],
+    ids=["a host", "a share", "the config says", "the environment says"],
+)
+def test_threads_are_those_of_the_share_of_the_host(
+    said: dict[str, str], given: int | None, threads: str
+) -> None:
+    if processors() < 2 or processors() < (os.cpu_count() or 1):
+        pytest.skip("needs a whole host of two processors or more")
+    code = f"""
+from strop.pipeline.threads import use_threads
+use_threads({given})
+import torch
+print(torch.get_num_threads())
+"""
+    inherited = {n: v for n, v in os.environ.items() if n not in (*VARIABLES, "OMP_NUM_THREADS")}
+    found = [
+        subprocess.check_output([sys.executable, "-c", text], env={**inherited, **said}, text=True)
+        for text in (code, "import torch; print(torch.get_num_threads())")
+    ]
+    own, left_alone = (text.strip() for text in found)
+    assert own == (left_alone if threads == "all" else threads)
