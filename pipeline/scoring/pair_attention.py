@@ -122,10 +122,11 @@ class _PairAttention(torch.autograd.Function):
 def _runs(asked_by: Spans, spans: Spans) -> tuple[int, ...]:
     """How many pairs are read together.
 
-    PyTorch shares out the sums of single tokens among threads by who else there is: pairs whose
+    Several threads share out the sums of single tokens by who else there is: there, pairs whose
     first token alone is asked for are read one by one, so that their bits depend on nobody.
     """
-    return spans.runs if asked_by is spans else (1,) * len(spans.lengths)
+    together = asked_by is spans or torch.get_num_threads() == 1
+    return spans.runs if together else (1,) * len(spans.lengths)
 
 
 def _each(

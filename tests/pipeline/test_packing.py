@@ -1,6 +1,6 @@
 """Packed pairs have the scores and gradients of padded ones, for every build that is packed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from strop.pipeline.scoring import packing
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
 from strop.pipeline.scoring.half_norms import norms_in_half
 from strop.pipeline.scoring.packing import packs
+from strop.pipeline.scoring.pair_attention import by_equal_lengths
 from strop.pipeline.scoring.pairs import PairTokens
 from strop.pipeline.scoring.spans import Spans
 
@@ -128,18 +129,51 @@ def test_one_of_two_pairs_of_a_length_may_have_a_gradient() -> None:
         assert [shape[0] for shape in shapes] == [1, 1, 1], "one pair in each of three layers"
 
 
-def test_pairs_of_a_length_are_read_together_unless_dropout_is_drawn_for_each() -> None:
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets torch's threads for a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("count", "last"), [(1, 5), (2, 6)])
+def test_pairs_of_a_length_are_read_together_unless_dropout_is_drawn_for_each(
+    count: int, last: int, threads: Callable[[int], None]
+) -> None:
+    threads(count)
     made, given = model("bert").eval(), pairs(types=False)
     rows = np.array([2, 0, 3, 5, 1, 4])
     for layer in made.bert.encoder.layer:
         layer.attention.self.dropout.p = 0.5
-    # The last layer's first tokens are asked for one by one.
-    for training, calls in ((False, 5 * 2 + 6), (True, 6 * 3)):
+    # Several threads ask for the last layer's first tokens one by one.
+    for training, calls in ((False, 5 * 2 + last), (True, 6 * 3)):
         made.train(training)
         with torch.no_grad(), lean_layers(made, packed=True), torch.profiler.profile() as trace:
             logits(made, batch_of(made, given, rows, pad=PAD, packed=True))
         found = [event.name for event in trace.events()]
         assert found.count("aten::scaled_dot_product_attention") == calls
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_first_token_reads_depends_on_nobody_beside_it(
+    count: int, threads: Callable[[int], None]
+) -> None:
+    threads(count)
+    draw = torch.Generator().manual_seed(0)
+    pairs, length = 7, 44
+    query = torch.randn(pairs, 12, 32, generator=draw)
+    key, value = torch.randn(2, pairs * length, 12, 32, generator=draw)
+
+    def read(first: int, last: int) -> torch.Tensor:
+        some = slice(first * length, last * length)
+        firsts, spans = Spans((1,) * (last - first)), Spans((length,) * (last - first))
+        with torch.no_grad():
+            return by_equal_lengths(
+                query[first:last], key[some], value[some], firsts, spans, dropout=0.0, scale=0.2
+            )
+
+    assert torch.equal(read(0, pairs), torch.cat([read(row, row + 1) for row in range(pairs)]))
 
 
 def test_a_gradient_that_is_no_number_is_never_left_out() -> None:
