@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+
+from benchmarks.speed.results import processor
 
 Size = tuple[int, int]
 Stages = Mapping[Size, Mapping[str, Mapping[str, float]]]
@@ -20,6 +23,8 @@ def circumstances(*packages: str) -> list[str]:
     named = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     return [
         f"- Date: {datetime.date.today().isoformat()}; Python {platform.python_version()}, {named}",
+        f"- Machine: {processor()}, {os.cpu_count()} cores; load average at the end "
+        f"{os.getloadavg()[2]:.1f} (of 15 minutes)",
         "- One thread; a random bi-encoder of one layer and 384 dimensions, a random reranker of "
         "two layers; passages of 12 words, queries of 4; 30 candidates a query scored",
     ]

@@ -35,7 +35,7 @@ def circumstances(versions: dict[str, str], threads: int, precision: str = "fp32
     return [
         f"Command: `{command}`",
         f"Date: {datetime.date.today().isoformat()}",
-        f"Machine: {_processor()}, {os.cpu_count()} cores; {threads} thread{'s' * (threads > 1)} a "
+        f"Machine: {processor()}, {os.cpu_count()} cores; {threads} thread{'s' * (threads > 1)} a "
         f"side, {precision}; load average at the end {load}",
         f"Versions: Python {platform.python_version()}, {named}",
     ]
@@ -46,7 +46,8 @@ def _arguments() -> list[str]:
     return [Path(word).name if "/" in word else word for word in sys.argv[1:]]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """This machine's processor by name, with its family where Linux tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -85,9 +86,9 @@ def fallen(before: str, now: str) -> list[str]:
 def page_path(name: str) -> Path:
     """Where this processor's page is: ``name.md``, or beside it where that is another one's."""
     first = RESULTS / f"{name}.md"
-    if not first.exists() or processor_of(first.read_text(encoding="utf-8")) == _processor():
+    if not first.exists() or processor_of(first.read_text(encoding="utf-8")) == processor():
         return first
-    return RESULTS / f"{name}.{slug(_processor())}.md"
+    return RESULTS / f"{name}.{slug(processor())}.md"
 
 
 def processor_of(page: str) -> str | None:

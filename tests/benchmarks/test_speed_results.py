@@ -41,10 +41,10 @@ def test_a_page_of_another_processor_is_kept_and_no_measure(
         return markdown("Scoring", facts, ["side", "CPU ratio"], [["peer", value]])
 
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    monkeypatch.setattr(results, "_processor", lambda: "One (family 1)")
+    monkeypatch.setattr(results, "processor", lambda: "One (family 1)")
     results.publish("speed", page("3.00 (2.9–3.1)"), write=True)
     assert not results.publish("speed", page("2.00 (1.9–2.1)"), write=False)
-    monkeypatch.setattr(results, "_processor", lambda: "Other, v2 (family 2)")
+    monkeypatch.setattr(results, "processor", lambda: "Other, v2 (family 2)")
     capsys.readouterr()
     assert results.publish("speed", page("2.00 (1.9–2.1)"), write=False)
     said = capsys.readouterr().out
