@@ -33,6 +33,7 @@ def with_run_file(project):
     return project
 
 
+@pytest.mark.slow
 def test_a_fused_first_stage_with_more_pools_makes_each_part_once(with_run_file):
     project = with_run_file
     encoder = {"model": str(project.folder / "encoder"), "max_tokens": 16}

@@ -57,6 +57,7 @@ def test_a_gain_on_the_gate_that_breaks_a_guard_set_is_kept_out(guarded):
     assert "on guard set other (test)" in Store(guarded.store).file(report, "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_one_that_holds_is_promoted_beside_the_champion_of_another_run(guarded):
     store = Store(guarded.store)
     old = Run(store, "tiny").parts()["round-001"]["reranker"]

@@ -14,6 +14,7 @@ def of_stage(plan: dict[str, Any], name: str) -> int:
     return sum(stage["units"] for stage in plan["stages"] if stage["stage"] == name)
 
 
+@pytest.mark.slow
 def test_the_planned_work_is_that_of_the_run(finished: Any) -> None:
     project, _ = finished
     before = sorted(project.store.rglob("manifest.json"))

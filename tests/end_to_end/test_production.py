@@ -193,6 +193,7 @@ def bar_values(api, run, stage, wanted):
     return seen
 
 
+@pytest.mark.slow
 def test_a_run_of_the_terminal_moves_its_bar_and_stops_when_it_is_cancelled_in_the_ui(project):
     config = project.config("long.yaml", name="long", training={"pairs_per_round": 100_000})
     process = project.start("run", config)
