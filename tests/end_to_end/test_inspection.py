@@ -4,8 +4,12 @@ import json
 import re
 import urllib.request
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows import contents
 from tests.end_to_end.test_production import post
 
 
@@ -30,6 +34,37 @@ def test_any_artifact_is_three_clicks_from_its_run(finished):
     for name, number in links.items():
         with urllib.request.urlopen(f"{api}/artifacts/{number}") as answer:
             assert json.loads(json.load(answer)["data"])[0]["value"] == name
+
+
+def test_repetitions_of_a_run_are_not_read_back_to_the_first_one(finished, monkeypatch):
+    """A server keeps all that a run ever showed: reading it made each repetition slower."""
+    project, _ = finished
+    project.strop("run", "strop.yaml")
+    offsets, asked = [], SyncPrefectClient.read_artifacts
+
+    def read(self, **options):
+        offsets.append(options["offset"])
+        return asked(self, **options)
+
+    monkeypatch.setattr(SyncPrefectClient, "read_artifacts", read)
+    monkeypatch.setattr(contents, "PAGE", 30)
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+
+    def pages(*wanted):
+        offsets.clear()
+        with temporary_settings({PREFECT_API_URL: api}):
+            return contents.pages_by_artifact("tiny", frozenset(wanted))
+
+    parts = Run(Store(project.store), "tiny").parts()
+    newest, first = (
+        f"{ref.kind} {ref.id}" for ref in (parts["assess"]["report"], parts["prepare"]["dataset"])
+    )
+    assert set(pages(newest)) == {newest}
+    assert offsets == [0], "all is found"
+    assert set(pages(newest, first)) == {newest, first}
+    assert offsets == [0, 30]
+    assert set(pages(newest, first, "dataset of another run")) == {newest, first}
+    assert offsets == [0, 30, 60], "the third has nothing new, though there are more"
 
 
 def test_a_stages_table_leads_to_the_store_and_its_versions_follow_the_rounds(finished):
