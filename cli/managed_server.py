@@ -28,6 +28,7 @@ from strop.cli.server_probe import (
     server_port,
 )
 
+PROCESS = "strop.cli.server_process"
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 START_SECONDS = 60.0
@@ -188,7 +189,7 @@ def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
     Its output goes to a file: prefect's ``--background`` leaves it pipes that nobody reads.
     """
-    arguments = ["-P", "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    arguments = ["-P", "-m", PROCESS, "server", "start", "--host", HOST, "--port", str(port)]
     with (folder / LOG_FILE).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *arguments],

@@ -1,0 +1,57 @@
+"""The managed Prefect server's process: Prefect's command, with a thread that collects garbage.
+
+    python -m strop.cli.server_process server start --host HOST --port PORT
+
+Prefect's server on SQLite can stand still for a minute, which is how long SQLite waits for a lock.
+A statement that fails leaves its cursor in the traceback of an exception. Python's collector runs
+in whatever thread allocates, mostly that of the event loop, frees the cursor, and waits for the
+cursor's connection. Where that one waits in its own thread for another's transaction, which the
+event loop should commit, all three wait. A collector in a thread of its own waits alone, since it
+lets go of the GIL meanwhile.
+"""
+
+import gc
+import runpy
+import sys
+import threading
+import time
+
+LOOK_SECONDS, FULL_SECONDS = 0.5, 60.0
+YOUNG_OBJECTS = 700
+"""How many new objects are worth a look, as in CPython."""
+
+
+def collect_aside() -> None:
+    """Leave this process's garbage to a thread that does nothing else, from now on."""
+    gc.disable()
+    threading.Thread(target=_collect, name="garbage", daemon=True).start()
+
+
+def _collect() -> None:
+    """Collect young garbage as it comes and all of it once a minute, if there is any to come.
+
+    What is there at the first full collection, the server's code for the most part, is left out
+    of later ones.
+    """
+    last, grown, frozen = time.monotonic(), False, False
+    while True:
+        time.sleep(LOOK_SECONDS)
+        if gc.get_count()[0] > YOUNG_OBJECTS:
+            gc.collect(1)
+            grown = True
+        if grown and time.monotonic() - last > FULL_SECONDS:
+            gc.collect()
+            if not frozen:
+                gc.freeze()
+            last, grown, frozen = time.monotonic(), False, True
+
+
+def main() -> None:
+    """Run Prefect's command with this one's arguments."""
+    collect_aside()
+    sys.argv[0] = "prefect"
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

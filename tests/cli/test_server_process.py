@@ -1,0 +1,60 @@
+"""The process of the managed server: its event loop never waits for garbage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BUSY_SECONDS, WORK_SECONDS = 4, 1.5
+
+SCENARIO = f"""
+import asyncio, contextlib, sys, time
+import aiosqlite
+
+if sys.argv[2] == "aside":
+    from strop.cli.server_process import collect_aside
+    collect_aside()
+
+class Knot:
+    pass
+
+async def left_behind(connection):
+    '''A cursor that only the collector can free, of a statement that has not ended.'''
+    knot = Knot()
+    knot.itself = knot
+    knot.cursor = await connection.execute("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+
+async def main():
+    first, second = [await aiosqlite.connect(sys.argv[1], isolation_level=None) for _ in range(2)]
+    await first.execute("PRAGMA journal_mode = WAL")
+    await first.execute("CREATE TABLE numbers (number)")
+    await left_behind(second)
+    await second.execute("PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+    await first.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(second.execute("INSERT INTO numbers VALUES (1)"))
+    await asyncio.sleep(0.2)
+    start, longest = time.monotonic(), 0.0
+    while time.monotonic() - start < {WORK_SECONDS}:
+        began = time.monotonic()
+        lists = [[] for _ in range(5000)]
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.monotonic() - began)
+    await first.rollback()
+    with contextlib.suppress(aiosqlite.OperationalError):
+        await waiting
+    await first.close()
+    await second.close()
+    print(longest)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("collector", ["aside", "of CPython"])
+def test_an_event_loop_does_not_wait_for_a_lost_cursor(tmp_path: Path, collector: str) -> None:
+    command = [sys.executable, "-c", SCENARIO, str(tmp_path / "numbers.db"), collector]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    stood_still = float(done.stdout) > BUSY_SECONDS / 2
+    assert stood_still == (collector != "aside"), "or the thread is not needed any more"
