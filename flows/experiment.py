@@ -1,6 +1,7 @@
 """Experiment: presets and other changes as branches of one run, at an equal number of pairs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -53,22 +54,25 @@ def experiment(
     or the first arm where there is no such one.
     """
     place = Place(store, config.name, "experiment")
-    dataset = import_dataset(place, config)
-    made: list[ArmRefs] = []
-    for seed in range(config.seed, config.seed + seeds):
-        base = with_values(config, in_store(dataset))
-        branches = {
+    base = with_values(config, in_store(import_dataset(place, config)))
+    branches = {
+        seed: {
             name: branch(base, name, values, seed=seed, pairs=pairs)
             for name, values in arms.items()
         }
-        first = next(iter(branches.values()))
-        for name, branched in branches.items():
+        for seed in range(config.seed, config.seed + seeds)
+    }
+    rerankers = _found(place, branches, outside or {})
+    made: list[ArmRefs] = []
+    for seed, by_name in branches.items():
+        first = next(iter(by_name.values()))
+        for name, branched in by_name.items():
             announce(f"{name}, seed {seed}")
             made.append(_arm(branched, name, split, store))
         made.append(_untuned(first, split, store))
-        for name, folder in (outside or {}).items():
+        for name in outside or {}:
             announce(f"{name}, seed {seed}")
-            made.append(_outside(first, name, folder.replace("{seed}", str(seed)), split, store))
+            made.append(_outside(first, name, rerankers[name, seed], split, store))
     chosen = opponent or (CONTROL if CONTROL in arms else next(iter(arms)))
     comparison: ArtifactRef = call(compare_arms, place, made, config, chosen)
     return comparison
@@ -121,13 +125,27 @@ def _measured(session: Session, number: int, split: Split) -> ArtifactRef:
     return made["metrics_dev"] if split == "dev" else final_metrics(session, made)
 
 
-def _outside(config: Config, name: str, folder: str, split: Split, store: Location) -> ArmRefs:
+def _found(
+    place: Place, branches: Mapping[int, Mapping[str, Config]], outside: Outside
+) -> dict[tuple[str, int], ArtifactRef]:
+    """The rerankers from outside by name and seed: one that is not there must cost no training."""
+    found = {}
+    for seed, by_name in branches.items():
+        untrusted = without_code(next(iter(by_name.values())))
+        for name, folder in outside.items():
+            at = replace(place, part=f"outside · {name}")
+            named = folder.replace("{seed}", str(seed))
+            found[name, seed] = find_reranker(at, untrusted, named, "--outside")
+    return found
+
+
+def _outside(
+    config: Config, name: str, reranker: ArtifactRef, split: Split, store: Location
+) -> ArmRefs:
     """A reranker from outside, measured on an arm's candidates; it has one round."""
     with hold(config, store) as session:
         place, shared = session.place(f"outside · {name}"), session.part(PREPARE)
-        trusted = without_code(config)
-        reranker = find_reranker(place, trusted, folder, "--outside")
-        measure = partial(measure_reranker, place, trusted, shared, reranker)
+        measure = partial(measure_reranker, place, without_code(config), shared, reranker)
         dev = measure(split="dev")
         final = measure(split="test") if split == "test" and has_test(session) else dev
     return ArmRefs(name, config.seed, 1, final, {1: dev}, {}, {})

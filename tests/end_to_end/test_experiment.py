@@ -83,6 +83,7 @@ def test_outside_rerankers_that_cannot_be_are_refused(compared, options, message
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "train ·" not in done.stdout, "before hours of training, not after"
 
 
 def test_without_mining_again_the_negatives_stay(compared):
