@@ -41,7 +41,9 @@ def make_world(folder: Path, world: World, width: int) -> None:
     _save(encoder, tokenizer, folder / "encoder")
     transformer = Transformer(str(folder / "encoder"))
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
-    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(folder / "encoder"))
+    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(
+        str(folder / "encoder"), create_model_card=False
+    )
     reranker = BertForSequenceClassification(_config(len(tokenizer), 32, layers=1))
     _save(reranker, tokenizer, folder / "part")
     (folder / "part").rename(folder / "reranker")

@@ -97,7 +97,8 @@ def pooled(
     transformer = Transformer(str(folder))
     width = transformer.get_embedding_dimension()
     pooling = Pooling(width, pooling_mode=mode, include_prompt=include_prompt)
-    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(folder))
+    model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
+    model.save(str(folder), create_model_card=False)  # the card would ask the hub for its base
     return folder
 
 

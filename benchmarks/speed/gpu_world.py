@@ -143,7 +143,7 @@ def save_bi_encoder(size: Size, folder: Path, arguments: Any) -> None:
     drawn_model(BertModel, size, arguments).save_pretrained(folder)
     word_tokenizer().save_pretrained(folder)
     modules = [Transformer(str(folder)), Pooling(size.width, pooling_mode="mean")]
-    SentenceTransformer(modules=modules, device="cpu").save(str(folder))
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)
 
 
 def drawn_model(kind: Any, size: Size, arguments: Any) -> Any:

@@ -53,7 +53,7 @@ def test_a_prompt_replaces_the_default_prompt_of_the_model(
     prompted = SentenceTransformer(
         str(bi_encoder_folder), prompts={"any": "sulo vami "}, default_prompt_name="any"
     )
-    prompted.save(str(tmp_path))
+    prompted.save(str(tmp_path), create_model_card=False)
     encoder = Encoder(resolve_model(str(tmp_path)), BiEncoder())
     expected = peer.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(encoder.encode(TEXTS, prompt=""), expected, atol=1e-5)

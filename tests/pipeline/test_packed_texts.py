@@ -70,13 +70,13 @@ def test_no_texts_have_no_vectors(tmp_path: Path) -> None:
 def test_vectors_are_as_long_as_the_model_says(tmp_path: Path) -> None:
     folder = made(tmp_path)
     model = SentenceTransformer(str(folder), device="cpu", similarity_fn_name="dot")
-    model.save(str(folder))
+    model.save(str(folder), create_model_card=False)
     found = encoded(folder, BiEncoder())
     plain = model.encode(TEXTS, batch_size=1)
     assert np.abs(np.linalg.norm(plain, axis=1) - 1).min() > 0.01
     np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-5)
     model.append(Normalize())
-    model.save(str(folder))
+    model.save(str(folder), create_model_card=False)
     np.testing.assert_allclose(encoded(folder, BiEncoder()), model.encode(TEXTS), atol=1e-5)
 
 
@@ -136,7 +136,7 @@ def test_a_norm_that_something_follows_is_not_applied_once_more(tmp_path: Path) 
     transformer, pooling = SentenceTransformer(str(made(tmp_path / "base")), device="cpu")
     modules = [transformer, pooling, Normalize(), Dense(32, 16)]
     peer = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="dot")
-    peer.save(str(tmp_path / "dense"))
+    peer.save(str(tmp_path / "dense"), create_model_card=False)
     found = encoded(tmp_path / "dense", BiEncoder(), packed=False)
     np.testing.assert_allclose(found, peer.encode(TEXTS), atol=1e-5)
     assert np.abs(np.linalg.norm(found, axis=1) - 1).min() > 0.01
@@ -144,7 +144,7 @@ def test_a_norm_that_something_follows_is_not_applied_once_more(tmp_path: Path) 
 
 def test_a_model_that_is_stored_in_16_bits_encodes_in_32(tmp_path: Path) -> None:
     peer = SentenceTransformer(str(made(tmp_path / "whole")), device="cpu").half()
-    peer.save(str(tmp_path / "half"))
+    peer.save(str(tmp_path / "half"), create_model_card=False)
     found = encoded(tmp_path / "half", BiEncoder())
     wanted = peer.float().encode(TEXTS, batch_size=1, normalize_embeddings=True)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
