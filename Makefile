@@ -20,17 +20,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 install: $(VENV)/.installed
 develop: $(VENV)/.developed
 
-$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+$(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("strop needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@echo "Installing strop into $(VENV) (a minute or two)"
 	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
-$(VENV)/.developed: $(VENV)/.installed
-	@echo "Installing the development tools"
+$(VENV)/.developed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	@echo "Installing strop and the development tools into $(VENV) (two minutes or three)"
 	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 demo: install
 	@$(BIN)/strop demo --seed $(SEED)
