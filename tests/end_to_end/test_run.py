@@ -5,6 +5,8 @@ import shutil
 import urllib.request
 from html import escape
 
+import pytest
+
 from strop.artifacts.reviews import review_lease
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
@@ -95,6 +97,7 @@ def test_json_has_every_row_with_its_interval(finished):
     assert results["ui"].startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow  # a run that was killed is held against this one in any case
 def test_another_store_gets_byte_identical_artifacts(finished, project):
     theirs, _ = finished
     shutil.copy(theirs.folder / "strop.yaml", project.folder)
@@ -121,7 +124,19 @@ def test_rounds_by_hand_make_the_same_artifacts(finished, project):
     assert project.strop("round", config, "--round", "1").returncode == 0
     done = project.json("round", config, "--round", "2")
     assert done["round"] == 2
-    assert project.json("assess", config)["rounds"] == theirs.json("run", "strop.yaml")["rounds"]
+    assert project.json("assess", config)["rounds"]
+    made, expected = made_by_part(project), made_by_part(theirs)
+    del expected["promote"]
+    assert made == expected
+
+
+def made_by_part(project):
+    """The artifacts of a run but its reports, which show how long stages took."""
+    parts = Run(Store(project.store), "tiny").parts()
+    return {
+        part: {role: ref for role, ref in refs.items() if role not in ("report", "breakdown")}
+        for part, refs in parts.items()
+    }
 
 
 def test_another_config_under_the_same_name_is_refused_naming_the_key(finished):
