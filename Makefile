@@ -15,6 +15,10 @@ SCRIPTS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+# pip compiles one file after the other, and compileall on every core; some files are templates.
+pip_install = $(BIN)/python -m pip install --quiet --no-compile $(PIP_OPTIONS) --constraint $(CONSTRAINTS) $(1) \
+  && { $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; }
+
 .PHONY: install develop demo test test-slow lint lock clean peers bench bench-quick bench-quality
 
 install: $(VENV)/.installed
@@ -26,12 +30,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@echo "Installing strop into $(VENV) (a minute or two)"
-	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable .
+	@$(call pip_install,--editable .)
 	@touch $@
 
 $(VENV)/.developed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@echo "Installing strop and the development tools into $(VENV) (two minutes or three)"
-	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@$(call pip_install,--editable '.[dev]')
 	@touch $(VENV)/.installed $@
 
 demo: install

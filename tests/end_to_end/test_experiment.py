@@ -41,6 +41,7 @@ def test_what_arms_share_is_made_once(compared):
     assert kinds.count("comparison") == 1
 
 
+@pytest.mark.slow
 def test_rerankers_from_outside_are_held_against_the_arms_on_dev_alone(compared, tmp_path):
     project, _ = compared
     before = {ref for ref, one in project.manifests().items() if one["kind"] == "metrics"}

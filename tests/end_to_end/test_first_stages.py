@@ -62,6 +62,7 @@ def test_a_fused_first_stage_with_more_pools_makes_each_part_once(with_run_file)
     assert {line[0] for line in stage_lines(again.stdout)} == {"="}
 
 
+@pytest.mark.slow
 def test_bm25_alone_encodes_nothing(project):
     done = project.strop("run", project.config(rounds=1, first_stage={"ranking": "bm25"}))
     assert done.returncode == 0, done.stderr

@@ -62,6 +62,7 @@ def test_data_without_scores_cannot_teach(project):
     assert not list(project.store.glob("objects/embeddings/*"))
 
 
+@pytest.mark.slow
 def test_scores_that_came_with_the_data_teach_and_judge(project):
     write(project)
     done = project.strop("run", config(project))

@@ -96,6 +96,7 @@ def test_a_guard_set_that_cannot_be_measured_is_one_line_before_any_training(pro
     assert {item["kind"] for item in project.manifests().values()} == {"dataset"}
 
 
+@pytest.mark.slow
 def test_a_gate_too_small_to_decide_is_told_in_the_report_too(guarded):
     done = guarded.strop(
         "run", config(guarded, "small", {"min_gate_queries": 11, "guard_sets": []})
@@ -110,6 +111,7 @@ def test_a_gate_too_small_to_decide_is_told_in_the_report_too(guarded):
     assert f"No round was held against the champion: {why}." in told
 
 
+@pytest.mark.slow
 def test_a_run_whose_rounds_are_rejected_stops_where_the_config_says(guarded):
     decision = {"alpha": 0.49, "tolerance": 0.0, "patience": 1, "guard_sets": []}
     store = Store(guarded.store)

@@ -115,6 +115,7 @@ def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champ
     assert "on 1 new and " in report
 
 
+@pytest.mark.slow
 def test_a_challenger_that_won_awaits_a_person(project):
     decision = {"alpha": 0.49, "approval": True, "min_gate_queries": 5}
     config = project.config("approve.yaml", name="approve", decision=decision)

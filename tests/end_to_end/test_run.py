@@ -258,6 +258,7 @@ def test_the_next_round_takes_verdicts_as_labels_and_the_report_counts_them(fini
     assert f"| {changed} |" in report
 
 
+@pytest.mark.slow
 def test_a_round_repeated_on_a_branch_leaves_the_run_as_it_is(finished, tmp_path):
     shutil.copy(finished[0].folder / "strop.yaml", tmp_path)
     shutil.copytree(finished[0].store, tmp_path / ".strop")
