@@ -12,7 +12,6 @@ lets go of the GIL meanwhile.
 
 import gc
 import runpy
-import sys
 import threading
 import time
 
@@ -49,7 +48,6 @@ def _collect() -> None:
 def main() -> None:
     """Run Prefect's command with this one's arguments."""
     collect_aside()
-    sys.argv[0] = "prefect"
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
