@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from strop.cli.managed_server import PROCESS, STOP_SECONDS
+from strop.cli.managed_server import STOP_SECONDS
 from strop.cli.server import (
     Server,
     ServerUnavailable,
@@ -135,7 +135,8 @@ def test_the_server_outlives_its_starter_and_is_found_again(server: Server, stat
     assert find_server() == server
     pid = recorded(state)["pid"]
     assert os.getsid(pid) == pid  # the terminal's Ctrl-C does not reach it
-    assert PROCESS in psutil.Process(pid).cmdline(), "whose event loop waits for no garbage"
+    command = psutil.Process(pid).cmdline()
+    assert "strop.cli.server_process" in command, "whose event loop waits for no garbage"
     assert server.ui_url == server.url.removesuffix("/api")
 
 

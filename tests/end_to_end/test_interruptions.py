@@ -58,7 +58,12 @@ def check_resumed(project, killed, finished):
     assert set(names(killed.stdout, "✓")) <= set(names(done.stdout, "="))
     made = [sorted(names(run.stdout, "✓") + names(run.stdout, "=")) for run in (done, unstruck)]
     assert made[0] == made[1]
-    ours, expected = bits(project), bits(theirs)  # there others may have looked at more since
+    check_bits(project, theirs)
+
+
+def check_bits(project, theirs):
+    """Others may have looked at more there since."""
+    ours, expected = bits(project), bits(theirs)
     assert ours == {key: expected.get(key) for key in ours}
 
 
@@ -116,8 +121,7 @@ def test_ctrl_c_ends_with_one_line_and_130_and_the_run_goes_on(project, finished
     done = project.strop("round", "strop.yaml", "--round", 1)
     assert done.returncode == 0, done.stderr
     assert set(names(stopped.stdout, "✓")) == set(names(done.stdout, "="))
-    ours, expected = bits(project), bits(finished[0])
-    assert ours == {key: expected.get(key) for key in ours}
+    check_bits(project, finished[0])
 
 
 def test_a_second_run_of_the_same_name_is_refused_while_the_first_is_alive(project, finished):

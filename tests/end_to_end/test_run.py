@@ -127,6 +127,8 @@ def test_rounds_by_hand_make_the_same_artifacts(finished, project):
     assert project.json("assess", config)["rounds"]
     made, expected = made_by_part(project), made_by_part(theirs)
     del expected["promote"]
+    for parts in (made, expected):
+        del parts["assess"]["breakdown"]  # it is told of the gate, which only a promotion measures
     assert made == expected
 
 
@@ -134,7 +136,7 @@ def made_by_part(project):
     """The artifacts of a run but its reports, which show how long stages took."""
     parts = Run(Store(project.store), "tiny").parts()
     return {
-        part: {role: ref for role, ref in refs.items() if role not in ("report", "breakdown")}
+        part: {role: ref for role, ref in refs.items() if role != "report"}
         for part, refs in parts.items()
     }
 
