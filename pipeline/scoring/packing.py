@@ -142,16 +142,8 @@ def _first_tokens(
     layer: Any, hidden: torch.Tensor, *rest: Any, spans: Spans, **options: Any
 ) -> torch.Tensor:
     """The layer's output for the first token of every pair; shape (pairs, 1, width)."""
-    count = len(spans.lengths)
-    if spans.edges is None:
-        starts = torch.from_numpy(np.cumsum([0, *spans.lengths[:-1]]))
-        ones = Spans((1,) * count)
-    else:
-        starts = spans.edges[:-1]
-        edges = torch.arange(count + 1, dtype=torch.int32, device=hidden.device)
-        ones = Spans((1,) * count, edges)
-    first = hidden.index_select(1, starts)
-    attended = _attended(layer.attention.self, first, hidden, ones, spans)
+    first = hidden.index_select(1, spans.starts)
+    attended = _attended(layer.attention.self, first, hidden, spans.first_tokens, spans)
     return _joined(layer, attended, first).transpose(0, 1)
 
 

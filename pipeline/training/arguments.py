@@ -23,7 +23,8 @@ def training_arguments(
     """The Trainer's arguments: quiet, one optimizer step for every batch of groups, one device.
 
     With several ``processes``, each has one; see `ranks` for what they exchange.
-    Checkpoints and measurements on dev are called for by strop's own callback.
+    Checkpoints and measurements on dev are called for by strop's own callback, and steps logged by
+    its trainer.
     """
     precision = resolved_precision(config.precision, "training.precision")
     arguments = TrainingArguments(
@@ -40,8 +41,7 @@ def training_arguments(
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
         save_strategy="no",
-        logging_strategy="steps",
-        logging_steps=1,
+        logging_strategy="no",
         logging_nan_inf_filter=False,
         report_to=list(report_to) or "none",
         disable_tqdm=True,

@@ -6,6 +6,7 @@ import torch
 
 from strop.pipeline.config import Training
 from strop.pipeline.profiling import model_wait
+from strop.pipeline.scoring.on_device import OnItsWay, on_its_way
 from strop.pipeline.training import health
 from strop.pipeline.training.collator import GroupBatch
 from strop.pipeline.training.ranks import Ranks
@@ -31,17 +32,34 @@ class Step:
     warm: bool
 
 
-def step_record(step: Step, config: Training, ranks: Ranks) -> health.Record:
+@dataclass(frozen=True)
+class TakenStep:
+    """An optimizer step that is queued: its loss, its gradient's norm and its scores come."""
+
+    step: Step
+    numbers: OnItsWay
+    learning_rate: float
+
+
+def taken(step: Step, gradient_norm: torch.Tensor | float, learning_rate: float) -> TakenStep:
+    """A step after its optimizer's; the device hands its numbers over while the next one runs."""
+    norm = torch.as_tensor(gradient_norm, dtype=torch.float32, device=step.loss.device)
+    numbers = torch.cat([torch.stack([step.loss.float(), norm]), step.scores.to(norm.device)])
+    return TakenStep(step, on_its_way(numbers), learning_rate)
+
+
+def step_record(found: TakenStep, config: Training, ranks: Ranks) -> health.Record:
     """The step's groups, mean loss and health, over the shares of all processes.
 
-    Waits for the device: asked for late, a GPU is not idle meanwhile.
+    Waits until the device has carried the step out.
     """
-    batch, share = step.batch, step.share
+    batch, share = found.step.batch, found.step.share
     with model_wait():
-        loss, scores = float(step.loss), step.scores.cpu().numpy()
+        numbers = found.numbers.read()
+    loss, norm, scores = float(numbers[0]), float(numbers[1]), numbers[2:]
     spreads = NO_HEALTH if share is None else health.score_health(scores, share.offsets)
     if config.gradients == "selective":
-        spreads = {**spreads, "carried": step.carried}
+        spreads = {**spreads, "carried": found.step.carried}
     loss, spreads = _of_all(loss, spreads, 0 if share is None else len(share), ranks=ranks)
     record = {
         "epoch": batch.epoch,
@@ -52,9 +70,11 @@ def step_record(step: Step, config: Training, ranks: Ranks) -> health.Record:
         "equal_scores_loss": health.equal_scores_loss(
             batch.members.weights, batch.offsets, batch.weights
         ),
+        "gradient_norm": norm,
+        "learning_rate": found.learning_rate,
         **spreads,
     }
-    record["collapsed"] = not step.warm and health.is_collapsed(record, config)
+    record["collapsed"] = not found.step.warm and health.is_collapsed(record, config)
     return record
 
 

@@ -1,5 +1,6 @@
 """A Trainer whose step runs ragged groups in token-budget micro-batches with exact gradients."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -27,8 +28,17 @@ from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPos
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
 from strop.pipeline.training.losses.total_loss import total_loss
-from strop.pipeline.training.step_record import Step, step_record
+from strop.pipeline.training.step_record import Step, TakenStep, step_record, taken
 from strop.pipeline.training.supervision import supervised
+
+LOGGED = {
+    "loss": "loss",
+    "grad_norm": "gradient_norm",
+    "learning_rate": "learning_rate",
+    "score_spread": "score_spread",
+    "violation_share": "violation_share",
+}
+"""What trackers are told of a step by their names for it, and the records'."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +81,11 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self._packed = packs(self.model, self._precision)
         selective = config.gradients == "selective" and self._precision == "fp32"
         self._sparse = selective and supported(self.model)
+        self._layers: contextlib.ExitStack | None = None
+        self._step: Step | None = None
+        self._taken: TakenStep | None = None
+        # A selective step asks what the ones before it carried.
+        self._late = self.args.device.type == "cuda" and config.gradients != "selective"
 
     def _get_train_sampler(self, *arguments: Any, **options: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -101,23 +116,42 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             if held is not None:
                 self.records.load(held)
                 self._progress.advance(int(sum(step["pairs"] for step in self.records.steps)))
-            self.train(resume_from_checkpoint=None if held is None else str(held))
+            try:
+                self.train(resume_from_checkpoint=None if held is None else str(held))
+            finally:
+                self.leave_layers()
 
     def training_step(
         self, model: Any, inputs: dict[str, GroupBatch], num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Accumulate the gradients of one step's groups; returns their mean loss."""
         batch = inputs["groups"]
-        model.train()
+        self._enter_layers(model)
         share = self._share(batch)
         total, scores, carried = torch.zeros((), device=self.args.device), torch.empty(0), 0.0
         if share is not None:
             with self.accelerator.no_sync(model):  # gradients are summed here, once a step
                 total, scores, carried = self._accumulate(share, len(batch))
         self._ranks.sum_gradients(self.model)
-        # Read when it is logged, so that a GPU need not wait for the optimizer's step.
+        self.record_step()  # of the step before
         self._step = Step(batch, share, total, scores, carried, self._warm)
         return total
+
+    def _enter_layers(self, model: Any) -> None:
+        """Let the model train, by the faster layers, until `leave_layers`."""
+        if self._layers is None:
+            self._layers = contextlib.ExitStack()
+            self._layers.enter_context(lean_layers(self.model, packed=self._packed))
+            fast = fast_dense_layers(self.model, training=True, sparse=self._sparse)
+            self._layers.enter_context(fast)
+            self._layers.enter_context(self._embeddings.accumulated())
+            model.train()
+
+    def leave_layers(self) -> None:
+        """Give the model its own layers back, for whoever reads it next."""
+        if self._layers is not None:
+            self._layers.close()
+            self._layers = None
 
     def _share(self, batch: GroupBatch) -> GroupBatch | None:
         """This process's groups of a step, or none."""
@@ -131,9 +165,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, torch.Tensor, float]:
         """A share's part of the step's mean loss, its scores, and what carried the gradient."""
         total, scores, carried = torch.zeros((), device=self.args.device), [], 0.0
-        lean = lean_layers(self.model, packed=self._packed)
-        fast = fast_dense_layers(self.model, training=True, sparse=self._sparse)
-        with model_call(), lean, fast, self._embeddings.accumulated():
+        with model_call():
             for first, last in gradients.parts(batch.tokens_by_group, self._config):
                 loss, found, share = self._part(batch, (first, last), step_groups)
                 total += loss
@@ -191,28 +223,43 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Whether the present step distils the first stage."""
         return bool(self.state.global_step < self._course.warm_start_steps)
 
-    def record_step(self) -> None:
-        """Keep the record of the step that was carried out last, and tell progress."""
-        record = step_record(self._step, self._config, self._ranks)
-        health.check_loss(len(self.records.steps) + 1, record["loss"], self._precision)
-        self.records.steps.append(record)
-        self._progress.advance(int(record["pairs"]))
+    def _maybe_log_save_evaluate(
+        self, loss: torch.Tensor, gradient_norm: Any, *rest: Any, **options: Any
+    ) -> None:
+        """Record the step that is queued, and carry out what is due behind it.
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Complete the step's record with the Trainer's numbers, and stop when it is not well."""
-        if "grad_norm" in logs:
+        Its numbers are read when the next one is queued, so that a GPU need not wait; at once where
+        what is due must know of them.
+        """
+        if self._step is not None:
+            self._taken = taken(self._step, gradient_norm, options["learning_rate"])
+            self._step = None
+        control = self.control
+        due = control.should_evaluate or control.should_save or control.should_training_stop
+        if due or not self._late:
             self.record_step()
-            steps = self.records.steps
-            steps[-1]["gradient_norm"] = float(logs["grad_norm"])
-            steps[-1]["learning_rate"] = float(logs["learning_rate"])
-            health.check_gradient(len(steps), steps[-1]["gradient_norm"], self._precision, steps)
-            health.check_collapse(steps, self._course.limits, self._config)
-            logs |= {name: steps[-1][name] for name in ("score_spread", "violation_share")}
-        super().log(logs, start_time)
+        super()._maybe_log_save_evaluate(loss, gradient_norm, *rest, **options)
+
+    def record_step(self) -> None:
+        """Keep the record of the step that was taken last, tell of it, and stop if it is not well.
+
+        Does nothing when that was done.
+        """
+        if self._taken is None:
+            return
+        record, self._taken = step_record(self._taken, self._config, self._ranks), None
+        steps = self.records.steps
+        health.check_loss(len(steps) + 1, record["loss"], self._precision)
+        steps.append(record)
+        self._progress.advance(int(record["pairs"]))
+        health.check_gradient(len(steps), record["gradient_norm"], self._precision, steps)
+        health.check_collapse(steps, self._course.limits, self._config)
+        self.log({told: record[name] for told, name in LOGGED.items()})
 
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         """Rank dev with the present weights; keep them when it was never ranked better."""
         assert self._course.measure is not None
+        self.leave_layers()
         value = self._ranks.told(self._course.measure() if self._ranks.writes else None)
         records, step = self.records, self.state.global_step
         records.dev.append({"step": step, "epoch": records.steps[-1]["epoch"], "value": value})

@@ -11,7 +11,7 @@ import torch
 from strop.pipeline.config import BiEncoder, Reranker
 from strop.pipeline.first_stage.encoding import Encoder
 from strop.pipeline.models import resolve_model
-from strop.pipeline.scoring import dense_layers, gpu_layers
+from strop.pipeline.scoring import dense_layers, gpu_layers, on_device
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits, padded_batch
 from strop.pipeline.scoring.gpu_kernels import available
@@ -211,3 +211,26 @@ def test_two_passes_train_as_kept_graphs_do(
     }
     losses = [made.log["loss"].to_numpy() for made in ways.values()]
     np.testing.assert_allclose(*losses, rtol=0.02)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_training_whose_steps_are_read_late_is_the_same(
+    reranker_folder: Path, dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    kept = on_device.OnItsWay.read
+    monkeypatch.setattr(
+        on_device.OnItsWay, "read", lambda self: read.append(self.done.query()) or kept(self)
+    )
+    late = fit(reranker_folder, config(dropout=dropout))
+    count, hook = len(read), trainer.GroupTrainer._maybe_log_save_evaluate
+
+    def at_once(self: Any, *given: Any, **named: Any) -> None:
+        self._late = False
+        hook(self, *given, **named)
+
+    monkeypatch.setattr(trainer.GroupTrainer, "_maybe_log_save_evaluate", at_once)
+    found = fit(reranker_folder, config(dropout=dropout))
+    assert count == late.log.num_rows == found.log.num_rows
+    np.testing.assert_allclose(late.log["loss"], found.log["loss"], rtol=1e-3)
+    np.testing.assert_allclose(late.log["gradient_norm"], found.log["gradient_norm"], rtol=0.02)

@@ -13,7 +13,13 @@ from strop.pipeline.scoring.dense_layers import supported
 from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.training import gradients as ways
 from strop.pipeline.training import trainer
-from tests.pipeline.training_world import config, gradients, trainer_of, without_dropout
+from tests.pipeline.training_world import (
+    config,
+    gradients,
+    one_recorded_step,
+    trainer_of,
+    without_dropout,
+)
 
 FEW = [{"carried": 0.1}] * 3
 
@@ -44,8 +50,7 @@ def one_step(
             rows.append(len(output.logits))
 
     loaded.model.register_forward_hook(count)
-    loss = made.training_step(loaded.model, {"groups": batch}).item()
-    made.record_step()
+    loss = one_recorded_step(made, batch).item()
     carried = made.records.steps[-1].get("carried", 1.0)
     return loss, gradients(loaded.model), rows, carried
 

@@ -18,6 +18,7 @@ from tests.pipeline.training_world import (
     collator,
     config,
     gradients,
+    one_recorded_step,
     padded_scores,
     trainer_of,
     without_dropout,
@@ -54,8 +55,7 @@ def one_step(
     loaded = without_dropout(load_reranker(folder))
     trainer = trainer_of(loaded, settings(**training), tmp_path, course)
     batch = trainer.data_collator(list(range(6)))["groups"]
-    loss = trainer.training_step(loaded.model, {"groups": batch})
-    trainer.record_step()
+    loss = one_recorded_step(trainer, batch)
     return loss.item(), gradients(loaded.model), trainer
 
 
@@ -179,8 +179,7 @@ def test_a_warm_start_distils_the_first_stage(reranker_folder: Path, tmp_path: P
     assert found_loss == pytest.approx(total.item(), abs=1e-5)
     assert_close(found, gradients(loaded.model))
     trainer.state.global_step = 1
-    trainer.training_step(trainer.model, {"groups": batch})
-    trainer.record_step()
+    one_recorded_step(trainer, batch)
     assert trainer.records.steps[1]["loss"] == pytest.approx(
         one_padded_batch(reranker_folder)[0], abs=1e-5
     )

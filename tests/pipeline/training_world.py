@@ -132,6 +132,14 @@ def trainer_of(
     )
 
 
+def one_recorded_step(trainer: GroupTrainer, batch: GroupBatch) -> torch.Tensor:
+    """The loss of a training step that is recorded, without an optimizer's step."""
+    loss = trainer.training_step(trainer.model, {"groups": batch})
+    trainer._maybe_log_save_evaluate(loss, 0.0, None, None, 0.0, None, 0.0, learning_rate=0.0)
+    trainer.leave_layers()
+    return loss
+
+
 def without_dropout(loaded: LoadedReranker) -> LoadedReranker:
     """The model with every dropout off."""
     for module in loaded.model.modules():

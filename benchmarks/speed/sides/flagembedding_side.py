@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from protocol import Job, by_model, read_lines, serve, write_lines
+from protocol import Job, StepEnds, by_model, read_lines, serve, write_lines
 
 
 def scoring(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
@@ -43,27 +43,12 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         AbsRerankerTrainingArguments,
     )
     from FlagEmbedding.finetune.reranker.encoder_only.base import EncoderOnlyRerankerRunner
-    from transformers import TrainerCallback
 
     groups = read_lines(folder / "groups.jsonl")
     size = len(groups[0]["texts"])
 
-    class Losses(TrainerCallback):  # type: ignore[misc]
-        """Keeps the loss of every step."""
-
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-            self.ends: list[float] = []
-
-        def on_log(
-            self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any
-        ) -> None:
-            if "loss" in (logs or {}):
-                self.losses.append(logs["loss"])
-                self.ends.append(time.perf_counter())
-
     def run(limit: int | None = None) -> dict[str, Any]:
-        losses = Losses()
+        losses: list[torch.Tensor] = []
         data, chosen = folder / f"flagembedding-{limit}.jsonl", groups[:limit]
         write_lines(
             data,
@@ -87,7 +72,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                     weight_decay=0.01,
                     lr_scheduler_type="constant",
                     save_strategy="no",
-                    logging_steps=1,
+                    logging_strategy="no",
                     report_to="none",
                     disable_tqdm=True,
                     use_cpu=settings.get("device", "cpu") == "cpu",
@@ -105,15 +90,22 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
             trainer._get_train_sampler = lambda *rest: torch.utils.data.SequentialSampler(
                 runner.train_dataset
             )
-            trainer.add_callback(losses)
+            step = trainer.training_step
+
+            def kept_step(*given: Any, **named: Any) -> torch.Tensor:
+                losses.append(step(*given, **named))
+                return losses[-1]
+
+            trainer.training_step = kept_step
             started = time.perf_counter()
-            trainer.train()
+            with StepEnds() as ends:
+                trainer.train()
             stepping = time.perf_counter() - started
         return {
-            "losses": losses.losses,
+            "losses": [float(loss) for loss in losses],
             "pairs": size * len(chosen),
             "stepping": stepping,
-            "after_first": losses.ends[-1] - losses.ends[0],
+            "after_first": ends.after_first(),
         }
 
     return {"run": run}

@@ -49,6 +49,42 @@ def by_model(steps: dict[str, Callable[..., dict[str, Job]]], folder: Path) -> d
     return {"run": run}
 
 
+class StepEnds:
+    """When the optimizer's steps ended, while entered; nobody waits for a GPU to know it."""
+
+    def __init__(self) -> None:
+        """None has ended."""
+        self._ends: list[Any] = []
+
+    def __enter__(self) -> "StepEnds":
+        """Look at every optimizer."""
+        from torch.optim.optimizer import register_optimizer_step_post_hook
+
+        self._handle = register_optimizer_step_post_hook(self._keep)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Look no more."""
+        self._handle.remove()
+
+    def _keep(self, *given: object) -> None:
+        import torch
+
+        if not torch.cuda.is_available():
+            self._ends.append(time.perf_counter())
+            return
+        self._ends.append(torch.cuda.Event(enable_timing=True))
+        self._ends[-1].record()
+
+    def after_first(self) -> float:
+        """Seconds from the end of the first step to that of the last."""
+        first, last = self._ends[0], self._ends[-1]
+        if isinstance(first, float):
+            return float(last - first)
+        last.synchronize()
+        return float(first.elapsed_time(last)) / 1000
+
+
 def serve(load: Callable[[Path], dict[str, Job]], packages: tuple[str, ...]) -> None:
     """Load, then answer jobs with their CPU and wall seconds until the input ends."""
     answers = os.fdopen(os.dup(1), "w")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from protocol import Job, by_model, read_lines, serve
+from protocol import Job, StepEnds, by_model, read_lines, serve
 
 ONE_HOT = 1000.0
 """A positive's label: ListNet's target is the labels' softmax, which is one-hot with this and 0."""
@@ -79,8 +79,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     class InOrder(CrossEncoderTrainer):  # type: ignore[misc]
         """Takes the groups in their order, and keeps the loss of every step."""
 
-        losses: list[float]
-        ends: list[float]
+        losses: list[torch.Tensor]
 
         def get_batch_sampler(self, dataset: Any, batch_size: int, **rest: Any) -> Any:
             from sentence_transformers.base.sampler import DefaultBatchSampler
@@ -89,10 +88,10 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 torch.utils.data.SequentialSampler(dataset), batch_size=batch_size, drop_last=False
             )
 
-        def log(self, logs: dict[str, float], *rest: Any) -> None:
-            if "loss" in logs:
-                self.losses.append(logs["loss"])
-                self.ends.append(time.perf_counter())
+        def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
+            loss: torch.Tensor = super().training_step(*given, **named)
+            self.losses.append(loss.detach())
+            return loss
 
     def run(limit: int | None = None) -> dict[str, Any]:
         model = CrossEncoder(
@@ -124,7 +123,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                     weight_decay=0.01,
                     lr_scheduler_type="constant",
                     save_strategy="no",
-                    logging_steps=1,
+                    logging_strategy="no",
                     report_to="none",
                     disable_tqdm=True,
                     use_cpu=settings.get("device", "cpu") == "cpu",
@@ -134,17 +133,17 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 train_dataset=data,
                 loss=ListNetLoss(model),
             )
-            trainer.losses, trainer.ends = [], []
+            trainer.losses = []
             started = time.perf_counter()
-            trainer.train()
+            with StepEnds() as ends:
+                trainer.train()
             stepping = time.perf_counter() - started
         pairs = sum(len(group["texts"]) for group in groups[:limit])
-        after_first = trainer.ends[-1] - trainer.ends[0]
         return {
-            "losses": trainer.losses,
+            "losses": [float(loss) for loss in trainer.losses],
             "pairs": pairs,
             "stepping": stepping,
-            "after_first": after_first,
+            "after_first": ends.after_first(),
         }
 
     return {"run": run}

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import strop.pipeline  # noqa: F401  before torch, whose threads it lets wait briefly
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 import torch
-from protocol import Job, by_model, read_lines, serve
+from protocol import Job, StepEnds, by_model, read_lines, serve
 
 from strop.pipeline.config import BiEncoder, Config, Reranker
 from strop.pipeline.first_stage.encoding import Encoder
@@ -127,27 +130,12 @@ def encoding(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     return {"run": run, "gemm": gemm}
 
 
-class StepEnds:
-    """When every step of a training ended."""
-
-    def __init__(self) -> None:
-        """None has."""
-        self.at: list[float] = []
-
-    def start(self, total: int, unit: str) -> None:
-        """Nothing is known yet."""
-
-    def advance(self, count: int) -> None:
-        """A step ended."""
-        self.at.append(time.perf_counter())
-
-
 def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
     """A training from the folder's weights over its groups."""
     from strop.artifacts.schemas import NEGATIVES
     from strop.pipeline.mining.curriculum import epoch_order
     from strop.pipeline.seeds import generator
-    from strop.pipeline.training.train import Surroundings, train
+    from strop.pipeline.training.train import train
 
     groups = read_lines(folder / "groups.jsonl")
     config = Config.model_validate(
@@ -189,17 +177,10 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
         before, wall = time.process_time(), time.perf_counter()
         reranker = load_reranker(folder / "model")
         loading, waited = time.process_time() - before, time.perf_counter() - wall
-        ends = StepEnds()
-        trained = train(
-            reranker,
-            negatives,
-            source,
-            config,
-            round_number=1,
-            surroundings=Surroundings(progress=ends),
-        )
+        with StepEnds() as ends:
+            trained = train(reranker, negatives, source, config, round_number=1)
         return {
-            "after_first": ends.at[-1] - ends.at[0],
+            "after_first": ends.after_first(),
             "losses": trained.log["loss"].to_pylist(),
             "pairs": int(sum(trained.log["pairs"].to_pylist())),
             "loading": loading,
