@@ -86,8 +86,7 @@ def main() -> None:
             for name in arguments.models:
                 exact = run(able, name, step, arguments.rounds, folder)
                 for process in able:
-                    off = distances(process, exact, step, folder / name)
-                    rows.append(row(process, able[0], (name, step), folder, peak, off))
+                    rows.append(row(process, able[0], (name, step), folder, peak, exact))
                 print(*rows[-len(able) :], sep="\n", flush=True)
                 if arguments.shrink == 1:
                     publish(arguments, rows, versions_of(processes), peak)
@@ -130,24 +129,33 @@ def publish(
 
 
 def run(processes: list[Process], model: str, step: str, rounds: int, folder: Path) -> Any:
-    """Every side's answers, in turn, after a short run that warms up; what they should be."""
+    """Every side's answers, in turn, after a short run that warms up; what they should be.
+
+    A peer that runs out of memory has none.
+    """
     exact: Any = None
     if step != "training":
         asked = {"model": model, "step": step, "limit": EXACT, "precision": "fp32"}
         answer = processes[0].do("run", **asked)
         exact = outcome(processes[0], answer, step, folder / model)
     warm = groups_per_step(folder / model) if step == "training" else 512
+    able = []
     for process in processes:
         process.answers.clear()
-        process.do("run", model=model, step=step, limit=warm)
+        if "failed" not in process.do("run", model=model, step=step, limit=warm):
+            able.append(process)
     for number in range(rounds):
-        for process in processes if number % 2 == 0 else processes[::-1]:
+        for process in able if number % 2 == 0 else able[::-1]:
             answer = process.do("run", model=model, step=step)
+            if "failed" in answer:
+                process.answers.clear()
+                able = [other for other in able if other is not process]
+                continue
             process.answers.append(answer | {"wall": answer.get("stepping", answer["wall"])})
-        seconds = {
-            process.side.name: round(process.answers[-1]["wall"], 2) for process in processes
-        }
+        seconds = {process.side.name: round(process.answers[-1]["wall"], 2) for process in able}
         print(model, step, seconds, flush=True)
+    if not processes[0].answers:
+        raise RuntimeError(f"strop: out of memory in {step} of {model}")
     return processes[0].answers[-1]["losses"] if exact is None else exact
 
 
@@ -157,13 +165,16 @@ def row(
     what: tuple[str, str],
     folder: Path,
     peak: dict[str, Any],
-    off: list[float],
+    exact: Any,
 ) -> list[str]:
-    """One side's row."""
+    """One side's row; ``exact`` are the results that it should have."""
     model, step = what
     lengths = np.array(json.loads((folder / model / f"{step}.lengths.json").read_bytes()))
     config = json.loads((folder / model / "model/config.json").read_bytes())
-    itself = process is ours
+    start = [f"{model}, {step}", process.side.name, f"{len(lengths):,}", f"{lengths.mean():.0f}"]
+    if not process.answers:
+        return [*start, "out of memory", *["–"] * (len(HEADER) - len(start) - 1)]
+    itself, off = process is ours, distances(process, exact, step, folder / model)
     allowed = LOSSES_AGREE if step == "training" else SCORES_AGREE
     seconds = middle(process, "wall")
     if step == "training":
@@ -176,10 +187,7 @@ def row(
         busy = seconds - median(a.get("tokenizing_wall", 0.0) for a in process.answers)
     rate, sheet = work / 1000 / busy, data_sheet(peak["device"])
     return [
-        f"{model}, {step}",
-        process.side.name,
-        f"{len(lengths):,}",
-        f"{lengths.mean():.0f}",
+        *start,
         f"{len(lengths) / seconds:,.0f}",
         "–" if itself or off[0] > allowed else str(ratio(ours, process, "wall")),
         f"{rate:.0f}",

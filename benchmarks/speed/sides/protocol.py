@@ -30,7 +30,10 @@ def write_lines(path: Path, values: list[Any]) -> None:
 
 
 def by_model(steps: dict[str, Callable[..., dict[str, Job]]], folder: Path) -> dict[str, Job]:
-    """A job that does any step with any model under a folder, of which it holds one at a time."""
+    """A job that does any step with any model under a folder, of which it holds one at a time.
+
+    Its answer is ``failed`` alone where a GPU's memory is too small.
+    """
     held: dict[tuple[str, str], Job] = {}
 
     def run(model: str, step: str, **options: Any) -> dict[str, Any]:
@@ -42,6 +45,9 @@ def by_model(steps: dict[str, Callable[..., dict[str, Job]]], folder: Path) -> d
             held[model, step] = steps[step](folder / model, settings)["run"]
         try:
             return held[model, step](**options)
+        except torch.cuda.OutOfMemoryError:
+            held.clear()
+            return {"failed": "out of memory"}
         finally:  # the other sides need the memory too
             gc.collect()
             torch.cuda.empty_cache()
