@@ -8,7 +8,8 @@ scores and of encoding from texts to vectors, tokenizing included; of training f
 last step, loading left out. TFLOP/s are of the products of the real tokens, where the last layer of
 strop's scoring and training counts as what it computes and the peers' as a whole; of strop's
 scoring they leave tokenizing out, which its loop does once a corpus, and of every training its
-start and its first step. FlagEmbedding does not encode. Rows are written as they come.
+start and its first step. FlagEmbedding does not encode. Every step has a page, which is written
+whenever a model is done; ``--steps`` and ``--models`` measure some of it.
 """
 
 import argparse
@@ -49,8 +50,24 @@ EXACT = 512
 """Pairs that are scored and texts that are encoded in fp32 as well."""
 DENSE_BF16_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121, "4090": 165}
 """What vendors' data sheets say of some GPUs."""
-HEADER = ["model, step", "side", "pairs or texts", "tokens each", "a second", "wall ratio"]
+STEPS = ("training", "scoring", "encoding")
+HEADER = ["model", "side", "pairs or texts", "tokens each", "a second", "wall ratio"]
 HEADER += ["TFLOP/s", "of the best product", "of the data sheet", "off"]
+SETTING = {
+    "training": "Groups of {group}, {steps}; dropout 0, AdamW, all sides from the same weights; "
+    "TFLOP/s are those of the steps after the first",
+    "scoring": "Peers score in batches of {batch}, FlagEmbedding in fp16, which it has in place of "
+    "bf16; TFLOP/s of strop leave tokenizing out",
+    "encoding": "Peers encode in batches of {batch}; texts of at most {encoded} tokens",
+}
+OFF = {
+    "training": f"by which share the first step's loss differs from strop's; above {LOSSES_AGREE:g}"
+    " there is no ratio",
+    "scoring": f"what the correlation of {EXACT} scores with those in fp32 lacks to 1; above "
+    f"{SCORES_AGREE:g} there is no ratio",
+    "encoding": f"what the mean cosine of {EXACT} vectors to those in fp32 lacks to 1, and the "
+    f"lowest; above {SCORES_AGREE:g} on average there is no ratio",
+}
 
 
 def main() -> None:
@@ -58,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Scoring, encoding and training, side by side.")
     parser.add_argument("--peers", required=True, help="Python that has FlagEmbedding")
     parser.add_argument("--models", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--rounds", type=int, default=2, help="alternations that count")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument(
@@ -80,26 +98,35 @@ def main() -> None:
             waiting = [started(side, folder, arguments.threads) for side in sides]
             processes = [*pool.map(stack.enter_context, waiting)]
         peak = processes[0].do("gemm")
-        rows: list[list[str]] = []
-        for step in ("training", "scoring", "encoding"):
-            able = processes[:2] if step == "encoding" else processes
+        for step in arguments.steps:
+            able, rows = processes[:2] if step == "encoding" else processes, []
             for name in arguments.models:
                 exact = run(able, name, step, arguments.rounds, folder)
                 for process in able:
                     rows.append(row(process, able[0], (name, step), folder, peak, exact))
                 print(*rows[-len(able) :], sep="\n", flush=True)
                 if arguments.shrink == 1:
-                    publish(arguments, rows, versions_of(processes), peak)
+                    publish(arguments, step, rows, versions_of(processes), peak)
 
 
 def publish(
-    arguments: Any, rows: list[list[str]], versions: dict[str, str], peak: dict[str, Any]
+    arguments: Any,
+    step: str,
+    rows: list[list[str]],
+    versions: dict[str, str],
+    peak: dict[str, Any],
 ) -> None:
-    """Write the page."""
+    """Write a step's page."""
     sheet = data_sheet(peak["device"])
     said = f", {peak['tflops'] / sheet:.0%} of its data sheet's {sheet:.0f}" if sheet else ""
+    setting = SETTING[step].format(
+        group=GROUP_SIZE,
+        steps=", ".join(f"{SIZES[m].groups_per_step} a step for {m}" for m in arguments.models),
+        batch=arguments.batch_size,
+        encoded=ENCODED_TOKENS,
+    )
     page = results.markdown(
-        "Scoring, encoding and training on a GPU",
+        f"{step.capitalize()} on a GPU",
         [
             *results.circumstances(versions, arguments.threads, "bf16"),
             f"GPU: {peak['device']}; its best bf16 product in this run: "
@@ -107,24 +134,14 @@ def publish(
             "Ratio: the peer's wall seconds over strop's of neighbouring runs; median "
             f"(lowest–highest) of {arguments.rounds}",
             f"Random weights; drawn texts, every passage in {PAIRS_OF_A_PASSAGE} pairs; pairs of "
-            f"at most {MAX_TOKENS} tokens, texts of at most {ENCODED_TOKENS}; peers score and "
-            f"encode in batches of {arguments.batch_size}; FlagEmbedding scores in fp16, which it "
-            "has in place of bf16",
-            f"Training: groups of {GROUP_SIZE}, "
-            + ", ".join(f"{SIZES[m].groups_per_step} a step for {m}" for m in arguments.models)
-            + "; dropout 0, AdamW, all sides from the same weights",
-            "TFLOP/s: of training, those of the steps after the first; of strop's scoring, without "
-            "tokenizing",
-            f"Off: of scoring, what the correlation of {EXACT} scores with those in fp32 lacks to "
-            f"1 (no ratio above {SCORES_AGREE:g}); of encoding, what the mean cosine of {EXACT} "
-            "vectors to those in fp32 lacks to 1 (no ratio above the same), and the lowest; of "
-            "training, by which share the first step's loss differs from strop's (no ratio above "
-            f"{LOSSES_AGREE:g})",
+            f"at most {MAX_TOKENS} tokens",
+            setting,
+            f"Off: {OFF[step]}",
         ],
         HEADER,
         rows,
     )
-    name = f"speed_gpu_{results.slug(peak['device'])}"
+    name = f"speed_gpu_{step}_{results.slug(peak['device'])}"
     (results.RESULTS / f"{name}.md").write_text(page, encoding="utf-8")
 
 
@@ -171,7 +188,7 @@ def row(
     model, step = what
     lengths = np.array(json.loads((folder / model / f"{step}.lengths.json").read_bytes()))
     config = json.loads((folder / model / "model/config.json").read_bytes())
-    start = [f"{model}, {step}", process.side.name, f"{len(lengths):,}", f"{lengths.mean():.0f}"]
+    start = [model, process.side.name, f"{len(lengths):,}", f"{lengths.mean():.0f}"]
     if not process.answers:
         return [*start, "out of memory", *["–"] * (len(HEADER) - len(start) - 1)]
     itself, off = process is ours, distances(process, exact, step, folder / model)
