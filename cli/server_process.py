@@ -8,12 +8,22 @@ in whatever thread allocates, mostly that of the event loop, frees the cursor, a
 cursor's connection. Where that one waits in its own thread for another's transaction, which the
 event loop should commit, all three wait. A collector in a thread of its own waits alone, since it
 lets go of the GIL meanwhile.
+
+And it answers 503 where a transaction reads, another one writes, and the first wants to write as
+well, which SQLite refuses at once; Prefect's clients then sleep for two seconds. A transaction that
+has the lock for writing from its begin waits for the other one instead, some milliseconds.
 """
 
+import contextlib
 import gc
 import runpy
 import threading
 import time
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 LOOK_SECONDS, FULL_SECONDS = 0.5, 60.0
 YOUNG_OBJECTS = 700
@@ -45,9 +55,25 @@ def _collect() -> None:
             last, grown, frozen = time.monotonic(), False, True
 
 
+def lock_first() -> None:
+    """Let every transaction on SQLite take the write lock when it begins, from now on."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    begin = AioSqliteConfiguration.begin_transaction
+
+    def begin_locked(
+        self: AioSqliteConfiguration, session: "AsyncSession", with_for_update: bool = True
+    ) -> "AbstractAsyncContextManager[AsyncSessionTransaction]":
+        return begin(self, session, with_for_update=True)
+
+    setattr(AioSqliteConfiguration, begin.__name__, begin_locked)
+
+
 def main() -> None:
     """Run Prefect's command with this one's arguments."""
     collect_aside()
+    with contextlib.suppress(AttributeError, ImportError):  # a server that is slower is one too
+        lock_first()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 

@@ -17,6 +17,7 @@ from prefect.logging import get_run_logger
 from strop.artifacts.manifest import Manifest
 from strop.tasks.cancelling import stop_if_cancelled
 from strop.tasks.gpu_slot import stop_if_slot_lost
+from strop.tasks.shown_pages import artifact_name, remember, shown_pages
 from strop.tasks.watching import watchers
 
 QUIET_SECONDS = 3.0
@@ -30,22 +31,11 @@ def artifact_key(*words: str) -> str:
 
 
 def publish(manifest: Manifest, *, run: str, part: str, reused: bool) -> None:
-    """Publish a stage's summary as a table artifact, and say so in the run's log."""
+    """Show a stage's summary as a table, unless the run has shown it before, and log it."""
     if TaskRunContext.get() is None:
         return
-    inputs = {f"from {role}": f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
-    figures = {
-        "artifact": f"{manifest.kind} {manifest.id}",
-        "open with": f"strop artifacts show {manifest.id}",
-        **inputs,
-        **{key.replace("_", " "): shown(value) for key, value in manifest.summary.items()},
-    }
-    # Every column needs a name: the UI's page of a table with a nameless one does not open.
-    rows = [{"figure": key, "value": value} for key, value in figures.items()]
-    title = f"{manifest.kind} of {part}, {'reused' if reused else f'{manifest.seconds:.1f} s'}"
-    create_table_artifact(
-        table=rows, key=artifact_key(run, manifest.kind, manifest.stage), description=title
-    )
+    if not (reused and artifact_name(manifest.ref) in shown_pages(artifact_key(run))):
+        _show_table(manifest, run=run, part=part, reused=reused)
     get_run_logger().info(
         "%s %s %s: %s",
         "reused" if reused else "made",
@@ -53,6 +43,23 @@ def publish(manifest: Manifest, *, run: str, part: str, reused: bool) -> None:
         manifest.id,
         ", ".join(f"{key} {shown(value)}" for key, value in manifest.summary.items()),
     )
+
+
+def _show_table(manifest: Manifest, *, run: str, part: str, reused: bool) -> None:
+    inputs = {f"from {role}": f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
+    figures = {
+        "artifact": artifact_name(manifest.ref),
+        "open with": f"strop artifacts show {manifest.id}",
+        **inputs,
+        **{key.replace("_", " "): shown(value) for key, value in manifest.summary.items()},
+    }
+    # Every column needs a name: the UI's page of a table with a nameless one does not open.
+    rows = [{"figure": key, "value": value} for key, value in figures.items()]
+    title = f"{manifest.kind} of {part}, {'reused' if reused else f'{manifest.seconds:.1f} s'}"
+    page: Any = create_table_artifact(
+        table=rows, key=artifact_key(run, manifest.kind, manifest.stage), description=title
+    )
+    remember(artifact_key(run), manifest.ref, page)
 
 
 def shown(value: Any) -> str:

@@ -29,6 +29,7 @@ NO_RESULTS = (
     "tasks/make_shard.py",
     "tasks/prompt_client.py",
     "tasks/publishing.py",
+    "tasks/shown_pages.py",
     "tasks/slot_holders.py",
     "tasks/stage.py",
     "tasks/watching.py",

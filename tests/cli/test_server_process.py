@@ -1,4 +1,4 @@
-"""The process of the managed server: its event loop never waits for garbage."""
+"""The process of the managed server: its event loop never waits for garbage, and it answers."""
 
 import subprocess
 import sys
@@ -58,3 +58,49 @@ def test_an_event_loop_does_not_wait_for_a_lost_cursor(tmp_path: Path, collector
     assert done.returncode == 0, done.stderr
     stood_still = float(done.stdout) > BUSY_SECONDS / 2
     assert stood_still == (collector != "aside"), "or the thread is not needed any more"
+
+
+TWO_WRITERS = """
+import asyncio, sys
+import sqlalchemy as sa
+from prefect.server.database.configurations import AioSqliteConfiguration
+
+if sys.argv[2] == "first":
+    from strop.cli.server_process import lock_first
+    lock_first()
+
+async def main():
+    database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{sys.argv[1]}")
+    engine = await database.engine()
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("CREATE TABLE numbers (number)"))
+    read = asyncio.Event()
+
+    async def add(number, *, late):
+        if not late:
+            await read.wait()
+        async with await database.session(engine) as session:
+            async with database.begin_transaction(session):
+                if late:
+                    await session.execute(sa.text("SELECT number FROM numbers"))
+                    read.set()
+                    await asyncio.sleep(0.3)
+                await session.execute(sa.text(f"INSERT INTO numbers VALUES ({number})"))
+
+    await asyncio.gather(add(1, late=True), add(2, late=False))
+    async with engine.connect() as connection:
+        print(*(await connection.execute(sa.text("SELECT number FROM numbers"))).scalars())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("locked", ["first", "late"])
+def test_who_reads_before_it_writes_is_not_refused(tmp_path: Path, locked: str) -> None:
+    command = [sys.executable, "-c", TWO_WRITERS, str(tmp_path / "numbers.db"), locked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if locked == "first":
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == ["1", "2"]
+    else:
+        assert "database is locked" in done.stderr, "or it need not lock first any more"

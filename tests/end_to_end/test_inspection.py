@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.flows import contents
+from strop.tasks import shown_pages
 from tests.end_to_end.test_production import post
 
 
@@ -36,10 +36,33 @@ def test_any_artifact_is_three_clicks_from_its_run(finished):
             assert json.loads(json.load(answer)["data"])[0]["value"] == name
 
 
-def test_repetitions_of_a_run_are_not_read_back_to_the_first_one(finished, monkeypatch):
-    """A server keeps all that a run ever showed: reading it made each repetition slower."""
+def test_a_repetition_shows_what_was_not_shown_before(finished):
+    """A server keeps all that it was ever shown, and takes its time for it."""
     project, _ = finished
-    project.strop("run", "strop.yaml")
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+
+    def repeated():
+        """The tables that a repetition shows."""
+        project.strop("run", "strop.yaml")
+        run = artifacts(project, "tiny-contents")[0]["flow_run_id"]
+        parts = post(f"{api}/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        inner = [part["state"]["state_details"]["child_flow_run_id"] for part in parts]
+        runs = {"id": {"any_": [run, *filter(None, inner)]}}
+        body = {"flow_runs": runs, "artifacts": {"type": {"any_": ["table"]}}}
+        tables = post(f"{api}/artifacts/filter", body)
+        return {json.loads(table["data"])[0]["value"] for table in tables}
+
+    assert repeated() == set()
+    found = artifacts(project, "tiny-embeddings-encode")
+    name = json.loads(found[0]["data"])[0]["value"]
+    for item in found:  # of runs in other stores as well
+        request = urllib.request.Request(f"{api}/artifacts/{item['id']}", method="DELETE")
+        urllib.request.urlopen(request).close()
+    assert repeated() == {name}
+
+
+def test_pages_of_the_newest_showing_are_found_however_many_there_are(finished, monkeypatch):
+    project, _ = finished
     offsets, asked = [], SyncPrefectClient.read_artifacts
 
     def read(self, **options):
@@ -47,24 +70,17 @@ def test_repetitions_of_a_run_are_not_read_back_to_the_first_one(finished, monke
         return asked(self, **options)
 
     monkeypatch.setattr(SyncPrefectClient, "read_artifacts", read)
-    monkeypatch.setattr(contents, "PAGE", 30)
-    api = project.strop("ui", "--url").stdout.strip() + "/api"
-
-    def pages(*wanted):
+    with temporary_settings(
+        {PREFECT_API_URL: project.strop("ui", "--url").stdout.strip() + "/api"}
+    ):
+        whole = shown_pages._asked("tiny")
+        monkeypatch.setattr(shown_pages, "PAGE", 20)
         offsets.clear()
-        with temporary_settings({PREFECT_API_URL: api}):
-            return contents.pages_by_artifact("tiny", frozenset(wanted))
-
-    parts = Run(Store(project.store), "tiny").parts()
-    newest, first = (
-        f"{ref.kind} {ref.id}" for ref in (parts["assess"]["report"], parts["prepare"]["dataset"])
-    )
-    assert set(pages(newest)) == {newest}
-    assert offsets == [0], "all is found"
-    assert set(pages(newest, first)) == {newest, first}
-    assert offsets == [0, 30]
-    assert set(pages(newest, first, "dataset of another run")) == {newest, first}
-    assert offsets == [0, 30, 60], "the third has nothing new, though there are more"
+        assert shown_pages._asked("tiny") == whole
+    assert offsets[:3] == [0, 20, 40]
+    newest = artifacts(project, "tiny-reranker-train")[0]
+    name = json.loads(newest["data"])[0]["value"]
+    assert whole[name] == f"/v2/artifacts/artifact/{newest['id']}"
 
 
 def test_a_stages_table_leads_to_the_store_and_its_versions_follow_the_rounds(finished):
