@@ -66,7 +66,7 @@ def lock_first() -> None:
     ) -> "AbstractAsyncContextManager[AsyncSessionTransaction]":
         return begin(self, session, with_for_update=True)
 
-    setattr(AioSqliteConfiguration, begin.__name__, begin_locked)
+    AioSqliteConfiguration.begin_transaction = begin_locked  # type: ignore[method-assign]
 
 
 def main() -> None:

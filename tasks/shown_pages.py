@@ -58,8 +58,10 @@ def _asked(key: str) -> Places:
                 limit=PAGE,
                 offset=page * PAGE,
             )
-            places = {_named(table.data): _path(table.id) for table in reversed(tables)}
-            found = places | found
+            for table in tables:
+                name = _named(table.data)
+                if is_of(table.key or "", key, name):
+                    found.setdefault(name, _path(table.id))
             if len(tables) < PAGE:
                 break
     return found
@@ -68,6 +70,12 @@ def _asked(key: str) -> Places:
 def _named(data: object) -> str:
     rows = json.loads(data) if isinstance(data, str) else data
     return str(rows[0]["value"]) if isinstance(rows, list) and rows else ""
+
+
+def is_of(found: str, key: str, name: str) -> bool:
+    """Whether a table's key is of this run, and not of one whose name goes on after this one's."""
+    kind = name.partition(" ")[0].replace("_", "-")
+    return found.startswith(f"{key}-{kind}-")
 
 
 def _path(page: UUID) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from strop.tasks.publishing import artifact_key, shown
+from strop.tasks.shown_pages import is_of
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,10 @@ def test_values_are_shown_as_people_read_them():
     assert shown(0.61234) == "0.6123"
     assert shown({"dev": 0.5, "test": None}) == "dev 0.5, test –"
     assert shown(True) == "yes"
+
+
+def test_a_table_of_a_run_with_a_longer_name_is_not_this_runs():
+    assert is_of("tiny-reranker-train", "tiny", "reranker 12ab")
+    assert is_of("tiny-guard-set-import", "tiny", "guard_set 12ab")
+    assert not is_of("tiny-top-reranker-train", "tiny", "reranker 12ab")
+    assert not is_of("tiny-reranker-train", "tin", "reranker 12ab")
