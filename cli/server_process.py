@@ -66,7 +66,7 @@ def lock_first() -> None:
     ) -> "AbstractAsyncContextManager[AsyncSessionTransaction]":
         return begin(self, session, with_for_update=True)
 
-    AioSqliteConfiguration.begin_transaction = begin_locked  # type: ignore[method-assign]
+    AioSqliteConfiguration.begin_transaction = begin_locked  # type: ignore[assignment, method-assign]
 
 
 def main() -> None:
