@@ -83,6 +83,7 @@ def test_what_diverges_stops_a_step_later_and_is_told_of_its_own(
     loaded = load_reranker(reranker_folder)
     with torch.no_grad():
         loaded.model.classifier.weight[0, 0] = float("nan")
-    with pytest.raises(InputError, match="training diverged in step 1: the loss is nan"):
+    with pytest.raises(InputError, match="training diverged in step 1: the loss is nan") as raised:
         train(loaded, negatives(), source(), config(groups_per_step=4), round_number=1)
+    assert raised.tb is not None, "which keeps the trainer alive"
     assert "forward" not in vars(loaded.model.bert.encoder.layer[-1])
