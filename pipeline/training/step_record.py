@@ -6,6 +6,7 @@ import torch
 
 from strop.pipeline.config import Training
 from strop.pipeline.profiling import model_wait
+from strop.pipeline.progress import Progress
 from strop.pipeline.scoring.on_device import OnItsWay, on_its_way
 from strop.pipeline.training import health
 from strop.pipeline.training.collator import GroupBatch
@@ -41,11 +42,40 @@ class TakenStep:
     learning_rate: float
 
 
-def taken(step: Step, gradient_norm: torch.Tensor | float, learning_rate: float) -> TakenStep:
-    """A step after its optimizer's; the device hands its numbers over while the next one runs."""
-    norm = torch.as_tensor(gradient_norm, dtype=torch.float32, device=step.loss.device)
-    numbers = torch.cat([torch.stack([step.loss.float(), norm]), step.scores.to(norm.device)])
-    return TakenStep(step, on_its_way(numbers), learning_rate)
+@dataclass
+class StepRecorder:
+    """Keeps the ``records`` of a training's steps, tells of them, and stops what is not well."""
+
+    records: list[health.Record]
+    config: Training
+    precision: str
+    limits: health.Limits
+    ranks: Ranks
+    progress: Progress
+    _taken: TakenStep | None = None
+
+    def take(self, step: Step, gradient_norm: torch.Tensor | float, learning_rate: float) -> None:
+        """Let the device hand over a step's numbers as soon as its optimizer's step is done."""
+        device = step.loss.device
+        norm = torch.as_tensor(gradient_norm, dtype=torch.float32, device=device)
+        numbers = torch.cat([torch.stack([step.loss.float(), norm]), step.scores.to(device)])
+        self._taken = TakenStep(step, on_its_way(numbers), learning_rate)
+
+    def record(self) -> health.Record | None:
+        """Record the step that was taken last, or None if that was done; waits for its numbers.
+
+        Raises `InputError` when the training is not well.
+        """
+        if self._taken is None:
+            return None
+        found, self._taken = step_record(self._taken, self.config, self.ranks), None
+        health.check_loss(len(self.records) + 1, found["loss"], self.precision)
+        self.records.append(found)
+        self.progress.advance(int(found["pairs"]))
+        count, norm = len(self.records), found["gradient_norm"]
+        health.check_gradient(count, norm, self.precision, self.records)
+        health.check_collapse(self.records, self.limits, self.config)
+        return found
 
 
 def step_record(found: TakenStep, config: Training, ranks: Ranks) -> health.Record:

@@ -23,12 +23,12 @@ from strop.pipeline.scoring.dense_layers import fast_dense_layers, supported
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.precision import resolved_precision
-from strop.pipeline.training import checkpoints, gradients, health
+from strop.pipeline.training import checkpoints, gradients
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
 from strop.pipeline.training.losses.total_loss import total_loss
-from strop.pipeline.training.step_record import Step, TakenStep, step_record, taken
+from strop.pipeline.training.step_record import Step, StepRecorder
 from strop.pipeline.training.supervision import supervised
 
 LOGGED = {
@@ -69,6 +69,9 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self._collator = collator
         self._precision = resolved_precision(config.precision, "training.precision")
         self._progress = progress
+        self._recorder = StepRecorder(
+            self.records.steps, config, self._precision, course.limits, course.ranks, progress
+        )
         self._embeddings = EmbeddingGradients(model)
         super().__init__(
             model=model,
@@ -83,7 +86,6 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         self._sparse = selective and supported(self.model)
         self._layers: contextlib.ExitStack | None = None
         self._step: Step | None = None
-        self._taken: TakenStep | None = None
         # A selective step asks what the ones before it carried.
         self._late = self.args.device.type == "cuda" and config.gradients != "selective"
 
@@ -133,7 +135,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             with self.accelerator.no_sync(model):  # gradients are summed here, once a step
                 total, scores, carried = self._accumulate(share, len(batch))
         self._ranks.sum_gradients(self.model)
-        self.record_step()  # of the step before
+        self._log_step()  # the one before
         self._step = Step(batch, share, total, scores, carried, self._warm)
         return total
 
@@ -232,29 +234,19 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         what is due must know of them.
         """
         if self._step is not None:
-            self._taken = taken(self._step, gradient_norm, options["learning_rate"])
+            self._recorder.take(self._step, gradient_norm, options["learning_rate"])
             self._step = None
         control = self.control
         due = control.should_evaluate or control.should_save or control.should_training_stop
         if due or not self._late:
-            self.record_step()
+            self._log_step()
         super()._maybe_log_save_evaluate(loss, gradient_norm, *rest, **options)
 
-    def record_step(self) -> None:
-        """Keep the record of the step that was taken last, tell of it, and stop if it is not well.
-
-        Does nothing when that was done.
-        """
-        if self._taken is None:
-            return
-        record, self._taken = step_record(self._taken, self._config, self._ranks), None
-        steps = self.records.steps
-        health.check_loss(len(steps) + 1, record["loss"], self._precision)
-        steps.append(record)
-        self._progress.advance(int(record["pairs"]))
-        health.check_gradient(len(steps), record["gradient_norm"], self._precision, steps)
-        health.check_collapse(steps, self._course.limits, self._config)
-        self.log({told: record[name] for told, name in LOGGED.items()})
+    def _log_step(self) -> None:
+        """Record the step that was taken last, if that was not done, and tell trackers of it."""
+        record = self._recorder.record()
+        if record is not None:
+            self.log({told: record[name] for told, name in LOGGED.items()})
 
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         """Rank dev with the present weights; keep them when it was never ranked better."""
