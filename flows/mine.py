@@ -8,6 +8,7 @@ from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.session import PREPARE, round_part
 from strop.pipeline.config import Config
@@ -19,7 +20,7 @@ from strop.tasks.stage import Place, call
 
 
 @flow(name="mine", flow_run_name="mine {config.name} round {number}", validate_parameters=False)
-def mine(config: Config, changed: Config, number: int, store: Location) -> ArtifactRef:
+def mine(config: InnerConfig, changed: InnerConfig, number: int, store: Location) -> ArtifactRef:
     """Select again with a changed ``mining`` config; returns what that changes.
 
     The run itself stays as it is.

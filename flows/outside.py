@@ -10,6 +10,7 @@ from prefect import flow
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.session import ASSESS, PREPARE, Refs, Session
 from strop.pipeline.config import Config
@@ -27,7 +28,11 @@ from strop.tasks.tokenize import tokenize
 
 @flow(name="compare", flow_run_name="compare {config.name}", validate_parameters=False)
 def measure_outside(
-    config: Config, rerankers: Sequence[str], run_files: Sequence[Path], split: str, store: Location
+    config: InnerConfig,
+    rerankers: Sequence[str],
+    run_files: Sequence[Path],
+    split: str,
+    store: Location,
 ) -> list[ArtifactRef]:
     """The metrics of outside rerankers, then of run files, on a run's data set and candidates."""
     opened = Store(store)

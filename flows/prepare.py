@@ -17,6 +17,7 @@ from strop.flows.first_stage import (
     production_candidates,
 )
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
+from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
@@ -43,7 +44,7 @@ from strop.tasks.trainable import check_training
 
 
 @flow(name="prepare", flow_run_name="prepare {config.name}", validate_parameters=False)
-def prepare(config: Config, store: Location) -> None:
+def prepare(config: InnerConfig, store: Location) -> None:
     """Make what all rounds share, and measure the first stage and the untuned reranker on dev."""
     check_sources(config)
     check_training(config, Store(store))

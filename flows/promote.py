@@ -8,10 +8,11 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted
 from strop.flows.guard_sets import hold_guard_sets
+from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
-from strop.pipeline.config import Config, Name
+from strop.pipeline.config import Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import ask_for_approval, num_judged, promote, verdict
 from strop.tasks.measure import evaluate
@@ -24,7 +25,7 @@ WON = ("promoted", "awaiting")
 
 
 @flow(name="promote", flow_run_name="promote {config.name}", validate_parameters=False)
-def promote_last(config: Config, store: Location) -> str:
+def promote_last(config: InnerConfig, store: Location) -> str:
     """Hold the run's challenger against the champion; returns the decision's reason.
 
     The challenger is the last accepted round: each accepted round was not worse than the one

@@ -10,6 +10,7 @@ from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted, previous
 from strop.flows.branch import branched
 from strop.flows.feedback import group_size
+from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
@@ -26,7 +27,7 @@ from strop.tasks.stage import call
 
 
 @flow(name="round", flow_run_name="{config.name} round {number}", validate_parameters=False)
-def one_round(config: Config, number: int, store: Location) -> bool:
+def one_round(config: InnerConfig, number: int, store: Location) -> bool:
     """Mine with the last round's reranker, train, measure on dev; returns whether accepted."""
     with hold(config, store) as session:
         _mine(session, number)
