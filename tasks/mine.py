@@ -66,6 +66,8 @@ def select_candidates(
         "temperature": config.training.temperature,
         # A model scores the whole window, so that losses change nothing there.
         **({"taught": True} if config.taught and mining.teacher == GIVEN else {}),
+        # A positive by verdict that only another pool found once left the guard without scores.
+        **({"spread": "known scores"} if inputs.verdicts and mining.more_pools else {}),
     }
     recipe = Recipe("selection", "select", 3, parameters, inputs.refs(mining))
 

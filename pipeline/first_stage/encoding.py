@@ -26,7 +26,7 @@ from strop.pipeline.ragged import Ragged
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
 from strop.pipeline.scoring.dense_layers import fast_dense_layers
 from strop.pipeline.scoring.halving import in_halves
-from strop.pipeline.scoring.precision import in_precision, resolved_precision
+from strop.pipeline.scoring.precision import in_precision, require_finite, resolved_precision
 from strop.pipeline.scoring.token_ids import token_ids
 
 TOKENIZED_TEXTS = 1024
@@ -48,12 +48,13 @@ class Encoder:
         Raises `InputError` when the folder holds no bi-encoder, or the device lacks the precision.
         """
         name = f"bi-encoder {folder.name!r}"
-        precision = resolved_precision(config.precision, f"{name}: precision")
+        self._key = f"{name}: precision"
+        precision = resolved_precision(config.precision, self._key)
         model = _loaded(folder, name)
         model.max_seq_length = min(config.max_tokens, model.max_seq_length or 10**9)
         if not only_pools(model):
             precision = "fp32"
-        self._config = config
+        self._config, self._precision = config, precision
         self._model = in_precision(model, precision).eval()
         self._packed = PackedTexts.by(self._model, precision)
         self._batching = Batching.on(
@@ -72,6 +73,7 @@ class Encoder:
         """One float32 vector a text, with ``prompt`` put before it; shape (texts, dimension).
 
         The prompt stands in for any default prompt of the model, also where it is empty.
+        Raises `InputError` where a vector is not finite.
         """
         made = np.zeros((len(texts), self.dimension), np.float32)
         found: list[tuple[Ints, torch.Tensor]] = []
@@ -85,6 +87,14 @@ class Encoder:
                     _read(found, made)
                     held = 0
         _read(found, made)
+        # A sum is finite where all its numbers are, and needs no table of the vectors' size.
+        require_finite(
+            np.isfinite(made.sum(axis=1)),
+            "vectors",
+            self._precision,
+            key=self._key,
+            cure="look at the model's weights",
+        )
         return made
 
     def _batches(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[Ints, torch.Tensor]]:

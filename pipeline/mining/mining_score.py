@@ -30,7 +30,8 @@ def mining_score(
     At weight 1 the reranker alone mines, at 0 or without a reranker the first stage. In between,
     first-stage scores are brought to the scale of the reranker's logits by the ratio of their
     spreads within queries, and added in the proportion that ranked dev best: the result keeps the
-    unit of the logits, so an absolute margin keeps its meaning.
+    unit of the logits, so an absolute margin keeps its meaning. A row without one of the scores
+    (NaN) has no score, and says nothing of the others' scale.
     """
     if reranker is None or weight == 0:
         return MiningScore(first_stage, first_stage_margin, "first_stage")
@@ -42,7 +43,9 @@ def mining_score(
 
 
 def spread(query_codes: Ints, scores: Floats) -> float:
-    """The standard deviation within queries, pooled over them."""
+    """The standard deviation within queries of the scores that are known, pooled over them."""
+    known = ~np.isnan(scores)
+    query_codes, scores = query_codes[known], scores[known]
     counts = np.bincount(query_codes)
     means = np.bincount(query_codes, weights=scores) / np.maximum(counts, 1)
-    return float(np.sqrt(np.mean((scores - means[query_codes]) ** 2)))
+    return float(np.sqrt(np.mean((scores - means[query_codes]) ** 2))) if len(scores) else 0.0

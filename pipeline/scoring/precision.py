@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 
 from strop.pipeline.errors import InputError
@@ -39,3 +40,17 @@ def in_precision(model: Any, precision: str) -> Any:
         for weight in model.parameters()
     }
     return copy.deepcopy(model, halves)  # takes these for the weights, and copies none of fp32
+
+
+def require_finite(finite: Any, what: str, precision: str, *, key: str, cure: str) -> None:
+    """Raise `InputError` unless all that a model gave is finite, as ``finite`` says of each value.
+
+    One infinity would take the scale and the guard of a whole round with it. Where 16 bits may be
+    the cause that is said, and elsewhere the ``cure``.
+    """
+    if not np.all(finite):
+        cure = "fp32 and bf16 reach further" if precision == "fp16" else cure
+        raise InputError(
+            f"{key}: {int(np.sum(~finite)):,} of {len(finite):,} {what} that the model gave in "
+            f"{precision} are no finite numbers; {cure}"
+        )

@@ -24,7 +24,7 @@ from strop.pipeline.scoring.pairs import (
     pair_lengths,
     probe_template,
 )
-from strop.pipeline.scoring.precision import in_precision, resolved_precision
+from strop.pipeline.scoring.precision import in_precision, require_finite, resolved_precision
 from strop.pipeline.scoring.reranker import LoadedReranker
 from strop.pipeline.scoring.tokens import TokenTable
 
@@ -54,17 +54,20 @@ class Scorer:
     ) -> None:
         """Move the model to the best device; ``source`` may follow, and change between shards."""
         self._device = best_device()
-        precision = resolved_precision(config.precision, "reranker.precision")
-        self._model = in_precision(reranker.model.to(self._device), precision).eval()
+        self._precision = resolved_precision(config.precision, "reranker.precision")
+        self._model = in_precision(reranker.model.to(self._device), self._precision).eval()
         limits = PairLimits(config.max_tokens, config.max_query_tokens)
         self._template = probe_template(reranker.tokenizer, limits)
         self.source = source
         self._config = config
-        self._packed = packs(self._model, precision)
+        self._packed = packs(self._model, self._precision)
         self._batching = Batching.on(self._device, config.batch_tokens, padded=not self._packed)
 
     def score(self, pairs: pa.Table, *, progress: Progress = SILENT) -> Iterator[pa.Table]:
-        """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``."""
+        """Tables of scores, a shard each, for the columns ``query_id`` and ``passage_id``.
+
+        Raises `InputError` where a score is no finite number.
+        """
         source = self._read()
         progress.start(pairs.num_rows, "pairs")
         for start in range(0, pairs.num_rows, self._config.shard_pairs):
@@ -79,7 +82,10 @@ class Scorer:
     def score_rows(
         self, query_rows: Ints, passage_rows: Ints, *, progress: Progress = SILENT
     ) -> ModelFloats:
-        """The scores of one shard, given as rows of the cached tokens."""
+        """The scores of one shard, given as rows of the cached tokens.
+
+        Raises `InputError` where a score is no finite number.
+        """
         source = self._read()
         queries, passages = source.queries.ragged, source.passages.ragged
         scores = np.zeros(len(query_rows), np.float32)
@@ -96,6 +102,13 @@ class Scorer:
         with model_wait():
             for rows, logit in found:
                 scores[rows] = logit.cpu().numpy()
+        require_finite(
+            np.isfinite(scores),
+            "scores",
+            self._precision,
+            key="reranker.precision",
+            cure="look at the reranker's training log for a diverged loss",
+        )
         return scores
 
     def _read(self) -> PairSource:

@@ -119,7 +119,7 @@ def test_a_reranker_whose_scores_are_not_numbers(project):
     weights["classifier.bias"] = torch.full_like(weights["classifier.bias"], float("nan"))
     save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     done = project.strop("run", project.config(reranker={"base": str(base)}))
-    refused(done, "80 of 80 reranker scores are not finite", "diverged")
+    refused(done, "80 of 80 scores that the model gave in fp32 are no finite numbers", "diverged")
 
 
 def test_duplicate_ids(broken):

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 
 from strop.pipeline.config import BiEncoder
@@ -108,3 +109,12 @@ def test_vectors_come_back_from_their_table() -> None:
     np.testing.assert_array_equal(vector_matrix(table.slice(1, 2)), matrix[1:3])
     chunked = pa.concat_tables([table.slice(2, 2), table.slice(0, 1)])
     np.testing.assert_array_equal(vector_matrix(chunked), matrix[[2, 3, 0]])
+
+
+def test_a_vector_that_is_no_number_ends_with_one_line(bi_encoder_folder: Path) -> None:
+    encoder = Encoder(resolve_model(str(bi_encoder_folder)), BiEncoder())
+    words = encoder._model[0].auto_model.get_input_embeddings()
+    with torch.no_grad():
+        words.weight[encoder._model.tokenizer.convert_tokens_to_ids(RARE[0])] = np.nan
+    with pytest.raises(InputError, match=r"precision: 1 of 2 vectors .* fp32 .* look at the model"):
+        encoder.encode([f"{COMMON[0]} {RARE[0]}", COMMON[0]], prompt="")

@@ -48,3 +48,18 @@ def test_the_differences_within_a_query_do_not_change_when_its_scores_move_toget
     moved = RERANKER + np.array([5.0, 5.0, -3.0, -3.0])
     one, other = combined(RERANKER, 0.6).values, combined(moved, 0.6).values
     np.testing.assert_allclose(np.diff(one)[[0, 2]], np.diff(other)[[0, 2]])
+
+
+def test_a_row_without_a_first_stage_score_says_nothing_of_the_others() -> None:
+    first = np.append(FIRST, np.nan)
+    found = mining_score(
+        np.append(CODES, 1),
+        first,
+        np.append(RERANKER, 20.0),
+        weight=0.8,
+        margin=1.5,
+        first_stage_margin=0.05,
+    )
+    spread = np.std([-2, 2, -16 / 3, -4 / 3, 20 / 3])
+    np.testing.assert_allclose(found.values[:4], RERANKER + spread / 0.1 * 0.25 * FIRST)
+    assert np.isnan(found.values[4])

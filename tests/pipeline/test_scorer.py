@@ -8,6 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.artifacts.schemas import SCORES
 from strop.pipeline.config import Reranker
+from strop.pipeline.errors import InputError
 from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.scoring.scorer import Scorer
 from strop.pipeline.scoring.tokens import TokenTable, count_at_limit, tokenize
@@ -136,3 +137,18 @@ def test_scores_in_16_bits_are_close_and_leave_the_model_as_it_was(
     assert {weight.dtype for weight in loaded.model.parameters()} == {torch.float32}
     again = Scorer(loaded, source, CONFIG).score_rows(queries, passages)
     np.testing.assert_allclose(again, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_score_that_is_no_number_ends_with_one_line(
+    reranker_folder: Path, precision: str
+) -> None:
+    loaded = load_reranker(reranker_folder)
+    source = pair_source(loaded.tokenizer, QUERIES, PASSAGES)
+    with torch.no_grad():
+        loaded.model.classifier.weight[0, 0] = np.inf
+    config = CONFIG.model_copy(update={"precision": precision})
+    rows = np.arange(3)
+    line = f"^reranker.precision: 3 of 3 scores that the model gave in {precision} are no finite"
+    with pytest.raises(InputError, match=line):
+        Scorer(loaded, source, config).score_rows(rows, rows)
