@@ -59,12 +59,12 @@ def prepare(config: InnerConfig, store: Location) -> None:
         # What is wrong with these is told before the run has a record that could not be mended.
         if name := config.evaluation.off_the_shelf:
             find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
-        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
-        session.opponent()  # frozen now: what the run is held against at its end
-        first_stage = open_first_stage(config, place, dataset)
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(session, reranker)
+        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
+        session.opponent()  # frozen now: what the run is held against at its end
+        first_stage = open_first_stage(config, place, dataset)
         candidates = production_candidates(first_stage)
         check_calibration(place, config, dataset, candidates)
         pools = more_pools(first_stage)

@@ -11,7 +11,8 @@ def check_training(config: Config, store: Store) -> None:
     settings = config.training
     special = settings.lora or settings.frozen_layers or settings.gradient_checkpointing
     elsewhere = config.execution.report_to or config.execution.processes > 1
-    if not special and settings.precision in ("auto", "fp32") and not elsewhere:
+    anywhere = {settings.precision, config.reranker.precision} <= {"auto", "fp32"}
+    if not special and anywhere and not elsewhere:
         return  # nothing that a model or a device may lack, and no libraries to load
     if _trained(Run(store, config.name)):
         return  # asked and seen already

@@ -148,10 +148,12 @@ def _trained_dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
 def _linear_with_gradients(module: Any, states: torch.Tensor, *, sparse: bool) -> torch.Tensor:
     if torch.is_autocast_enabled("cpu"):  # entered within the model's call; has kernels of its own
         return linear(states, module.weight, module.bias)
+    # By rows: oneDNN answers others with a view, which no model may then change in place.
+    rows = states.reshape(-1, states.shape[-1])
     found: torch.Tensor = DenseLayer.apply(  # type: ignore[no-untyped-call]
-        states, module.weight, module.bias, sparse
+        rows, module.weight, module.bias, sparse
     )
-    return found
+    return found.view(*states.shape[:-1], -1)
 
 
 def _sparse_forward(model: Any) -> Callable[[Any], Any]:

@@ -42,12 +42,19 @@ def add_adapters(model: Any, lora: Lora, *, seed: int) -> Any:
             adapted = get_peft_model(model, settings)
     except ValueError as error:
         raise InputError(
-            f"training.lora.target_modules is empty, and peft has no choice for "
-            f"{model.config.model_type}; name modules, such as {_existing(model)}"
+            f"training.lora.target_modules {_reason(model, lora, error)}; "
+            f"name modules, such as {_existing(model)}"
         ) from error
     for module in _head(model):
         module.requires_grad_(True)
     return adapted
+
+
+def _reason(model: Any, lora: Lora, error: ValueError) -> str:
+    """Why peft adapts nothing, after the name of the key."""
+    if lora.target_modules:
+        return f"= {', '.join(lora.target_modules)}: {str(error).splitlines()[0]}"
+    return f"is empty, and peft has no choice for {model.config.model_type}"
 
 
 def merge(adapted: Any) -> Any:

@@ -136,9 +136,14 @@ def check_collapse(records: Sequence[Record], limits: Limits, config: Training) 
 
 
 def health_summary(records: dict[str, np.ndarray[Any, Any]]) -> dict[str, float]:
-    """Score spread, violations and gradient norm of the last tenth of the steps."""
-    tenth = max(1, len(records["loss"]) // 10)
+    """Score spread, violations and gradient norm of the last tenth of the steps.
+
+    Steps that fp16 skipped, whose gradient is infinite, are not among them.
+    """
+    taken = np.isfinite(records["gradient_norm"])
+    tenth = max(1, int(taken.sum()) // 10)
     return {
-        name: round(float(records[name][-tenth:].mean()), 4)
+        name: round(float(records[name][taken][-tenth:].mean()), 4)
         for name in ("score_spread", "violation_share", "gradient_norm")
+        if taken.any()
     }

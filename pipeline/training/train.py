@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from strop.artifacts.schemas import DEV_LOG, TRAIN_LOG
 from strop.pipeline.config import Config
@@ -204,6 +205,8 @@ def _trainer(
             model=reranker.model,
             args=arguments,
         )
+    except torch.OutOfMemoryError:
+        raise
     except (ImportError, RuntimeError, ValueError) as error:
         if not report_to:
             raise

@@ -17,11 +17,13 @@ from strop.pipeline.training.preparation import freeze, recompute_layers
 def check_trainable(base: Path, config: Config) -> None:
     """Raise `InputError`, naming the key, for what the model, device or installation cannot do.
 
-    Looked at are the precision, LoRA's modules and peft itself, frozen layers, recomputed layers
+    Looked at are both precisions, LoRA's modules and peft itself, frozen layers, recomputed layers
     and trackers. The model is built from its config, without weights.
     """
     settings = config.training
     resolved_precision(settings.precision, "training.precision")
+    if config.execution.runner == "local":  # elsewhere workers score, on devices of their own
+        resolved_precision(config.reranker.precision, "reranker.precision")
     check_devices(config.execution.processes)
     check_trackers(config.execution.report_to)
     if not (settings.lora or settings.frozen_layers or settings.gradient_checkpointing):
@@ -57,9 +59,16 @@ def check_trackers(report_to: tuple[str, ...]) -> None:
 
 
 def without_weights(base: Path, *, trust_remote_code: bool) -> Any:
-    """A one-logit model of the base's architecture that holds no numbers."""
-    config = AutoConfig.from_pretrained(base, num_labels=1, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(
-            config, trust_remote_code=trust_remote_code
-        )
+    """A one-logit model of the base's architecture that holds no numbers.
+
+    Raises `InputError` when transformers knows no such architecture.
+    """
+    try:
+        config = AutoConfig.from_pretrained(base, num_labels=1, trust_remote_code=trust_remote_code)
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(
+                config, trust_remote_code=trust_remote_code
+            )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"reranker.base {base.name!r}: cannot be loaded ({reason})") from error

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
                 self.train(resume_from_checkpoint=None if held is None else str(held))
             finally:
                 self.leave_layers()
+                self.model.__dict__.pop("forward", None)  # accelerate's, of training's arithmetic
 
     def training_step(
         self, model: Any, inputs: dict[str, GroupBatch], num_items_in_batch: Any = None
@@ -252,7 +254,8 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
         """Rank dev with the present weights; keep them when it was never ranked better."""
         assert self._course.measure is not None
         self.leave_layers()
-        value = self._ranks.told(self._course.measure() if self._ranks.writes else None)
+        with _plain_forward(self.model):
+            value = self._ranks.told(self._course.measure() if self._ranks.writes else None)
         records, step = self.records, self.state.global_step
         records.dev.append({"step": step, "epoch": records.steps[-1]["epoch"], "value": value})
         if records.best is records.dev[-1]:
@@ -313,3 +316,17 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         weights = load_file(Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
         checkpoints.put_weights(self.model, weights)
+
+
+@contextlib.contextmanager
+def _plain_forward(model: Any) -> Iterator[None]:
+    """The model without the arithmetic of its training, which accelerate wraps its forward in.
+
+    Dev is measured in that of `reranker.precision`, as later stages score.
+    """
+    wrapped = model.__dict__.pop("forward", None)
+    try:
+        yield
+    finally:
+        if wrapped is not None:
+            model.forward = wrapped

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import DebertaConfig, DebertaForSequenceClassification
 
 from strop.pipeline.scoring.dense_layers import fast_dense_layers, supported
 from strop.pipeline.scoring.reranker import load_reranker
@@ -65,3 +66,22 @@ def test_rows_without_a_gradient_cost_no_products(model: torch.nn.Module, few: l
 
 def test_other_precisions_stay_with_pytorch(model: torch.nn.Module) -> None:
     assert not supported(model.to(torch.bfloat16))
+
+
+def test_a_model_may_change_in_place_what_a_layer_gave() -> None:
+    # DeBERTa's attention divides its projections in place.
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    deberta = DebertaForSequenceClassification(
+        DebertaConfig(
+            vocab_size=50,
+            intermediate_size=16,
+            relative_attention=True,
+            pos_att_type=["c2p", "p2c"],
+            num_labels=1,
+            **sizes,
+        )
+    ).eval()
+    expected = gradients(deberta, torch.ones(6))
+    with fast_dense_layers(deberta, training=True):
+        assert_close(gradients(deberta, torch.ones(6)), expected)

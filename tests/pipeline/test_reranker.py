@@ -1,15 +1,21 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import RobertaConfig, RobertaForSequenceClassification
+from safetensors.torch import load_file, save_file
+from transformers import (
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from strop.pipeline.errors import InputError
 from strop.pipeline.scoring.reranker import LoadedReranker, check_positions, initialise
-from tests.world import roberta_tokenizer, tiny_model
+from tests.world import bert_tokenizer, roberta_tokenizer, tiny_model
 
 
 def begin(
@@ -117,3 +123,62 @@ def test_a_base_without_a_tokenizer_is_refused(copy: Path) -> None:
     (copy / "tokenizer_config.json").unlink()
     with pytest.raises(InputError, match="reranker 'base': its tokenizer has no words"):
         begin(copy)
+
+
+def renamed(folder: Path, name_of: Callable[[str], str | None]) -> None:
+    """Save the weights of a folder under other names, or leave some out."""
+    path = folder / "model.safetensors"
+    weights = {name_of(name): weight for name, weight in load_file(path).items()}
+    kept = {name: weight for name, weight in weights.items() if name is not None}
+    save_file(kept, path, metadata={"format": "pt"})
+
+
+def test_a_base_that_lacks_a_weight_of_its_body_is_refused(copy: Path) -> None:
+    gone = "bert.encoder.layer.1.output.dense.weight"
+    renamed(copy, lambda name: None if name == gone else name)
+    with pytest.raises(InputError, match=f"reranker 'base': its safetensors .* no weight '{gone}'"):
+        begin(copy)
+
+
+def test_weights_under_other_names_are_no_fresh_head(copy: Path) -> None:
+    renamed(copy, lambda name: f"module.{name}")
+    with pytest.raises(InputError, match="have no weight"):
+        begin(copy)
+
+
+def test_a_body_of_another_shape_is_no_head_of_many_logits(copy: Path) -> None:
+    values = json.loads((copy / "config.json").read_text())
+    words = values["vocab_size"]
+    (copy / "config.json").write_text(json.dumps({**values, "vocab_size": words + 7}))
+    name = "bert.embeddings.word_embeddings.weight"
+    with pytest.raises(InputError) as caught:
+        begin(copy, replace_head=True)
+    assert str(caught.value) == (
+        f"reranker 'base': weight '{name}' has shape ({words}, 32), expected ({words + 7}, 32) "
+        "by its config.json"
+    )
+
+
+def decoder(folder: Path, padding: str | None) -> Path:
+    """A decoder that knows no padding token, beside a tokenizer that may have one."""
+    sizes = dict.fromkeys(("hidden_size", "intermediate_size"), 16)
+    heads = dict.fromkeys(("num_hidden_layers", "num_attention_heads"), 2)
+    config = LlamaConfig(vocab_size=400, num_labels=1, **sizes, **heads)
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer = bert_tokenizer()
+    tokenizer.pad_token = padding
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_decoder_takes_the_padding_token_of_its_tokenizer(tmp_path: Path) -> None:
+    loaded, _ = begin(decoder(tmp_path, "[PAD]"))
+    two = torch.tensor([[7, 8, 0], [7, 8, 9]])
+    with torch.inference_mode():
+        first = loaded.model(input_ids=two, attention_mask=(two > 0).long()).logits[0]
+        torch.testing.assert_close(first, loaded.model(input_ids=two[:1, :2]).logits[0])
+
+
+def test_a_decoder_without_any_padding_token_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reranker 'base': it has no padding token, expected one"):
+        begin(decoder(tmp_path, None))

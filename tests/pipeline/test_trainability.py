@@ -1,5 +1,6 @@
 """What a base cannot be trained with is told before any work."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from tests.pipeline.training_world import config
         (
             {"lora": {"target_modules": ["query", "q_proj"]}},
             r"training\.lora\.target_modules: the model has no module 'q_proj'; it has dense",
+        ),
+        (
+            {"lora": {"target_modules": ["LayerNorm"]}},
+            r"training\.lora\.target_modules = LayerNorm: Target module LayerNorm.* such as dense",
         ),
         ({"frozen_layers": 2}, r"training\.frozen_layers = 2: the model has 2 layers"),
     ],
@@ -73,3 +78,23 @@ def test_what_can_be_trained_passes(reranker_folder: Path) -> None:
 def test_the_model_that_is_looked_at_holds_no_weights(reranker_folder: Path) -> None:
     model = without_weights(reranker_folder, trust_remote_code=False)
     assert {weight.device.type for weight in model.parameters()} == {"meta"}
+
+
+def test_an_unknown_architecture_is_refused(reranker_folder: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(reranker_folder, tmp_path / "base"))
+    (base / "config.json").write_text('{"model_type": "no-such-model"}')
+    with pytest.raises(InputError, match=r"reranker\.base 'base': cannot be loaded \("):
+        check_trainable(base, config(frozen_layers=1))
+
+
+def test_the_precision_of_scoring_is_asked_where_this_host_scores(
+    reranker_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = config()
+    half = settings.reranker.model_copy(update={"precision": "fp16"})
+    settings = settings.model_copy(update={"reranker": half})
+    with pytest.raises(InputError, match=r"reranker\.precision = fp16 needs a CUDA GPU"):
+        check_trainable(reranker_folder, settings)
+    workers = settings.execution.model_copy(update={"runner": "ray"})
+    check_trainable(reranker_folder, settings.model_copy(update={"execution": workers}))

@@ -16,6 +16,7 @@ from strop.pipeline.training.health import (
     check_gradient,
     check_loss,
     equal_scores_loss,
+    health_summary,
     is_collapsed,
     limits,
     score_health,
@@ -124,3 +125,15 @@ def test_the_log_and_the_summary_tell_of_health(reranker_folder: Path) -> None:
     assert summary["score_spread"] > log["score_spread"][0].as_py()
     assert summary["violation_share"] < log["violation_share"][0].as_py()
     assert summary["gradient_norm"] > 0
+
+
+def test_steps_that_fp16_skipped_are_not_among_the_last_tenth() -> None:
+    norms = np.where(np.arange(22) % 11 == 10, np.inf, np.arange(22.0))
+    rows = {"loss": norms, "gradient_norm": norms}
+    spread = {"score_spread": np.arange(22.0), "violation_share": np.zeros(22)}
+    assert health_summary(rows | spread) == {
+        "score_spread": 19.5,
+        "violation_share": 0.0,
+        "gradient_norm": 19.5,
+    }
+    assert health_summary({**rows, **spread, "gradient_norm": np.full(22, np.inf)}) == {}

@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from strop.pipeline.config import Config
 from strop.pipeline.errors import InputError
-from strop.pipeline.scoring.reranker import load_reranker
+from strop.pipeline.scoring.reranker import LoadedReranker, load_reranker
+from strop.pipeline.scoring.scorer import PairSource, Scorer
 from strop.pipeline.training import checkpoints
 from strop.pipeline.training.development import Development
 from strop.pipeline.training.train import Surroundings, Trained
@@ -202,6 +204,28 @@ def test_the_weights_that_ranked_dev_best_are_kept(
     assert dev.measure(trained.reranker, source(), chosen) == pytest.approx(max(values))
     unmeasured, _ = run(reranker_folder, settings(**MEASURED | {"evaluate_every": None}), None)
     assert trained.log.equals(unmeasured.log), "measuring changes nothing"
+
+
+class Scores:
+    """Instead of a metric of dev, all scores that a measured model gives."""
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+
+    def measure(self, reranker: LoadedReranker, source: PairSource, config: Config) -> float:
+        rows = np.arange(NUM_QUERIES)
+        self.found.append(Scorer(reranker, source, config.reranker).score_rows(rows, rows))
+        return float(len(self.found))
+
+
+def test_dev_is_measured_in_the_arithmetic_of_scoring_and_not_of_training(
+    reranker_folder: Path,
+) -> None:
+    chosen, scores = settings(**MEASURED, precision="bf16"), Scores()
+    trained, _ = run(reranker_folder, chosen, None, development=scores)
+    assert len(scores.found) == 5
+    scores.measure(trained.reranker, source(), chosen)  # the last weights are the kept ones
+    np.testing.assert_array_equal(scores.found[4], scores.found[5])
 
 
 def test_a_residual_reranker_is_measured_with_what_it_corrects(
