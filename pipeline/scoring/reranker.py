@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import check_vocabulary
-from strop.pipeline.scoring.pairs import PairLimits, probe_template
+from strop.pipeline.scoring.base_checks import check_body, check_tokenizer, settle_padding
 from strop.pipeline.seeds import derived_seed
 
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -54,9 +54,10 @@ def initialise(
         reason = str(error).splitlines()[0]
         raise InputError(f"reranker {name!r}: cannot be loaded ({reason})") from error
     check_vocabulary(tokenizer, f"reranker {name!r}")
-    _check_body(model, info, name)
-    _check_tokenizer(tokenizer, name)
-    _settle_padding(model, tokenizer, name)
+    check_body(model, info, name)
+    check_tokenizer(tokenizer, name)
+    if not trust_remote_code:  # code of its own may need a GPU
+        settle_padding(model, tokenizer, name)
     if info["mismatched_keys"] and not replace_head:
         raise InputError(
             f"reranker {name!r}: has a trained head with {_num_logits(info)} logits, expected "
@@ -64,57 +65,6 @@ def initialise(
         )
     fresh = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
     return LoadedReranker(model.eval(), tokenizer), fresh
-
-
-def _check_body(model: Any, info: Any, name: str) -> None:
-    """Raise `InputError` where a weight that is not the head's is missing or of another shape.
-
-    It would be drawn at random, and the reranker be as good as none.
-    """
-    for key in sorted(info["missing_keys"]):
-        if not _of_head(model, key):
-            raise InputError(
-                f"reranker {name!r}: its safetensors files have no weight {key!r}, expected all of "
-                "the model but its head; save the model again"
-            )
-    for key, found, expected in sorted(info["mismatched_keys"]):
-        if not _of_head(model, key):
-            raise InputError(
-                f"reranker {name!r}: weight {key!r} has shape {tuple(found)}, expected "
-                f"{tuple(expected)} by its config.json"
-            )
-
-
-def _of_head(model: Any, key: str) -> bool:
-    """Whether a weight is of what stands beside the base model, or of its pooler."""
-    body = f"{model.base_model_prefix}."
-    return not key.startswith(body) or key.startswith(f"{body}pooler.")
-
-
-def _check_tokenizer(tokenizer: Any, name: str) -> None:
-    """Raise `InputError` when pairs cannot be put together from cached tokens, whatever length."""
-    try:
-        probe_template(tokenizer, PairLimits(max_tokens=64, max_query_tokens=16))
-    except InputError as error:
-        raise InputError(f"reranker {name!r}: {error}") from error
-
-
-def _settle_padding(model: Any, tokenizer: Any, name: str) -> None:
-    """Let a decoder, whose score is that of its last token, know the tokenizer's padding token.
-
-    Raises `InputError` when it needs one to read several pairs at once, and there is none.
-    """
-    if getattr(model.config, "pad_token_id", None) is not None:
-        return
-    model.config.pad_token_id = tokenizer.pad_token_id
-    try:
-        with torch.inference_mode():
-            model(input_ids=torch.zeros((2, 1), dtype=torch.int64))
-    except ValueError as error:
-        raise InputError(
-            f"reranker {name!r}: it has no padding token, expected one of its tokenizer, such as "
-            "tokenizer.pad_token = tokenizer.eos_token before it is saved"
-        ) from error
 
 
 def _num_logits(info: Any) -> int:

@@ -11,6 +11,8 @@ from transformers import (
     LlamaForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
+    XLNetConfig,
+    XLNetForSequenceClassification,
 )
 
 from strop.pipeline.errors import InputError
@@ -180,5 +182,15 @@ def test_a_decoder_takes_the_padding_token_of_its_tokenizer(tmp_path: Path) -> N
 
 
 def test_a_decoder_without_any_padding_token_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="reranker 'base': it has no padding token, expected one"):
+    with pytest.raises(InputError, match=r"reranker 'base': padding on .* has no pad_token"):
         begin(decoder(tmp_path, None))
+
+
+def test_a_model_that_scores_by_the_last_place_is_refused(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 400, "d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 16}
+    config = XLNetConfig(num_labels=1, initializer_range=0.5, **sizes)
+    torch.manual_seed(0)
+    XLNetForSequenceClassification(config).save_pretrained(tmp_path)
+    bert_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"padding on the right changes .*; found xlnet with"):
+        begin(tmp_path)
