@@ -67,7 +67,7 @@ def _version(request: Request) -> int:
     """The recipe's version; data whose tables never changed keep their first."""
     if request.format == "beir":
         return 2 if moves_queries(request) else 1
-    return {"trec": 1}.get(request.format, 2)
+    return {"trec": 1, "table": 3}.get(request.format, 2)
 
 
 def _write_documents(attempt: Attempt) -> None:

@@ -88,7 +88,7 @@ def read_pairs(
     record: fields.Record, layout: Layout, split: str, place: Place, into: Collector
 ) -> None:
     """Take one row's query and passages, what they are judged, and what may be mined from."""
-    part = _split(record, layout, split, place, into)
+    part = split_field(record, layout.named("split"), split, place, into)
     passages = _texts(record, layout.columns["passage"], place, into)
     grades = _per_passage(record, layout.named("grade"), len(passages or ()), place, into, "grade")
     scores = _per_passage(record, layout.named("score"), len(passages or ()), place, into, "score")
@@ -107,11 +107,10 @@ def read_pairs(
                 into.candidate(query_id, into.passages.add_text(place, text), None)
 
 
-def _split(
-    record: fields.Record, layout: Layout, split: str, place: Place, into: Collector
+def split_field(
+    record: fields.Record, column: str | None, split: str, place: Place, into: Collector
 ) -> str | None:
     """The row's split: of its column, or of its file; None, and an error, for another word."""
-    column = layout.named("split")
     if column is None:
         return split
     value = record.get(column)

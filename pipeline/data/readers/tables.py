@@ -7,8 +7,9 @@ from strop.pipeline.data.collector import Collector, Query
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, split_of
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.readers.pairs import Layout, find_layout, read_pairs
+from strop.pipeline.data.readers.pairs import Layout, find_layout, read_pairs, split_field
 from strop.pipeline.data.readers.rows import is_table, read_rows
+from strop.pipeline.data.validation import Defects
 from strop.pipeline.errors import InputError
 
 ENDINGS = ".parquet, .arrow, .jsonl, .csv or .tsv"
@@ -42,6 +43,7 @@ def read_tables(files: Files, options: Options, into: Collector) -> None:
             raise InputError(
                 f"{next(iter(files.values()))}: a corpus without {part}, expected a table {part}.*"
             )
+    _refuse_unknown(parts, options)
     into.repeats = into.passages.repeats = False
     for path in parts["corpus"].values():
         _read_corpus(path, options, into)
@@ -69,6 +71,40 @@ QRELS = {
     "grade": ("grade", "score", "relevance"),
 }
 Wanted = Mapping[str, tuple[str, ...]]
+MEANINGS = {
+    "corpus": (*CORPUS, "title", "parent_id"),
+    "queries": (*QUERIES, "weight", "group_id"),
+    "qrels": (*QRELS, "split"),
+}
+"""What is read from the columns of each part."""
+
+
+def _refuse_unknown(parts: Mapping[str, Files], options: Options) -> None:
+    """Raise `InputError` for a named column that is in no file of the parts it could be in."""
+    if not options.columns:
+        return
+    heads = {part: _first_columns(files) for part, files in parts.items()}
+    for meaning, column in options.columns.items():
+        read_from = [part for part, meanings in MEANINGS.items() if meaning in meanings]
+        named = f"--column {meaning}={column}"
+        if not read_from:
+            known = dict.fromkeys(name for meanings in MEANINGS.values() for name in meanings)
+            raise InputError(
+                f"{named}: only rows of pairs have a {meaning}; corpus, queries and qrels have "
+                f"{', '.join(known)}"
+            )
+        if not any(column in heads[part] for part in read_from):
+            there = dict.fromkeys(name for part in read_from for name in heads[part])
+            raise InputError(
+                f"{next(iter(parts[read_from[0]].values()))}: no column {column!r} ({named}) in "
+                f"{' or '.join(read_from)}, expected one of {', '.join(map(repr, there))}"
+            )
+
+
+def _first_columns(files: Files) -> list[str]:
+    """The columns of the files by their first rows; what cannot be read is told later."""
+    heads = (next(read_rows(path, Defects()), None) for path in files.values())
+    return [name for head in heads if head for name in head[1]]
 
 
 def _columns(names: Sequence[str], wanted: Wanted, options: Options, file: str) -> dict[str, str]:
@@ -113,12 +149,23 @@ def _read_queries(path: Location, options: Options, into: Collector) -> None:
 
 
 def _read_qrels(path: Location, split: str, options: Options, into: Collector) -> None:
+    """Judgements of the split that their row says, or else of the file's."""
     columns: dict[str, str] = {}
-    into.judged_files[str(path)] = split
+    parts = set[str]()
     for place, record in read_rows(path, into.defects):
-        columns = columns or _columns(list(record), QRELS, options, str(path))
+        columns = columns or _qrels_columns(list(record), options, str(path))
         query_id = fields.id_field(record, columns["query_id"], place, into.defects)
         passage_id = fields.id_field(record, columns["passage_id"], place, into.defects)
         grade = fields.grade_field(record, columns["grade"], place, into.defects)
-        if query_id is not None and passage_id is not None and grade is not None:
-            into.judgement(place, query_id, passage_id, grade, split)
+        part = split_field(record, columns.get("split"), split, place, into)
+        if query_id is not None and passage_id is not None and grade is not None and part:
+            into.judgement(place, query_id, passage_id, grade, part)
+            parts.add(part)
+    by_row = {f"{path} split {part}": part for part in sorted(parts)}
+    into.judged_files |= by_row if "split" in columns else {str(path): split}
+
+
+def _qrels_columns(names: Sequence[str], options: Options, file: str) -> dict[str, str]:
+    """The columns of qrels; one called split is the split where a person names no other."""
+    usual = {"split": "split"} if "split" in names else {}
+    return usual | _columns(names, QRELS, options, file)
