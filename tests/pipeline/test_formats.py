@@ -392,6 +392,35 @@ def test_beir_takes_weights_and_parents_where_a_person_names_them(tmp_path: Path
     assert "BEIR says itself which field that is" in refusal("beir", folder, "query=text")
 
 
+@pytest.mark.parametrize("place", ["record", "metadata"])
+def test_beir_takes_groups_where_a_person_names_them(tmp_path: Path, place: str) -> None:
+    folder = beir(tmp_path / "b")
+    records = [
+        {"_id": row["qid"], "text": row["question"],
+         **({"session": n // 2} if place == "record" else {"metadata": {"session": n // 2}})}
+        for n, row in enumerate(ROWS)
+    ]  # fmt: skip
+    lines(folder / "queries.jsonl", [*records[:-1], {"_id": "q9", "text": "what are jars"}])
+    found, _ = load("beir", folder, "group_id=session")
+    groups = ["0", "0", "1", "1", "2", "2", "3", "3", "4", "q9"]
+    assert found.queries["group_id"].to_pylist() == groups
+    assert found.query_fields.num_rows == 0
+
+
+def test_a_named_field_that_no_record_has_is_refused(tmp_path: Path) -> None:
+    folder = beir(tmp_path / "b")
+    told = refusal("beir", folder, "group_id=sesion", "weight=wieght", "parent_id=dok")
+    for named in ("'sesion' (--column group_id=sesion)", "'wieght' (", "'dok' (--column parent_id"):
+        assert f"no record has the field {named}" in told
+    records = lines(tmp_path / "train.jsonl", triples(trust=0.5))
+    assert set(load("flagembedding", records, "weight=trust")[0].queries["weight"].to_pylist()) == {
+        0.5
+    }
+    assert "train.jsonl: no record has the field 'turst' (--column weight=turst)" in refusal(
+        "flagembedding", records, "weight=turst"
+    )
+
+
 def test_an_unknown_format_lists_all(tmp_path: Path) -> None:
     assert refusal("jsonl", tmp_path) == (
         "format 'jsonl': unknown; expected beir, flagembedding, trec, huggingface, table"

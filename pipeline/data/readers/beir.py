@@ -8,6 +8,7 @@ from strop.pipeline.data.collector import SPLITS, Collector, Query
 from strop.pipeline.data.json_columns import text_columns
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, with_compression
+from strop.pipeline.data.readers.named_fields import NamedFields
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.text_files import Place, json_lines, json_records, raw_blocks, utf8_lines
 from strop.pipeline.errors import InputError
@@ -66,13 +67,16 @@ def read_questions(files: Files, options: Options, into: Collector) -> None:
 def read_corpus(path: Location, options: Options, into: Collector) -> None:
     """Passages with id, text and title, and the parent document where a field is named for it."""
     parent = options.column("parent_id")
+    named = NamedFields(options, ("parent_id",))
     for place, block in raw_blocks(path, into.defects):
         plain = None if parent else _plain_passages(block)
         if plain:
             into.passages.add_all(place, plain)
             continue
         for record in json_records(block, place, into.defects):
+            named.look(record, record.get("metadata"))
             _read_passage(record, parent, place, into)
+    named.refuse_unseen(path, into.defects)
     if not len(into.passages):
         into.defects.add("empty corpus", f"{path}: no passages; expected one JSON object a line")
 
@@ -105,18 +109,32 @@ def _read_queries(path: Location, options: Options, into: Collector) -> None:
 
     Other texts, numbers and truth values of ``metadata`` are kept as the query's fields.
     """
-    group_key = options.column("group_id") or "group_id"
+    named = NamedFields(options, ("weight", "group_id"))
     for place, record in json_lines(path, into.defects):
+        named.look(record, record.get("metadata"))
         query_id = fields.id_field(record, "_id", place, into.defects)
         text = fields.text_field(record, "text", place, into.defects)
         weight = _weight(record, options.column("weight"), place, into)
         if query_id is None or text is None or weight is None:
             continue
         known = fields.single_values(record.get("metadata"))
-        group = known.pop(group_key, query_id)
-        into.query(place, query_id, Query(text, group, known, weight))
+        group = _group(record, known, options.column("group_id"), place, into)
+        into.query(
+            place, query_id, Query(text, query_id if group is None else group, known, weight)
+        )
+    named.refuse_unseen(path, into.defects)
     if not into.queries:
         into.defects.add("empty queries", f"{path}: no queries; expected one JSON object a line")
+
+
+def _group(
+    record: fields.Record, known: dict[str, str], name: str | None, place: Place, into: Collector
+) -> str | None:
+    """The group, taken out of what the metadata say, or in the field that is named; else None."""
+    group = known.pop(name or "group_id", None)
+    if group is None and name:
+        return _named(record, name, place, into) or None
+    return group
 
 
 def _weight(record: fields.Record, name: str | None, place: Place, into: Collector) -> float | None:

@@ -4,20 +4,22 @@ from strop.pipeline.data import fields
 from strop.pipeline.data.collector import Collector, Query
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, plain_name, split_of
+from strop.pipeline.data.readers.named_fields import NamedFields
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.text_files import Place, json_lines
 from strop.pipeline.errors import InputError
 
 KNOWN = ("query", "pos", "neg", "pos_scores", "neg_scores", "weight", "group_id", "query_id")
+MEANINGS = ("weight", "group_id", "query_id")
 
 
 def flagembedding_files(path: Location, options: Options) -> Files:
     """A JSONL file, or all in a folder; a file's name says its split, and train when it doesn't."""
     for name in options.columns:
-        if name not in ("weight", "group_id", "query_id"):
+        if name not in MEANINGS:
             raise InputError(
                 f"--column {name}=…: FlagEmbedding says itself which field that is, expected one "
-                "of weight, group_id, query_id"
+                f"of {', '.join(MEANINGS)}"
             )
     if path.is_folder():
         names = [name for name in path.names() if plain_name(name).endswith((".jsonl", ".json"))]
@@ -31,10 +33,13 @@ def flagembedding_files(path: Location, options: Options) -> Files:
 
 def read_flagembedding(files: Files, options: Options, into: Collector) -> None:
     """Read every file; ``neg`` are passages of the pool, and no judgements."""
+    named = NamedFields(options, MEANINGS)
     for name, path in files.items():
         split = split_of(name) or "train"
         for place, record in json_lines(path, into.defects):
+            named.look(record)
             _read_record(record, split, place, options, into)
+    named.refuse_unseen(", ".join(map(str, files.values())), into.defects)
 
 
 def _read_record(
