@@ -69,7 +69,7 @@ def _version(request: Request) -> int:
         return 3
     if request.format == "beir":
         return 2 if moves_queries(request) else 1
-    return {"trec": 1, "table": 3}.get(request.format, 2)
+    return {"trec": 1, "flagembedding": 2}.get(request.format, 3)
 
 
 def _write_documents(attempt: Attempt) -> None:

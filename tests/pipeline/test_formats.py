@@ -241,10 +241,16 @@ def test_hugging_face_layouts(tmp_path: Path, name: str, saved: str) -> None:
     )
 
 
-def test_hugging_face_splits_of_a_saved_dataset_dict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "of_dev", [{"validation": [6, 7]}, {"val": [6], "gate": [7]}, {"eval": [6, 7]}]
+)
+def test_hugging_face_splits_of_a_saved_dataset_dict(
+    tmp_path: Path, of_dev: dict[str, list[int]]
+) -> None:
     whole = datasets.Dataset.from_dict(PAIRS)
-    parts = {"train": whole.select(range(6)), "validation": whole.select([6, 7])}
-    datasets.DatasetDict({**parts, "test": whole.select([8, 9])}).save_to_disk(str(tmp_path / "d"))
+    parts = {"train": whole.select(range(6)), "test": whole.select([8, 9])}
+    parts |= {name: whole.select(rows) for name, rows in of_dev.items()}
+    datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "d"))
     found, texts = load("huggingface", tmp_path / "d")
     assert positives(found, texts) == EXPECTED
     assert [found.summary[f"{s}_queries"] for s in ("train", "dev", "gate", "test")] == [6, 1, 1, 2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from strop.pipeline.data.collector import Collector
 from strop.pipeline.data.locations import Location
-from strop.pipeline.data.readers.files import COMPRESSED, Files
+from strop.pipeline.data.readers.files import COMPRESSED, SPLIT_WORDS, Files
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.readers.rows import READERS, is_table
 from strop.pipeline.data.readers.tables import read_pair_files
@@ -29,7 +29,7 @@ def hugging_face_files(path: Location, options: Options) -> Files:
 
 
 def _folder(path: Location) -> Files:
-    inner = ("", "data/", "train/", "validation/", "dev/", "test/")
+    inner = ("", "data/", *(f"{word}/" for word in SPLIT_WORDS))
     found = {
         f"{folder}{name}": path / f"{folder}{name}"
         for folder in inner
