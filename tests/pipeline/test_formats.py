@@ -328,6 +328,32 @@ def test_a_column_that_is_not_there_or_not_said_is_named(tmp_path: Path) -> None
     assert read_columns([f"{name}=x" for name in COLUMNS]) == dict.fromkeys(COLUMNS, "x")
 
 
+def test_json_records_may_leave_optional_columns_out(tmp_path: Path) -> None:
+    records = [
+        {"query": f"what are {topic}", "passage": f"{topic} are things"}
+        | ({"group_id": f"g{number // 2}", "negative": "nothing", "note": "x"} if number else {})
+        for number, topic in enumerate(TOPICS)
+    ]
+    path = lines(tmp_path / "rows.jsonl", records)
+    for columns in ((), ("group_id=group_id", "negative=negative")):
+        found, texts = load("table", path, *columns)
+        assert found.queries["group_id"].to_pylist()[1:4] == ["g0", "g1", "g1"]
+        assert [text for _, text, _, _ in pool(found, texts)] == ["nothing"] * 9
+        assert set(found.query_fields["field"].to_pylist()) == {"note"}
+
+
+def test_a_column_that_comes_after_the_first_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strop.pipeline.data.readers.rows.FIRST_ROWS", 4)
+    records = [{"query": f"what are {t}", "passage": f"{t} are things"} for t in TOPICS]
+    records[7]["note"] = "a field of the query alone"
+    assert load("table", lines(tmp_path / "rows.jsonl", records))[0].query_fields.num_rows == 1
+    records[8]["split"] = "test"
+    told = refusal("table", lines(tmp_path / "rows.jsonl", records))
+    assert "rows.jsonl line 9: 'split' in none of the first 4 rows, expected in one of" in told
+
+
 def test_tables_of_corpus_queries_and_qrels(tmp_path: Path) -> None:
     pq.write_table(
         pa.table({"_id": [row["did"] for row in ROWS], "text": [row["body"] for row in ROWS],

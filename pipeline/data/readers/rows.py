@@ -1,8 +1,10 @@
 """Rows of tables as records: JSONL, CSV and TSV, Parquet and Arrow files."""
 
 import csv
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,10 @@ from strop.pipeline.data.text_files import LONGEST_LINE, Place, decoded, json_li
 from strop.pipeline.data.validation import Defects
 
 Rows = Iterator[tuple[Place, dict[str, Any]]]
+Meaning = TypeVar("Meaning")
 BATCH_ROWS = 1024
+FIRST_ROWS = 1024
+"""The rows whose columns are those of the file: JSON's records may leave some out."""
 ARROW_FAULTS = (pa.ArrowException, OSError, ValueError)
 
 
@@ -25,6 +30,41 @@ def is_table(name: str) -> bool:
 def read_rows(where: Location, defects: Defects) -> Rows:
     """The rows of a file by the names of its columns; what cannot be read is an error."""
     return READERS[_ending(where.name)](where, defects)
+
+
+def first_columns(where: Location) -> list[str]:
+    """The columns of the first rows; what cannot be read is told by who reads it all."""
+    return _names(islice(read_rows(where, Defects()), FIRST_ROWS))
+
+
+def rows_with_meaning(
+    where: Location, defects: Defects, meaning_of: Callable[[Sequence[str]], Meaning]
+) -> Iterator[tuple[Place, dict[str, Any], Meaning]]:
+    """The rows, each with what the columns of the first rows mean.
+
+    A later row with a column that would have changed the meaning is an error: the rows before it
+    were read without.
+    """
+    rows = read_rows(where, defects)
+    first = [(replace(place), record) for place, record in islice(rows, FIRST_ROWS)]
+    names = _names(iter(first))
+    if not first:
+        return
+    known, meaning, rows = set(names), meaning_of(names), chain(first, rows)
+    del first
+    for place, record in rows:
+        late = [name for name in record if name not in known]
+        if late and meaning_of([*names, *late]) != meaning:
+            defects.add(
+                "late column", f"{place}: {', '.join(map(repr, late))} in none of the first "
+                f"{FIRST_ROWS:,} rows, expected in one of them, null where it has no value"
+            )  # fmt: skip
+        yield place, record, meaning
+
+
+def _names(rows: Rows) -> list[str]:
+    """The names of all columns in order of their first row."""
+    return list(dict.fromkeys(name for _, record in rows for name in record))
 
 
 def _ending(name: str) -> str:

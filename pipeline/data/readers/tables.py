@@ -1,15 +1,15 @@
 """Reads Parquet, JSONL, CSV and TSV: rows of pairs, or a corpus, queries and qrels of their own."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from strop.pipeline.data import fields
 from strop.pipeline.data.collector import Collector, Query
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, split_of
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.readers.pairs import Layout, find_layout, read_pairs, split_field
-from strop.pipeline.data.readers.rows import is_table, read_rows
-from strop.pipeline.data.validation import Defects
+from strop.pipeline.data.readers.pairs import find_layout, read_pairs, split_field
+from strop.pipeline.data.readers.rows import first_columns, is_table, rows_with_meaning
 from strop.pipeline.errors import InputError
 
 ENDINGS = ".parquet, .arrow, .jsonl, .csv or .tsv"
@@ -56,10 +56,8 @@ def read_tables(files: Files, options: Options, into: Collector) -> None:
 def read_pair_files(files: Files, options: Options, into: Collector, *, in_order: bool) -> None:
     """Read rows of pairs from every file; a file's name says the split, and train if it doesn't."""
     for name, path in files.items():
-        layout: Layout | None = None
-        for place, record in read_rows(path, into.defects):
-            if layout is None:
-                layout = find_layout(list(record), options, str(path), in_order=in_order)
+        layout_of = partial(find_layout, options=options, file=str(path), in_order=in_order)
+        for place, record, layout in rows_with_meaning(path, into.defects, layout_of):
             read_pairs(record, layout, split_of(name) or "train", place, into)
 
 
@@ -83,7 +81,10 @@ def _refuse_unknown(parts: Mapping[str, Files], options: Options) -> None:
     """Raise `InputError` for a named column that is in no file of the parts it could be in."""
     if not options.columns:
         return
-    heads = {part: _first_columns(files) for part, files in parts.items()}
+    heads = {
+        part: [name for path in files.values() for name in first_columns(path)]
+        for part, files in parts.items()
+    }
     for meaning, column in options.columns.items():
         read_from = [part for part, meanings in MEANINGS.items() if meaning in meanings]
         named = f"--column {meaning}={column}"
@@ -101,13 +102,9 @@ def _refuse_unknown(parts: Mapping[str, Files], options: Options) -> None:
             )
 
 
-def _first_columns(files: Files) -> list[str]:
-    """The columns of the files by their first rows; what cannot be read is told later."""
-    heads = (next(read_rows(path, Defects()), None) for path in files.values())
-    return [name for head in heads if head for name in head[1]]
-
-
-def _columns(names: Sequence[str], wanted: Wanted, options: Options, file: str) -> dict[str, str]:
+def _columns(
+    names: Sequence[str], *, wanted: Wanted, options: Options, file: str
+) -> dict[str, str]:
     """The column of each wanted meaning; raises `InputError` for one that is not there."""
     found = {name: column for name, column in options.columns.items() if column in names}
     for meaning, usual in wanted.items():
@@ -122,9 +119,8 @@ def _columns(names: Sequence[str], wanted: Wanted, options: Options, file: str) 
 
 
 def _read_corpus(path: Location, options: Options, into: Collector) -> None:
-    columns: dict[str, str] = {}
-    for place, record in read_rows(path, into.defects):
-        columns = columns or _columns(list(record), CORPUS, options, str(path))
+    columns_of = partial(_columns, wanted=CORPUS, options=options, file=str(path))
+    for place, record, columns in rows_with_meaning(path, into.defects, columns_of):
         title_key, parent_key = columns.get("title", "title"), columns.get("parent_id", "parent_id")
         passage_id = fields.id_field(record, columns["passage_id"], place, into.defects)
         text = fields.text_field(record, columns["passage"], place, into.defects, may_be_empty=True)
@@ -135,9 +131,8 @@ def _read_corpus(path: Location, options: Options, into: Collector) -> None:
 
 
 def _read_queries(path: Location, options: Options, into: Collector) -> None:
-    columns: dict[str, str] = {}
-    for place, record in read_rows(path, into.defects):
-        columns = columns or _columns(list(record), QUERIES, options, str(path))
+    columns_of = partial(_columns, wanted=QUERIES, options=options, file=str(path))
+    for place, record, columns in rows_with_meaning(path, into.defects, columns_of):
         query_id = fields.id_field(record, columns["query_id"], place, into.defects)
         text = fields.text_field(record, columns["query"], place, into.defects)
         weight_key, group_key = columns.get("weight", "weight"), columns.get("group_id", "group_id")
@@ -150,10 +145,10 @@ def _read_queries(path: Location, options: Options, into: Collector) -> None:
 
 def _read_qrels(path: Location, split: str, options: Options, into: Collector) -> None:
     """Judgements of the split that their row says, or else of the file's."""
-    columns: dict[str, str] = {}
-    parts = set[str]()
-    for place, record in read_rows(path, into.defects):
-        columns = columns or _qrels_columns(list(record), options, str(path))
+    columns_of = partial(_qrels_columns, options=options, file=str(path))
+    parts, by_row = set[str](), False
+    for place, record, columns in rows_with_meaning(path, into.defects, columns_of):
+        by_row = "split" in columns
         query_id = fields.id_field(record, columns["query_id"], place, into.defects)
         passage_id = fields.id_field(record, columns["passage_id"], place, into.defects)
         grade = fields.grade_field(record, columns["grade"], place, into.defects)
@@ -161,11 +156,11 @@ def _read_qrels(path: Location, split: str, options: Options, into: Collector) -
         if query_id is not None and passage_id is not None and grade is not None and part:
             into.judgement(place, query_id, passage_id, grade, part)
             parts.add(part)
-    by_row = {f"{path} split {part}": part for part in sorted(parts)}
-    into.judged_files |= by_row if "split" in columns else {str(path): split}
+    judged = {f"{path} split {part}": part for part in sorted(parts)}
+    into.judged_files |= judged if by_row else {str(path): split}
 
 
-def _qrels_columns(names: Sequence[str], options: Options, file: str) -> dict[str, str]:
+def _qrels_columns(names: Sequence[str], *, options: Options, file: str) -> dict[str, str]:
     """The columns of qrels; one called split is the split where a person names no other."""
     usual = {"split": "split"} if "split" in names else {}
-    return usual | _columns(names, QRELS, options, file)
+    return usual | _columns(names, wanted=QRELS, options=options, file=file)
