@@ -157,7 +157,8 @@ def _over_conservative(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
     if gap is None or before is None or gain is None or numbers["num_queries"] < MIN_QUERIES:
         return None
     growth = gap - before
-    settled = numbers["outscored_share"] <= limits.min_outscored
+    # One scored candidate a query, at depth 1, outscores nothing.
+    settled = numbers.get("outscored_share", 0.0) <= limits.min_outscored
     if settled or not only_apart(gain=gain, growth=growth, limits=limits):
         return None
     return Alarm(

@@ -134,6 +134,20 @@ def test_limits_move_the_alarms(tables):
     assert diagnosed(tables, scores, grades, limits=limits).alarms == ()
 
 
+def test_one_scored_candidate_a_query_is_held_against_the_round_before(tables):
+    found = tables.candidates({f"q{number}": ["p0", "p1"] for number in range(20)})
+    grades = {f"q{number}": {"p0": 1} if number % 2 else {"p1": 1} for number in range(20)}
+    before, now = (
+        build_ranking(found, np.arange(20.0) + apart * (np.arange(20) % 2), depth=1)
+        for apart in (1.0, 9.0)
+    )
+    judgements = tables.judgements(grades)
+    diagnosis = diagnose(now, judgements, before=before)
+    assert "outscored_share" not in numbers(diagnosis)
+    assert numbers(diagnosis)["gap"] > numbers(diagnosis)["gap_before"] + 0.1
+    assert "over-conservative" not in {alarm.name for alarm in diagnosis.alarms}
+
+
 def test_a_ranking_without_scores_is_refused(tables):
     ranking = build_ranking(tables.candidates({"q1": ["p0"]}), None, 1)
     with pytest.raises(InputError, match="no candidate of split 'dev' has a score"):
