@@ -241,7 +241,7 @@ TABLES: dict[str, dict[str, pa.Schema]] = {
     "verdicts": {"verdicts": VERDICTS},
     "curriculum": {"curriculum": CURRICULUM},
     "reranker": {"train_log": TRAIN_LOG, "dev_log": DEV_LOG},
-    "ranking": {"ranking": RANKING},
+    "ranking": {"ranking": RANKING, "passages": RANKING},
     "metrics": {"summary": METRICS_SUMMARY, "per_query": METRICS_PER_QUERY},
     "breakdown": {"depths": DEPTHS, "slices": SLICES, "power": POWER},
     "latency": {"timed": TIMED},

@@ -9,11 +9,14 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.documents import document_map, judges_documents
 from strop.tasks.query_fields import query_fields
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Refs = dict[str, ArtifactRef]
 Metrics = dict[int, ArtifactRef]
+PASSAGES = "passages.parquet"
+"""What rankings of documents have since the recipe of version 5."""
 
 
 @stage_task("break down")
@@ -41,7 +44,8 @@ def break_down(
     }
     inputs = {"dataset": dataset, **{f"metrics {n}": ref for n, ref in metrics.items()}}
     inputs |= {f"last on {name}": ref for name, ref in last_by_split.items()}
-    recipe = Recipe("breakdown", "break down", 1, parameters, inputs)
+    of_documents = judges_documents(place.open(), dataset)  # which are cut by their passages
+    recipe = Recipe("breakdown", "break down", 2 if of_documents else 1, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
@@ -69,11 +73,15 @@ def _depths_and_slices(
     settings, drawn = config.evaluation, _drawn(config)
     queries, fields = store.table(dataset, "queries"), query_fields(store, dataset)
     judgements = judge(store.table(dataset, "qrels"), queries, split=split)
-    ranked = {number: _ranked(store, ref) for number, ref in metrics.items()}
-    first = next(iter(ranked.values())).table
+    rankings = {number: store.manifest(ref).inputs["ranking"] for number, ref in metrics.items()}
+    first = store.table(next(iter(rankings.values())), "ranking")
     facts = query_facts(first, queries, judgements, fields=fields, asked=settings.slices)
     depths = depths_table(
-        ranked, judgements, depths=settings.cuts, metrics=settings.metrics, **drawn
+        _ranked(store, dataset, rankings),
+        judgements,
+        depths=_cuts(store, dataset, rankings, config),
+        metrics=settings.metrics,
+        **drawn,
     )
     slices = [
         slices_table(
@@ -107,9 +115,21 @@ def _main_metric(config: Config) -> str:
     return metric_label(parse_metric(config.evaluation.metrics[0]))
 
 
-def _ranked(store: Store, metrics: ArtifactRef) -> Any:
+def _ranked(store: Store, dataset: ArtifactRef, rankings: Metrics) -> dict[int, Any]:
     from strop.pipeline.evaluation.depths import Ranked
 
-    ranking = store.manifest(metrics).inputs["ranking"]
-    fusion = json.loads(store.file(ranking, "fusion.json").read_bytes())
-    return Ranked(store.table(ranking, "ranking"), float(fusion["weight"]))
+    found, documents = dict[int, Any](), document_map(store, dataset)
+    for number, ref in rankings.items():
+        weight = float(json.loads(store.file(ref, "fusion.json").read_bytes())["weight"])
+        if PASSAGES in store.manifest(ref).files:
+            found[number] = Ranked(store.table(ref, "passages"), weight, documents)
+        else:
+            found[number] = Ranked(store.table(ref, "ranking"), weight)
+    return found
+
+
+def _cuts(store: Store, dataset: ArtifactRef, rankings: Metrics, config: Config) -> tuple[int, ...]:
+    """The depths to tell; the last alone where a ranking of documents has no passages' scores."""
+    cuts = config.evaluation.cuts
+    known = all(PASSAGES in store.manifest(ref).files for ref in rankings.values())
+    return cuts if known or not judges_documents(store, dataset) else cuts[-1:]

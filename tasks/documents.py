@@ -9,9 +9,14 @@ from strop.pipeline.data.document_map import DocumentMap
 
 def document_map(store: Store, dataset: ArtifactRef) -> DocumentMap:
     """The documents of a data set; none where its passages are judged."""
-    if "documents.parquet" not in store.manifest(dataset).files:
+    if not judges_documents(store, dataset):
         return DocumentMap.none()
     return DocumentMap(store.table(dataset, "documents"))
+
+
+def judges_documents(store: Store, dataset: ArtifactRef) -> bool:
+    """Whether a data set's judgements are of documents that were cut."""
+    return "documents.parquet" in store.manifest(dataset).files
 
 
 def judged_passages(store: Store, dataset: ArtifactRef) -> pa.Table:

@@ -11,7 +11,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
-from strop.tasks.documents import document_map
+from strop.tasks.documents import document_map, judges_documents
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
 from strop.tasks.shards import Stage
@@ -43,7 +43,8 @@ def rerank(
         "depth": depth,
         "weight": weight if weight is not None else f"best {metric}",
     }
-    recipe = Recipe("ranking", "rerank", 4, parameters, inputs)
+    of_documents = judges_documents(place.open(), dataset)  # which keep their passages' scores
+    recipe = Recipe("ranking", "rerank", 5 if of_documents else 4, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation.fusion import choose_weight, fuse
@@ -59,7 +60,10 @@ def rerank(
         shards = score_pairs(stage, reranker, tokens, scored, config.reranker)
         scores = pa.concat_tables(shards)["score"].to_numpy()
         documents = document_map(store, dataset)
-        ranking = rank_documents(build_ranking(table, scores, depth), documents)
+        passages = build_ranking(table, scores, depth)
+        if documents:
+            attempt.write_table("passages", passages)
+        ranking = rank_documents(passages, documents)
         fusion: dict[str, Any] = {"weight": weight}
         if weight is None:
             judgements = judge(

@@ -62,7 +62,7 @@ KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "drift": {"negatives": PAIR, "queries": ("query_id",)},
     "curriculum": {"curriculum": ("round",)},
     "reranker": {"train_log": ("step",), "dev_log": ("step", "metric")},
-    "ranking": {"ranking": PAIR},
+    "ranking": {"ranking": PAIR, "passages": PAIR},
     "metrics": {"summary": MEASURED, "per_query": ("query_id", *MEASURED)},
     "breakdown": {
         "depths": ("round", *MEASURED),

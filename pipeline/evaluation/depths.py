@@ -1,13 +1,15 @@
 """Quality by depth: what a ranking would be worth, had fewer candidates been reranked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import CANDIDATES, DEPTHS
+from strop.pipeline.data.document_map import DocumentMap
 from strop.pipeline.evaluation.fusion import fuse
+from strop.pipeline.evaluation.max_passage import rank_documents
 from strop.pipeline.evaluation.metrics import Judgements, per_query_metrics, summarise
 from strop.pipeline.evaluation.ranking import build_ranking
 
@@ -16,16 +18,22 @@ SHOWN = ("first_stage", "reranker", "fused")
 
 @dataclass(frozen=True)
 class Ranked:
-    """A ``ranking`` table and the fusion weight that made its fused order."""
+    """A ``ranking`` table and the fusion weight that made its fused order.
+
+    Where documents are judged, the table is of the passages that they were cut into: a document's
+    best passage may lie below the depth that is asked for.
+    """
 
     table: pa.Table
     weight: float
+    documents: DocumentMap = field(default_factory=DocumentMap.none)
 
 
 def cut(ranked: Ranked, depth: int) -> pa.Table:
     """The ranking with the first ``depth`` candidates of the first stage reranked, from its scores.
 
-    The fusion weight stays; z-scores are taken over the candidates that are left.
+    It is of documents where these are judged. The fusion weight stays; z-scores are taken over the
+    candidates that are left.
     """
     ranking = ranked.table
     within = pc.less_equal(ranking["first_stage_rank"], pa.scalar(depth, pa.int32()))
@@ -40,7 +48,8 @@ def cut(ranked: Ranked, depth: int) -> pa.Table:
             "split": ranking["split"],
         }
     ).cast(CANDIDATES)
-    return fuse(build_ranking(candidates, scores, depth), ranked.weight)
+    found = rank_documents(build_ranking(candidates, scores, depth), ranked.documents)
+    return fuse(found, ranked.weight)
 
 
 def depths_table(

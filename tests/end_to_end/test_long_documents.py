@@ -10,6 +10,7 @@ from tests.end_to_end.conftest import Project
 from tests.world import tiny_beir, tiny_model
 
 QUOTAS = {"reranker_hard": 0.5, "in_batch": 0.25, "random": 0.25}
+CUT = 3
 
 
 def lengthen(folder):
@@ -35,6 +36,7 @@ def world(server, materials, tmp_path_factory):
         reranker={"base": str(folder / "head"), "max_tokens": 40},
         mining={"cross_fit": False, "quotas": QUOTAS},
         training={"evaluate_every": 4},
+        evaluation={"depths": [CUT]},
     )
     done = project.strop("run", config)
     assert done.returncode == 0, done.stderr
@@ -96,6 +98,31 @@ def by_hand(project, ranking):
         places = [n for n, row in enumerate(rows, 1) if (query, row["passage_id"]) in relevant]
         found[query] = 1 / places[0] if places and places[0] <= 10 else 0.0
     return found
+
+
+def test_quality_by_depth_knows_only_the_chunks_within_it(world):
+    project, _ = world
+    ranking, made = table(project, "ranking", "ranking", split="test")
+    passages, _ = table(project, "ranking", "passages", split="test")
+    parents = by_passage(project, "parent_id")
+    within = {}
+    for row in passages:
+        pair = (row["query_id"], parents[row["passage_id"]])
+        if row["first_stage_rank"] <= CUT:
+            within[pair] = max(within.get(pair, -1e9), row["score"])
+    cut = [{**row, "score": within.get((row["query_id"], row["passage_id"]))} for row in ranking]
+    found = by_hand(project, cut)
+    depths, about = table(project, "breakdown", "depths", split="test")
+    manifests = project.manifests()
+    [number] = [
+        int(name.removeprefix("metrics "))
+        for name, ref in about["inputs"].items()
+        if name.startswith("metrics ")
+        and manifests[ref["id"]]["inputs"]["ranking"]["id"] == made["id"]
+    ]
+    wanted = {"round": number, "depth": CUT, "ranking": "reranker", "metric": "MRR@10"}
+    [value] = [row["value"] for row in depths if wanted.items() <= row.items()]
+    assert value == pytest.approx(sum(found.values()) / len(found))
 
 
 def measured(project, ranking):

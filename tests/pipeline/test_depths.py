@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strop.artifacts.schemas import DEPTHS
+from strop.artifacts.schemas import DEPTHS, DOCUMENTS
 from strop.pipeline.config import Config
+from strop.pipeline.data.document_map import DocumentMap
 from strop.pipeline.evaluation.depths import Ranked, cut, depths_table
 from strop.pipeline.evaluation.fusion import fuse
+from strop.pipeline.evaluation.max_passage import rank_documents
 from strop.pipeline.evaluation.metrics import per_query_metrics
 from strop.pipeline.evaluation.ranking import build_ranking
 
@@ -37,6 +39,18 @@ def test_a_cut_at_the_depth_itself_changes_nothing(scores, weight):
 
     full = ranked(EvaluationTables, scores, weight=weight)
     assert cut(full, 4).equals(full.table)
+
+
+def test_a_cut_of_documents_knows_only_the_chunks_within_it(tables):
+    # The best chunk of A is the third: reranking two, nobody has seen its score.
+    documents = DocumentMap(pa.table([["A#1", "A#2"], ["A", "A"]], schema=DOCUMENTS))
+    found = tables.candidates({"q1": ["A#1", "B", "A#2"]})
+    passages = build_ranking(found, np.array([0, 1, 5], np.float32), 3)
+    ranked = Ranked(passages, 1.0, documents)
+    assert order(cut(ranked, 2)) == "BA"
+    assert order(cut(ranked, 3)) == "AB"
+    whole = fuse(rank_documents(passages, documents), 1.0)
+    assert cut(ranked, 3).equals(whole)
 
 
 def test_depths_by_hand_with_a_missed_query_counted(tables):
