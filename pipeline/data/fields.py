@@ -94,10 +94,15 @@ def grade_field(record: Record, key: str, place: Place, defects: Defects) -> int
     value = record.get(key)
     if isinstance(value, str) and GRADE.fullmatch(value.strip()):
         return int(value)
-    if isinstance(value, int | float) and abs(value) < 10**9 and value == int(value):
+    if isinstance(value, int | float) and is_grade(value):
         return int(value)
     _wrong(record, key, place, defects, "a whole number")
     return None
+
+
+def is_grade(value: float) -> bool:
+    """Whether a number is whole and of no more than nine digits."""
+    return abs(value) < 10**9 and value == int(value)
 
 
 def number_field(record: Record, key: str, place: Place, defects: Defects) -> float | None:

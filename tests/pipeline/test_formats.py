@@ -136,6 +136,7 @@ def test_a_flagembedding_record_says_group_weight_and_fields(tmp_path: Path) -> 
         ({"neg_scores": [float("nan")]}, "line 3: field 'neg_scores' has nan, expected finite"),
         ({"neg_scores": 4}, "line 3: field 'neg_scores' is 4, expected a list of numbers"),
         ({"weight": 0}, "line 3: field 'weight' is 0, expected a number above 0"),
+        ({"prompt": "\ud800"}, "line 3: field 'prompt' is '\\ud800', expected a text"),
     ],
 )
 def test_a_bad_flagembedding_field_is_named(
@@ -352,6 +353,40 @@ def test_a_column_that_comes_after_the_first_rows_is_refused(
     records[8]["split"] = "test"
     told = refusal("table", lines(tmp_path / "rows.jsonl", records))
     assert "rows.jsonl line 9: 'split' in none of the first 4 rows, expected in one of" in told
+
+
+def test_grades_in_a_list_are_as_small_as_single_ones(tmp_path: Path) -> None:
+    texts, topics = [[f"{topic} are things", f"{topic} again"] for topic in TOPICS], list(TOPICS)
+    for largest in (10**9 - 1, 10**9):
+        labels = [[1, largest]] * 10
+        path = tmp_path / "rows.parquet"
+        pq.write_table(pa.table({"query": topics, "passage": texts, "label": labels}), path)
+        if largest < 10**9:
+            assert max(load("table", path)[0].qrels["grade"].to_pylist()) == largest
+        else:
+            assert "row 1: field 'label' is [1, 1000000000], expected whole numbers" in refusal(
+                "table", path
+            )
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (10**15, pa.timestamp("s")),
+        (2**31 - 1, pa.date32()),
+        (2**62, pa.duration("s")),
+        (10**9, pa.timestamp("s", "Mars/Phobos")),
+    ],
+)
+def test_a_value_that_python_cannot_hold_is_refused_by_its_column(
+    tmp_path: Path, value: int, kind: pa.DataType
+) -> None:
+    path = tmp_path / "rows.parquet"
+    asked = pa.array([None, None, value, *[None] * 7], kind)
+    pq.write_table(pa.table({**LAYOUTS["pair"], "asked": asked}), path)
+    told = refusal("table", path)
+    assert f"rows.parquet row 3: field 'asked', of type {str(kind)[:6]}" in told
+    assert "dates of the years 1 to 9999; cast or remove the column" in told
 
 
 def test_tables_of_corpus_queries_and_qrels(tmp_path: Path) -> None:

@@ -80,8 +80,11 @@ def _query(
     group_key = options.column("group_id") or "group_id"
     id_key = options.column("query_id") or "query_id"
     known = fields.single_values(record, without=(*KNOWN, group_key, id_key, "type", "prompt"))
-    if record.get("prompt"):
-        into.prompts.add(str(record["prompt"]))
+    prompt = record.get("prompt")
+    if isinstance(prompt, str):
+        prompt = fields.optional_text(record, "prompt", place, into.defects)
+    if prompt:
+        into.prompts.add(str(prompt))
     group = fields.optional_id(record, group_key, place, into.defects) or ""
     query_id = fields.optional_id(record, id_key, place, into.defects)
     if query_id:

@@ -144,7 +144,7 @@ def _per_passage(
         return []
     if isinstance(record.get(column), list):
         numbers = fields.numbers_field(record, column, place, into.defects, count=count)
-        if what == "grade" and numbers and any(number != int(number) for number in numbers):
+        if what == "grade" and numbers and not all(map(fields.is_grade, numbers)):
             into.defects.add(
                 f"bad {column}",
                 f"{place}: field {column!r} is {fields.shown(record[column])}, expected whole "

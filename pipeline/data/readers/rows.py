@@ -20,6 +20,8 @@ BATCH_ROWS = 1024
 FIRST_ROWS = 1024
 """The rows whose columns are those of the file: JSON's records may leave some out."""
 ARROW_FAULTS = (pa.ArrowException, OSError, ValueError)
+NO_VALUE = (ArithmeticError, LookupError, ValueError)
+"""What Python raises for a value that it cannot hold, such as a date after the year 9999."""
 
 
 def is_table(name: str) -> bool:
@@ -116,7 +118,7 @@ def _parquet_rows(where: Location, defects: Defects) -> Rows:
     with where.open() as file:
         try:
             batches = pq.ParquetFile(file).iter_batches(BATCH_ROWS)
-            yield from _numbered(batches, place)
+            yield from _numbered(batches, place, defects)
         except ARROW_FAULTS as error:
             _damaged("Parquet", place, error, defects)
 
@@ -133,17 +135,42 @@ def _arrow_rows(where: Location, defects: Defects) -> Rows:
                 batches = (whole.get_batch(n) for n in range(whole.num_record_batches))
             else:
                 batches = iter(pa.ipc.open_stream(file))
-            yield from _numbered(batches, place)
+            yield from _numbered(batches, place, defects)
         except ARROW_FAULTS as error:
             _damaged("Arrow", place, error, defects)
 
 
-def _numbered(batches: Iterator[pa.RecordBatch], place: Place) -> Rows:
+def _numbered(batches: Iterator[pa.RecordBatch], place: Place, defects: Defects) -> Rows:
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            for record in batch.slice(start, BATCH_ROWS).to_pylist():
+            rows = batch.slice(start, BATCH_ROWS)
+            try:
+                records = rows.to_pylist()
+            except NO_VALUE:
+                if not _add_unreadable(rows, place, defects):
+                    raise
+                return
+            for record in records:
                 place.number += 1
                 yield place, record
+
+
+def _add_unreadable(rows: pa.RecordBatch, place: Place, defects: Defects) -> bool:
+    """An error for the first value of each column that Python cannot hold; whether there is one."""
+    found = False
+    for name, column in zip(rows.schema.names, rows.columns, strict=True):
+        for number, value in enumerate(column, start=place.number + 1):
+            try:
+                value.as_py()
+            except NO_VALUE as error:
+                defects.add(
+                    f"unreadable {name}", f"{replace(place, number=number)}: field {name!r}, of "
+                    f"type {column.type}, cannot be read ({error}), expected texts, numbers, or "
+                    "dates of the years 1 to 9999; cast or remove the column"
+                )  # fmt: skip
+                found = True
+                break
+    return found
 
 
 def _damaged(kind: str, place: Place, error: Exception, defects: Defects) -> None:
