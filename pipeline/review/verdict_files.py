@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from strop.pipeline.data.text_files import LONGEST_LINE
 from strop.pipeline.errors import InputError
 from strop.pipeline.mining.verdicts import WORDS
 
@@ -44,7 +45,8 @@ def written(rows: Sequence[dict[str, Any]], columns: Sequence[str], suffix: str)
     """
     out = io.StringIO()
     if suffix == ".csv":
-        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        # Not every Python quotes a carriage return that is no part of its line ends.
+        writer = csv.DictWriter(out, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     else:
@@ -117,6 +119,7 @@ def _text(path: Path) -> str:
 
 def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each record by column name, with the line on which it begins."""
+    csv.field_size_limit(LONGEST_LINE)  # a passage may be longer than Python's own limit
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     columns: list[str] | None = None
     begins = 1

@@ -33,6 +33,15 @@ def test_what_is_written_reads_back_with_the_line_of_every_verdict(
     ]
 
 
+@pytest.mark.parametrize("text", ["word " * 30_000, "a\rb", "a\r\nb", "\r", 'a"\r', "a\u2028b"])
+def test_any_text_of_a_passage_reads_back(tmp_path: Path, text: str) -> None:
+    before = csv.field_size_limit(131_072)  # Python's own, whatever was read before
+    row = {"query_id": "q1", "passage_id": "p", "verdict": "relevant", "query": text}
+    (tmp_path / "out.csv").write_bytes(written([row], COLUMNS, ".csv"))
+    assert read_verdicts(tmp_path / "out.csv") == [Given(2, "q1", "p", "relevant")]
+    csv.field_size_limit(before)
+
+
 def test_the_formats_are_what_other_tools_read() -> None:
     (record,) = csv.DictReader(io.StringIO(written(rows("unsure"), COLUMNS, ".csv").decode()))
     assert record == {"query_id": "q1", "passage_id": "p", "verdict": "unsure", "query": NASTY}
