@@ -355,6 +355,23 @@ def test_a_column_that_comes_after_the_first_rows_is_refused(
     assert "rows.jsonl line 9: 'split' in none of the first 4 rows, expected in one of" in told
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_optional_cells_of_csv_may_be_empty(tmp_path: Path, separator: str) -> None:
+    table = [["query", "passage", "negative", "group_id", "weight", "title"]]
+    table += [[f"what are {t}", f"{t} are things", *[""] * 4] for t in TOPICS[1:]]
+    table += [["what are apples", "apples are things", "nothing", "g", "0.5", "Apples"]]
+    path = tmp_path / ("rows.csv" if separator == "," else "rows.tsv")
+    path.write_text("".join(separator.join(row) + "\n" for row in table))
+    found, texts = load("table", path)
+    assert found.queries["weight"].to_pylist() == [1.0] * 9 + [0.5]
+    queries = found.queries.to_pylist()
+    assert [row["group_id"] == row["query_id"] for row in queries] == [True] * 9 + [False]
+    assert [text for _, text, _, _ in pool(found, texts)] == ["nothing"]
+    records = [{"query": "what are apples", "passage": "apples are things", "group_id": ""}]
+    told = refusal("table", lines(tmp_path / "rows.jsonl", records))
+    assert "line 1: field 'group_id' is '', expected a text" in told
+
+
 def test_grades_in_a_list_are_as_small_as_single_ones(tmp_path: Path) -> None:
     texts, topics = [[f"{topic} are things", f"{topic} again"] for topic in TOPICS], list(TOPICS)
     for largest in (10**9 - 1, 10**9):

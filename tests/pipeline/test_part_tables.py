@@ -57,6 +57,23 @@ def test_a_split_of_qrels_that_is_none_or_has_no_positive_is_told(tmp_path: Path
     assert "qrels.csv split test: no judgement has a grade above 0" in told
 
 
+def test_optional_cells_of_csv_may_be_empty(tmp_path: Path) -> None:
+    folder = write(tmp_path, qrels("part"))
+    for name, columns in (
+        ("corpus", "passage_id,parent_id,text"),
+        ("queries", "query_id,weight,group_id,text"),
+    ):
+        path = folder / f"{name}.jsonl"
+        records = map(json.loads, path.read_text().splitlines())
+        rows = [",".join(record.get(c, "") for c in columns.split(",")) for record in records]
+        path.with_suffix(".csv").write_text("\n".join([columns, *rows]) + "\n")
+        path.unlink()
+    found = load(folder)
+    assert set(found.queries["weight"].to_pylist()) == {1.0}
+    assert found.queries["group_id"].equals(found.queries["query_id"])
+    assert not found.judges_documents
+
+
 def test_a_named_column_that_no_file_has_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, qrels("part"), trust=0.5)
     assert set(load(folder, "weight=trust").queries["weight"].to_pylist()) == {0.5}

@@ -25,6 +25,7 @@ NAMES = {
     "parent_id": ("parent_id",),
 }
 """The columns that are looked for where a person names none; the first that is there is taken."""
+OPTIONAL = ("title", "weight", "group_id", "parent_id")
 NEGATIVE = re.compile(r"(negative|neg)(_?[0-9]+)?|negatives")
 SCORES = ("score", "scores")
 
@@ -35,6 +36,12 @@ class Layout:
 
     columns: dict[str, str]
     negatives: tuple[str, ...]
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The columns that need no value in every row."""
+        named = [self.columns[name] for name in OPTIONAL if name in self.columns]
+        return (*named, *self.negatives)
 
     def named(self, name: str) -> str | None:
         """The column of one of strop's names, where there is one."""

@@ -1,7 +1,7 @@
 """Rows of tables as records: JSONL, CSV and TSV, Parquet and Arrow files."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -32,6 +32,16 @@ def is_table(name: str) -> bool:
 def read_rows(where: Location, defects: Defects) -> Rows:
     """The rows of a file by the names of its columns; what cannot be read is an error."""
     return READERS[_ending(where.name)](where, defects)
+
+
+def null_where_empty(
+    record: dict[str, Any], where: Location, optional: Collection[str]
+) -> dict[str, Any]:
+    """The record with null for empty cells of these columns: CSV and TSV have no other null."""
+    if _ending(where.name) not in ("csv", "tsv"):
+        return record
+    empty = {name: None for name in optional if record.get(name) == ""}
+    return record | empty if empty else record
 
 
 def first_columns(where: Location) -> list[str]:

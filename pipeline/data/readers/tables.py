@@ -9,7 +9,12 @@ from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, split_of
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.readers.pairs import find_layout, read_pairs, split_field
-from strop.pipeline.data.readers.rows import first_columns, is_table, rows_with_meaning
+from strop.pipeline.data.readers.rows import (
+    first_columns,
+    is_table,
+    null_where_empty,
+    rows_with_meaning,
+)
 from strop.pipeline.errors import InputError
 
 ENDINGS = ".parquet, .arrow, .jsonl, .csv or .tsv"
@@ -57,7 +62,8 @@ def read_pair_files(files: Files, options: Options, into: Collector, *, in_order
     """Read rows of pairs from every file; a file's name says the split, and train if it doesn't."""
     for name, path in files.items():
         layout_of = partial(find_layout, options=options, file=str(path), in_order=in_order)
-        for place, record, layout in rows_with_meaning(path, into.defects, layout_of):
+        for place, row, layout in rows_with_meaning(path, into.defects, layout_of):
+            record = null_where_empty(row, path, layout.optional)
             read_pairs(record, layout, split_of(name) or "train", place, into)
 
 
@@ -120,8 +126,9 @@ def _columns(
 
 def _read_corpus(path: Location, options: Options, into: Collector) -> None:
     columns_of = partial(_columns, wanted=CORPUS, options=options, file=str(path))
-    for place, record, columns in rows_with_meaning(path, into.defects, columns_of):
+    for place, row, columns in rows_with_meaning(path, into.defects, columns_of):
         title_key, parent_key = columns.get("title", "title"), columns.get("parent_id", "parent_id")
+        record = null_where_empty(row, path, (title_key, parent_key))
         passage_id = fields.id_field(record, columns["passage_id"], place, into.defects)
         text = fields.text_field(record, columns["passage"], place, into.defects, may_be_empty=True)
         title = fields.optional_text(record, title_key, place, into.defects)
@@ -132,10 +139,11 @@ def _read_corpus(path: Location, options: Options, into: Collector) -> None:
 
 def _read_queries(path: Location, options: Options, into: Collector) -> None:
     columns_of = partial(_columns, wanted=QUERIES, options=options, file=str(path))
-    for place, record, columns in rows_with_meaning(path, into.defects, columns_of):
+    for place, row, columns in rows_with_meaning(path, into.defects, columns_of):
+        weight_key, group_key = columns.get("weight", "weight"), columns.get("group_id", "group_id")
+        record = null_where_empty(row, path, (weight_key, group_key))
         query_id = fields.id_field(record, columns["query_id"], place, into.defects)
         text = fields.text_field(record, columns["query"], place, into.defects)
-        weight_key, group_key = columns.get("weight", "weight"), columns.get("group_id", "group_id")
         weight = fields.weight_field(record, weight_key, place, into.defects)
         group = fields.optional_id(record, group_key, place, into.defects)
         if query_id is not None and text is not None and weight is not None:
