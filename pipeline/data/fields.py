@@ -68,13 +68,35 @@ def optional_text(record: Record, key: str, place: Place, defects: Defects) -> s
 
 def id_field(record: Record, key: str, place: Place, defects: Defects) -> str | None:
     """The id under a key, a text or a whole number; None, and an error, where there is none."""
+    found = _as_id(record.get(key))
+    if found is None:
+        _wrong(record, key, place, defects, "a text")
+    return found
+
+
+def ids_field(record: Record, key: str, place: Place, defects: Defects) -> list[str] | None:
+    """The list of ids under a key, each as `id_field` takes it; None, and an error, for another."""
     value = record.get(key)
+    if not isinstance(value, list):
+        _wrong(record, key, place, defects, "a list of texts")
+        return None
+    found = [_as_id(item) for item in value]
+    if None in found:
+        number = found.index(None)
+        defects.add(
+            f"bad {key}",
+            f"{place}: field {key!r} has {shown(value[number])} at {number}, expected a text "
+            "without line ends and tabs",
+        )
+        return None
+    return [item for item in found if item is not None]
+
+
+def _as_id(value: Any) -> str | None:
+    """A value as an id, or None."""
     if isinstance(value, str) and not is_blank(value) and is_id(value):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    _wrong(record, key, place, defects, "a text")
-    return None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def is_id(text: str) -> bool:

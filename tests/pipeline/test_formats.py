@@ -372,6 +372,21 @@ def test_optional_cells_of_csv_may_be_empty(tmp_path: Path, separator: str) -> N
     assert "line 1: field 'group_id' is '', expected a text" in told
 
 
+@pytest.mark.parametrize("bad", ["a\n0", "a\tb", " ", "\ud800", None, 1.5, True])
+def test_ids_in_a_list_are_as_good_as_single_ones(tmp_path: Path, bad: Any) -> None:
+    records = [
+        {"query": f"what are {topic}", "passage": [f"{topic} are things", f"{topic} again"],
+         "passage_id": [f"d{topic}", number], "label": [1, 0]}
+        for number, topic in enumerate(TOPICS)
+    ]  # fmt: skip
+    path = lines(tmp_path / "rows.jsonl", records)
+    assert set(load("table", path)[1]) == {f"d{t}" for t in TOPICS} | set(map(str, range(10)))
+    records[3]["passage_id"] = ["fine", bad]
+    told = refusal("table", lines(path, records))
+    assert f"line 4: field 'passage_id' has {bad!r} at 1, expected a text without line" in told
+    assert "has 0 ids" not in told
+
+
 def test_grades_in_a_list_are_as_small_as_single_ones(tmp_path: Path) -> None:
     texts, topics = [[f"{topic} are things", f"{topic} again"] for topic in TOPICS], list(TOPICS)
     for largest in (10**9 - 1, 10**9):

@@ -190,10 +190,12 @@ def _passage_ids(
     if column is None:
         return [into.passages.add_text(place, text, title) for text in passages]
     if len(passages) == 1 and not isinstance(record.get(column), list):
-        found = fields.id_field(record, column, place, into.defects)
-        ids = [] if found is None else [found]
+        one = fields.id_field(record, column, place, into.defects)
+        ids = None if one is None else [one]
     else:
-        ids = fields.texts_field(record, column, place, into.defects) or []
+        ids = fields.ids_field(record, column, place, into.defects)
+    if ids is None:
+        return []
     if len(ids) != len(passages):
         into.defects.add(
             f"bad {column}",
