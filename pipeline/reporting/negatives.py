@@ -10,11 +10,13 @@ from strop.pipeline.reporting.examples import shortened
 
 COLUMNS = ("round", "queries", "mined before", "kept", "joined", "left", "left because")
 SAMPLERS = {
-    "reranker_hard": "hard by the score that mined",
-    "first_stage_hard": "hard by the first stage",
+    "top": "hard by the score that mined",
+    "first_stage": "hard by the first stage",
     "in_batch": "other queries' positives",
-    "random": "random",
+    "uniform": "random",
+    "simans": "SimANS",
 }
+"""Titles of what drew negatives; others are told by their names."""
 REASONS = {
     "skipped: not_sampled": "not drawn",
     "absent": "no candidate any more",

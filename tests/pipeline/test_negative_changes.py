@@ -15,20 +15,20 @@ def selection(*rows: tuple[str, str, float, str, str, str]) -> pa.Table:
 
 LAST = selection(
     ("q", "a", 3.0, "positive", "judged", ""),
-    ("q", "b", 2.0, "negative", "sampled", "random"),
-    ("q", "c", 1.0, "negative", "sampled", "random"),
-    ("q", "d", 0.5, "negative", "sampled", "random"),
-    ("q", "e", 0.2, "negative", "sampled", "random"),
-    ("old", "b", 2.0, "negative", "sampled", "random"),
+    ("q", "b", 2.0, "negative", "sampled", "uniform"),
+    ("q", "c", 1.0, "negative", "sampled", "uniform"),
+    ("q", "d", 0.5, "negative", "sampled", "uniform"),
+    ("q", "e", 0.2, "negative", "sampled", "uniform"),
+    ("old", "b", 2.0, "negative", "sampled", "uniform"),
 )
 NOW = selection(
     ("q", "a", 3.0, "positive", "judged", ""),
     ("q", "b", 3.5, "suspect", "margin", ""),
-    ("q", "c", 1.0, "negative", "sampled", "reranker_hard"),
+    ("q", "c", 1.0, "negative", "sampled", "top"),
     ("q", "d", 0.5, "skipped", "not_sampled", ""),
-    ("q", "f", 2.5, "negative", "sampled", "reranker_hard"),
+    ("q", "f", 2.5, "negative", "sampled", "top"),
     ("fresh", "x", 1.0, "positive", "judged", ""),
-    ("fresh", "y", 0.0, "negative", "sampled", "random"),
+    ("fresh", "y", 0.0, "negative", "sampled", "uniform"),
 )
 
 
@@ -37,7 +37,7 @@ def test_what_left_is_told_with_the_reason_and_only_of_queries_mined_twice() -> 
     assert (found.queries, found.same_queries, found.negatives) == (2, 1, 3)
     assert (found.kept, found.joined, found.left) == (1, 1, 3)
     assert found.why_left == {"skipped: not_sampled": 1, "suspect: margin": 1, NOWHERE: 1}
-    assert found.by_sampler == {"reranker_hard": 2, "random": 1}
+    assert found.by_sampler == {"top": 2, "uniform": 1}
 
 
 def test_the_first_round_changes_nothing() -> None:
