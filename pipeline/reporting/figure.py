@@ -33,6 +33,7 @@ SETTINGS = {
     "svg.hashsalt": "strop",
     "font.family": "DejaVu Sans",
     "font.size": 11,
+    "text.parse_math": False,  # names of files and models may have dollar signs
     "text.color": COLOURS["ink"],
     "axes.labelcolor": COLOURS["ink"],
     "axes.edgecolor": COLOURS["faint"],

@@ -50,6 +50,13 @@ def test_equal_rows_draw_equal_bytes(suffix):
     assert beside_picture(ROWS, suffix) == beside_picture(ROWS, suffix)
 
 
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".html"])
+def test_a_name_with_dollars_is_no_formula(suffix):
+    rows = [row("a:1", "reranker", 0.5), row(r"runs/$\x$.trec", "reranker", 0.55, 0.05)]
+    data = beside_picture(rows, suffix)
+    assert suffix != ".html" or rb">runs/$\x$.trec<" in data
+
+
 def test_a_png_is_large_enough_to_read():
     data = beside_picture(ROWS, ".png")
     assert data.startswith(b"\x89PNG\r\n")
