@@ -165,8 +165,8 @@ def metric_label(measure: Any) -> str:
 def _measure(node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
         cutoff = ast.literal_eval(node.right)
-        if isinstance(cutoff, int) and cutoff < 1:
-            raise ValueError("a cutoff starts at 1")
+        if isinstance(cutoff, bool) or (isinstance(cutoff, int) and cutoff < 1):
+            raise ValueError("a cutoff is a number from 1")
         return _measure(node.left) @ cutoff
     if isinstance(node, ast.Call) and not node.args:
         values = {str(word.arg): ast.literal_eval(word.value) for word in node.keywords}

@@ -117,6 +117,7 @@ def test_the_recall_ceiling_is_the_recall_at_depth(tables):
         "nDGC@10",
         "nDCG@",
         "nDCG@0",
+        "nDCG@True",
         "",
         "nDCG@10; import os",
         "nDCG(cut=3)",
