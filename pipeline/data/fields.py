@@ -16,6 +16,8 @@ GRADE = re.compile(r"[+-]?[0-9]{1,9}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LARGEST = 3.4028234e38
 """The largest number that float32, the type of scores, can hold."""
+SMALLEST = 1.1754944e-38
+"""The smallest number above 0 that float32 holds with all its digits."""
 
 
 def is_unicode(text: str) -> bool:
@@ -147,12 +149,13 @@ def as_number(value: Any) -> float | None:
 
 
 def weight_field(record: Record, key: str, place: Place, defects: Defects) -> float | None:
-    """A query's weight: 1 where the key is absent or null, else a number above 0."""
+    """A query's weight: 1 where the key is absent or null, else above 0 as float32 too."""
     if record.get(key) is None:
         return 1.0
     number = as_number(record[key])
-    if number is None or number <= 0:
-        _wrong(record, key, place, defects, "a number above 0")
+    if number is None or number < SMALLEST:
+        above = f"{SMALLEST:.1e}, which float32 holds" if number and number > 0 else "0"
+        _wrong(record, key, place, defects, f"a number above {above}")
         return None
     return number
 

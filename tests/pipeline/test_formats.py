@@ -136,6 +136,7 @@ def test_a_flagembedding_record_says_group_weight_and_fields(tmp_path: Path) -> 
         ({"neg_scores": [float("nan")]}, "line 3: field 'neg_scores' has nan, expected finite"),
         ({"neg_scores": 4}, "line 3: field 'neg_scores' is 4, expected a list of numbers"),
         ({"weight": 0}, "line 3: field 'weight' is 0, expected a number above 0"),
+        ({"weight": 1e-50}, "field 'weight' is 1e-50, expected a number above 1.2e-38, which"),
         ({"prompt": "\ud800"}, "line 3: field 'prompt' is '\\ud800', expected a text"),
     ],
 )
