@@ -48,6 +48,8 @@ def break_down(
     recipe = Recipe("breakdown", "break down", 2 if of_documents else 1, parameters, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
+        from strop.pipeline.evaluation.results import smallest_gains
+
         store = place.open()
         depths, slices = _depths_and_slices(store, dataset, metrics, config, split)
         power = _power(store, last_by_split, config)
@@ -55,8 +57,7 @@ def break_down(
         attempt.write_table("slices", slices)
         attempt.write_table("power", power)
         detectable = {
-            f"smallest detectable on {row['split']}": float(row["smallest_detectable"])
-            for row in power.to_pylist()
+            f"smallest detectable on {name}": gain for name, gain in smallest_gains(power).items()
         }
         return {"split": split, "rounds": len(metrics), **detectable}
 

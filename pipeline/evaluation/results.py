@@ -1,5 +1,6 @@
 """Comparisons between evaluated rankings, and the table of results over the rounds."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -165,7 +166,10 @@ def _change(
 def power_table(
     per_query_by_split: Mapping[str, pa.Table], *, metric: str, seed: int, samples: int
 ) -> pa.Table:
-    """``POWER`` rows: the smallest gain over the first stage that each split would show."""
+    """``POWER`` rows: the smallest gain over the first stage that each split would show.
+
+    Infinite for a split of one query, in which no gain shows.
+    """
     rows = []
     for split, per_query in per_query_by_split.items():
         sides = [
@@ -183,3 +187,12 @@ def power_table(
             }
         )
     return pa.Table.from_pylist(rows, schema=POWER)
+
+
+def smallest_gains(power: pa.Table) -> dict[str, float]:
+    """The smallest gain that each split of ``POWER`` rows shows; none of a split without one."""
+    return {
+        row["split"]: float(row["smallest_detectable"])
+        for row in power.to_pylist()
+        if math.isfinite(row["smallest_detectable"])
+    }

@@ -1,5 +1,6 @@
 """The parts of a report that say where the quality comes from, and what it costs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,18 +150,23 @@ def _power(rows: Rows) -> list[Block]:
             row["split"],
             f"{row['n']:,}",
             f"{row['num_clusters']:,} groups" if row["num_clusters"] < row["n"] else "queries",
-            f"{row['smallest_detectable']:.3f}" if row["smallest_detectable"] else "unknown",
+            _gain(row["smallest_detectable"]),
         ]
         for row in rows
     ]
     note = (
         "The true gain over the first stage that a two-sided test at 5\u00a0% finds in four of five"
         " trials, from the spread of the last round's measured differences (unknown where no query"
-        " differs); a smaller one is likely to be missed. Drawn are the units of intervals and"
-        " tests: groups of queries (group_id) where there are at least 20, else single queries."
+        " differs, or there is only one); a smaller one is likely to be missed. Drawn are the units"
+        " of intervals and tests: groups of queries (group_id) where there are at least 20, else"
+        " single queries."
     )
     grid = Grid(("split", "queries", "drawn", f"smallest gain in {rows[0]['metric']}"), lines)
     return [Heading("What each split can show"), grid, Paragraph(note, "note")]
+
+
+def _gain(smallest: float) -> str:
+    return f"{smallest:.3f}" if smallest and math.isfinite(smallest) else "unknown"
 
 
 def _change(row: Mapping[str, Any]) -> str:

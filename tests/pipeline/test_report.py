@@ -174,7 +174,14 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
                     "n": 60,
                     "num_clusters": 25,
                     "smallest_detectable": 0.0213,
-                }
+                },
+                {
+                    "split": "dev",
+                    "metric": "nDCG@10",
+                    "n": 1,
+                    "num_clusters": 1,
+                    "smallest_detectable": float("inf"),
+                },
             ],
             schema=POWER,
         ),
@@ -183,6 +190,7 @@ def test_quality_by_depth_comes_with_the_time_it_takes(data):
     )
     full = replace(data, breakdown=found)
     assert "| gate | 60 | 25 groups | 0.021 |" in render_markdown(full)
+    assert "| dev | 1 | queries | unknown |" in render_markdown(full)
     assert "| 20 | fused | 0.600 | 8.0 | 90.0 | 1,234 |" in render_markdown(full)
     text = " ".join(Page(render_html(full)).texts)
     assert "Round 1 on test, had only the first candidates been reranked" in text

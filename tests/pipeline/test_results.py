@@ -10,6 +10,7 @@ from strop.pipeline.evaluation.results import (
     power_table,
     results_table,
     results_tables,
+    smallest_gains,
 )
 
 
@@ -62,7 +63,10 @@ def test_what_a_split_can_show_shrinks_with_its_queries(tables):
         )
 
     splits = {"dev": rows(100, "dev"), "test": rows(400, "test")}
-    found = power_table(splits, metric="nDCG@10", seed=1, samples=200).to_pylist()
+    one = {"gate": rows(2, "gate").filter([True, False] * 2)}
+    table = power_table(splits | one, metric="nDCG@10", seed=1, samples=200)
+    assert smallest_gains(table).keys() == {"dev", "test"}, "nothing shows in one query"
+    found = table.to_pylist()[:2]
     # sd 0.1 over 100 queries: (1.960 + 0.842) · 0.1 / 10
     assert [row["split"] for row in found] == ["dev", "test"]
     assert found[0]["smallest_detectable"] == pytest.approx(0.028, abs=3e-4)
