@@ -18,42 +18,73 @@ from strop.artifacts.schemas import TABLES
 from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import iterate_batches, write_batches
 from strop.artifacts.tombstones import TOMBSTONE
-from strop.artifacts.upkeep.purge_plan import PurgePlan
+from strop.artifacts.upkeep.purge_plan import PurgePlan, purge_plans
 
 COLUMNS = {
     ("dataset", "corpus"): "passage_id",
+    ("dataset", "documents"): "passage_id",
     ("dataset", "qrels"): "passage_id",
+    ("dataset", "pool"): "passage_id",
+    ("dataset", "teacher_scores"): "passage_id",
     ("tokens", "passages"): "id",
 }
 """The tables that lose rows, and the column that names the passage."""
+OPTIONAL = ("documents", "pool", "teacher_scores")
+"""Tables that a data set has only where they have rows."""
 Replaced = dict[str, ArtifactRef]
 """The new ref by the id of what it replaces."""
 
 
-def purge(store: Store, plan: PurgePlan) -> Replaced:
-    """Carry a plan out; a purge that was killed is finished by the same one again.
+def purge(store: Store, passage_id: str) -> list[tuple[PurgePlan, Replaced]]:
+    """Erase a passage: every data set's plan, carried out; one that was killed is finished so.
 
     New artifacts are committed first, then every old one becomes a tombstone and its files go,
     the data set last: as long as that is there, the passage can be found again. Raises `Busy`
-    when a running process uses what has to go.
+    when a running process uses what has to go, and `NotFound` where no data set has the passage.
     """
-    old = [*plan.erased, *reversed(plan.rewritten)]
     with Lease(store.root / "gc" / "lease", what=f"gc of {store.location}"):
-        in_use = pins.pinned(store.root)
-        for item in old:
-            if (item.kind, item.id) in in_use:
-                raise Busy(
-                    f"{item.kind} {item.id}: a running process uses it; stop it, or wait for it"
-                )
-        replaced: Replaced = {}
-        for item in plan.rewritten:
-            replaced[item.id] = _without(store, plan, item, replaced).ref
-        for key, how in plan.trained.items():
-            note = {"purged passage": _named(plan.passage_id), "seen": how}
-            add_note(store, _ref(store, key), note)
-        for item in old:
-            _bury(store, plan, item, replaced.get(item.id))
+        plans = purge_plans(store, passage_id)
+        for plan in plans:
+            _refuse_in_use(store, plan)
+        return [(plan, _carry_out(store, plan)) for plan in plans]
+
+
+def _carry_out(store: Store, plan: PurgePlan) -> Replaced:
+    replaced: Replaced = {}
+    gone = _gone(store, plan)
+    for item in plan.rewritten:
+        replaced[item.id] = _without(store, plan, item, replaced, gone).ref
+    for key, how in plan.trained.items():
+        note = {"purged passage": _named(plan.passage_id), "seen": how}
+        add_note(store, _ref(store, key), note)
+    _refuse_in_use(store, plan)  # a run may have begun while the rest was copied
+    for item in _old(plan):
+        _bury(store, plan, item, replaced.get(item.id))
     return replaced
+
+
+def _old(plan: PurgePlan) -> list[Manifest]:
+    """What has to go, the data set last."""
+    return [*plan.erased, *reversed(plan.rewritten)]
+
+
+def _refuse_in_use(store: Store, plan: PurgePlan) -> None:
+    in_use = pins.pinned(store.root)
+    for item in _old(plan):
+        if (item.kind, item.id) in in_use:
+            raise Busy(f"{item.kind} {item.id}: a running process uses it; stop it, or wait for it")
+
+
+def _gone(store: Store, plan: PurgePlan) -> list[str]:
+    """The ids that go: the passage's, and its document's where no other passage is cut from it."""
+    if "documents.parquet" not in plan.dataset.files:
+        return [plan.passage_id]
+    table = store.table(plan.dataset, "documents")
+    own = pc.equal(table["passage_id"], plan.passage_id)
+    documents = table.filter(own)["document_id"]
+    others = table.filter(pc.invert(own))["document_id"]
+    alone = documents.filter(pc.invert(pc.is_in(documents, value_set=others)))
+    return [plan.passage_id, *alone.to_pylist()]
 
 
 def _named(passage_id: str) -> str:
@@ -65,7 +96,9 @@ def _ref(store: Store, key: tuple[str, str]) -> ArtifactRef:
     return next(item.ref for item in store.artifacts(key[0]) if item.id == key[1])
 
 
-def _without(store: Store, plan: PurgePlan, item: Manifest, replaced: Replaced) -> Manifest:
+def _without(
+    store: Store, plan: PurgePlan, item: Manifest, replaced: Replaced, gone: list[str]
+) -> Manifest:
     """The artifact without the passage: tokens under the id that their stage would give them."""
     inputs = {role: replaced.get(ref.id, ref) for role, ref in item.inputs.items()}
     recipe = Recipe(item.kind, item.stage, item.recipe, item.parameters, inputs)
@@ -76,20 +109,24 @@ def _without(store: Store, plan: PurgePlan, item: Manifest, replaced: Replaced) 
     if found is not None:
         return found
     with store.attempt(recipe) as attempt:
-        counts = {name: _copy(store, plan, item, attempt, name) for name in item.files}
+        counts = {name: _copy(store, gone, item, attempt, name) for name in item.files}
         return store.commit(attempt, summary=_summary(item, counts))
 
 
-def _copy(store: Store, plan: PurgePlan, item: Manifest, attempt: Attempt, name: str) -> int:
-    """Copy one file, a table without the passage's rows; returns how many rows it has."""
+def _copy(store: Store, gone: list[str], item: Manifest, attempt: Attempt, name: str) -> int:
+    """Copy one file, a table without rows of the ids that go; returns how many rows it has."""
     source, target = store.file(item, name), attempt.folder / name
     table = name.removesuffix(".parquet")
     column = COLUMNS.get((item.kind, table))
     if column is None:
         shutil.copyfile(source, target)
         return item.files[name].rows or 0
-    rest = (batch.filter(pc.field(column) != plan.passage_id) for batch in iterate_batches(source))
-    return write_batches(target, rest, TABLES[item.kind][table])
+    kept = ~pc.field(column).isin(gone)
+    rest = (batch.filter(kept) for batch in iterate_batches(source))
+    rows = write_batches(target, rest, TABLES[item.kind][table])
+    if not rows and table in OPTIONAL:
+        target.unlink()
+    return rows
 
 
 def _summary(item: Manifest, rows: dict[str, int]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from strop.artifacts.tables import iterate_batches
 from strop.artifacts.upkeep.plan import by_key
 from strop.artifacts.upkeep.roots import Key, reachable
 
-DERIVED = ("embeddings", "index")
-"""Kinds that are made of the text of every passage, and are made anew from another data set."""
+DERIVED = ("embeddings", "index", "shard")
+"""Kinds that are made of the text of passages, and are made anew from another data set."""
 TEXT_FILES = (".html", ".md", ".json", ".jsonl", ".csv", ".txt", ".svg")
 QUOTED_LETTERS = 40
 """A file that has so many letters of the text in a row quotes it."""
@@ -77,7 +77,7 @@ def _plan(
 
 
 def _texts(store: Store, dataset: Manifest, passage_id: str) -> tuple[list[str] | None, list[str]]:
-    """The passage's title and text, and the ids of others with the same text."""
+    """The passage's title and text, folded, and the ids of others with the same text."""
     path = store.file(dataset, "corpus.parquet")
     text = title = None
     for batch in iterate_batches(path):
@@ -91,7 +91,8 @@ def _texts(store: Store, dataset: Manifest, passage_id: str) -> tuple[list[str] 
         for other in batch.filter(pc.field("text") == text)["passage_id"].to_pylist()
         if other != passage_id
     ]
-    return [part for part in (title or "", text) if len(part) >= QUOTED_LETTERS] or [text], same
+    parts = [folded for part in (title or "", text) if (folded := _folded(part))]
+    return [part for part in parts if len(part) >= QUOTED_LETTERS] or parts[-1:], same
 
 
 def _descendants(dataset: Manifest, manifests: dict[Key, Manifest]) -> list[Manifest]:
@@ -102,15 +103,24 @@ def _descendants(dataset: Manifest, manifests: dict[Key, Manifest]) -> list[Mani
 
 
 def quotes(store: Store, item: Manifest, texts: list[str]) -> bool:
-    """Whether a file of text in an artifact quotes one of the texts, as it is or as HTML."""
-    starts = [text[:QUOTED_LETTERS] for text in texts]
-    wanted = {form for start in starts for form in (start, html.escape(start))}
+    """Whether a file of text in an artifact quotes one of the texts, however it is wrapped.
+
+    White space is folded on both sides, since pages show a text on one line; the file is read as
+    it is and as HTML or Markdown, whose escapes are undone.
+    """
+    starts = [_folded(text)[:QUOTED_LETTERS] for text in texts]
     for name in item.files:
         if name.endswith(TEXT_FILES):
             content = store.file(item, name).read_text(encoding="utf-8", errors="replace")
-            if any(form in content for form in wanted):
+            forms = (_folded(content), _folded(html.unescape(content)))
+            if any(start in form for start in starts for form in forms):
                 return True
     return False
+
+
+def _folded(text: str) -> str:
+    """The text on one line, without the backslashes by which Markdown escapes letters."""
+    return " ".join(text.replace("\\", "").split())
 
 
 def mentions(store: Store, item: Manifest, passage_id: str) -> bool:

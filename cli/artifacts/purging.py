@@ -16,13 +16,14 @@ OUTSIDE = (
 
 def purge_passage(store: Store, passage_id: str, *, delete: bool, json: bool) -> None:
     """Print what would be done for every data set with the passage, or do it."""
-    plans = purge_plans(store, passage_id)
-    done = [purge(store, plan) if delete else {} for plan in plans]
+    if delete:
+        done = purge(store, passage_id)
+    else:
+        done = [(plan, {}) for plan in purge_plans(store, passage_id)]
     if json:
-        pairs = zip(plans, done, strict=True)
-        print_json({"deleted": delete, "datasets": [_told(*pair) for pair in pairs]})
+        print_json({"deleted": delete, "datasets": [_told(*pair) for pair in done]})
         return
-    for plan, replaced in zip(plans, done, strict=True):
+    for plan, replaced in done:
         _print(plan, replaced, delete)
     print(OUTSIDE)
     if not delete:

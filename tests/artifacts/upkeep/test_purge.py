@@ -8,15 +8,17 @@ import pytest
 
 from strop.artifacts import pins
 from strop.artifacts.errors import Busy, NotFound, StoreError
-from strop.artifacts.manifest import Recipe
+from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.notes import notes
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Policy
-from strop.artifacts.upkeep.purge import purge
-from strop.artifacts.upkeep.purge_plan import PurgePlan, purge_plans, quotes
+from strop.artifacts.upkeep.purge import Replaced, purge
+from strop.artifacts.upkeep.purge_plan import PurgePlan, mentions, purge_plans, quotes
 from strop.artifacts.verify import verify
+from strop.pipeline.reporting.blocks import Grid
+from strop.pipeline.reporting.examples import shortened
 from tests.store_world import PASSAGES, World, store_world
 
 GONE = "p5"
@@ -32,6 +34,11 @@ def world(roomy_location: str, monkeypatch: pytest.MonkeyPatch) -> Store:
 def only_plan(store: Store, passage: str = GONE) -> PurgePlan:
     (plan,) = purge_plans(store, passage)
     return plan
+
+
+def purge_one(store: Store, passage: str = GONE) -> Replaced:
+    ((_, replaced),) = purge(store, passage)
+    return replaced
 
 
 def texts(store: Store) -> list[str]:
@@ -70,7 +77,7 @@ def test_a_reranker_that_only_descends_from_one_is_named_so(world: Store) -> Non
 
 def test_after_a_purge_the_text_is_nowhere_and_the_store_is_whole(world: Store) -> None:
     old = Run(world, "tiny").parts()["prepare"]
-    replaced = purge(world, only_plan(world))
+    replaced = purge_one(world)
     assert texts(world) == []
     new = world.manifest(replaced[old["dataset"].id])
     assert world.table(new, "corpus")["passage_id"].to_pylist() == ["p0", "p1", "p2", "p3", "p4"]
@@ -85,7 +92,7 @@ def test_after_a_purge_the_text_is_nowhere_and_the_store_is_whole(world: Store) 
 
 def test_what_was_erased_says_so_and_is_not_made_again(world: Store) -> None:
     old = Run(world, "tiny").parts()["prepare"]
-    replaced = purge(world, only_plan(world))
+    replaced = purge_one(world)
     new = replaced[old["dataset"].id]
     with pytest.raises(NotFound, match=f"was erased on .*; use dataset {new.id} instead"):
         world.manifest(old["dataset"])
@@ -96,7 +103,7 @@ def test_what_was_erased_says_so_and_is_not_made_again(world: Store) -> None:
 
 
 def test_rerankers_that_saw_it_are_marked_by_its_digest(world: Store) -> None:
-    purge(world, only_plan(world))
+    purge_one(world)
     ref = Run(world, "tiny").parts()["round-001"]["reranker"]
     (note,) = notes(world, ref)
     assert note["seen"] == "in its training"
@@ -118,10 +125,10 @@ def test_a_purge_that_was_killed_is_finished_by_the_next(
     plan = only_plan(world)
     monkeypatch.setattr(purging, "_bury", killed)
     with pytest.raises(KeyboardInterrupt):
-        purge(world, plan)
+        purge(world, GONE)
     monkeypatch.setattr(purging, "_bury", bury)
     assert len(only_plan(world).erased) == len(plan.erased) - 2
-    purge(world, only_plan(world))
+    purge_one(world)
     assert texts(world) == []
     assert len(notes(world, Run(world, "tiny").parts()["round-001"]["reranker"])) == 1
 
@@ -132,8 +139,73 @@ def test_what_a_process_uses_is_not_taken_from_under_it(
     key = ("tokens", Run(world, "tiny").parts()["prepare"]["tokens"].id)
     monkeypatch.setattr(pins, "pinned", lambda root: {key})
     with pytest.raises(Busy, match=f"tokens {key[1]}: a running process uses it"):
-        purge(world, only_plan(world))
+        purge_one(world)
     assert len(texts(world)) == 2 * len({world.root, world.local})
+
+
+def test_a_run_that_begins_while_a_purge_copies_keeps_what_it_uses(
+    world: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Run(world, "tiny").parts()["prepare"]
+    key = ("dataset", old["dataset"].id)
+
+    def pinned(root: object) -> set[tuple[str, str]]:
+        return {key} if len(world.artifacts("dataset")) > 1 else set()
+
+    monkeypatch.setattr(pins, "pinned", pinned)
+    with pytest.raises(Busy, match=f"dataset {key[1]}: a running process uses it"):
+        purge(world, GONE)
+    assert world.manifest(old["dataset"]).id == key[1]
+    monkeypatch.setattr(pins, "pinned", lambda root: set())
+    purge_one(world)
+    assert texts(world) == []
+
+
+def data_set(store: Store, offered: str) -> Manifest:
+    """A data set of documents and passages; one of them is offered, and scored, as a negative."""
+    cut = {"s0": "s", "t0": "t", "t1": "t"}
+    corpus = [
+        {"passage_id": key, "title": "", "text": f"text {key}", "parent_id": cut.get(key)}
+        for key in (*cut, "u")
+    ]
+    pair = {"query_id": "q", "passage_id": offered, "score": 0.5}
+    tables = {
+        "corpus": corpus,
+        "documents": [{"passage_id": key, "document_id": of} for key, of in cut.items()],
+        "queries": [{"query_id": "q", "text": "a", "split": "dev", "weight": 1.0, "group_id": "q"}],
+        "qrels": [
+            {"query_id": "q", "passage_id": key, "grade": 1, "split": "dev"} for key in "stu"
+        ],
+        "pool": [{**pair, "rank": 1}],
+        "teacher_scores": [pair],
+    }
+    return World(store).commit("dataset", "import flagembedding", tables)
+
+
+@pytest.mark.parametrize(
+    ("gone", "documents", "judged"),
+    [("s0", ["t0", "t1"], ["t", "u"]), ("t0", ["s0", "t1"], ["s", "t", "u"])],
+)
+def test_no_table_of_the_new_data_set_names_the_passage(
+    world: Store, gone: str, documents: list[str], judged: list[str]
+) -> None:
+    """A document goes with its only passage."""
+    old = data_set(world, "s0")
+    new = world.manifest(purge_one(world, gone)[old.id])
+    assert not mentions(world, new, gone)
+    assert world.table(new, "documents")["passage_id"].to_pylist() == documents
+    assert world.table(new, "qrels")["passage_id"].to_pylist() == judged
+    offered = {"pool.parquet", "teacher_scores.parquet"}
+    assert offered & set(new.files) == (set() if gone == "s0" else offered)
+
+
+def test_shards_of_a_run_that_was_killed_go_too(world: Store) -> None:
+    parts = Run(world, "tiny").parts()["prepare"]
+    inputs = {"dataset": world.manifest(parts["dataset"])}
+    shard = World(world).commit(
+        "shard", "encode", {"rows": [{"id": GONE, "vector": [1, 0]}]}, inputs=inputs
+    )
+    assert shard.id in {item.id for item in only_plan(world).erased}
 
 
 @pytest.mark.parametrize("written", ["{}", "<p>{}</p>"])
@@ -145,9 +217,19 @@ def test_a_quotation_is_seen_though_it_is_escaped(world: Store, written: str) ->
     assert not quotes(world, made, ["another text of more than forty letters altogether"])
 
 
+@pytest.mark.parametrize("space", ["\n", "  ", "\t", "\u00a0"])
+def test_a_quotation_is_seen_on_one_line_of_a_report(world: Store, space: str) -> None:
+    """Reports fold white space, and Markdown escapes letters with backslashes."""
+    text = f"Anna_Example,{space}born *1970*, lives & works in {space} a town by the sea"
+    cell = Grid(("passage",), [[shortened(text)]])
+    for name, page in {"report.html": cell.html(), "report.md": cell.markdown()}.items():
+        made = World(world).commit("report", name, files={name: page.encode()})
+        assert quotes(world, made, [text])
+
+
 def test_tombstones_outlive_garbage_collection(world: Store) -> None:
     old = Run(world, "tiny").parts()["prepare"]
-    purge(world, only_plan(world))
+    purge_one(world)
     collect(world, Policy(keep_days=0, grace_seconds=0))
     with pytest.raises(NotFound, match="was erased"):
         world.manifest(old["dataset"])
