@@ -20,7 +20,7 @@ import psutil
 from strop.artifacts import durable
 from strop.artifacts.backends.location import StorePath
 from strop.artifacts.backends.object_path import ObjectPath
-from strop.artifacts.errors import Busy, Conflict, Unreachable
+from strop.artifacts.errors import Busy, Conflict, StoreError
 
 EXPIRY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
@@ -189,5 +189,5 @@ class Lease:
                 durable.renew(self._path(self._generation))
             except FileNotFoundError:
                 return
-            except (Conflict, Unreachable):  # the next beat may get through
+            except (OSError, StoreError):  # a fault may pass: the next beat may get through
                 continue

@@ -1,5 +1,6 @@
 """One holder at a time, with real processes that are killed and stopped."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from strop.artifacts import leases
+from strop.artifacts import durable, leases
 from strop.artifacts.backends.location import StorePath, store_path
 from strop.artifacts.errors import Busy, Conflict
 from strop.artifacts.leases import Holder, Lease
@@ -104,6 +105,32 @@ def test_a_second_live_holder_is_refused_with_the_pid_of_the_first(place: StoreP
         ):
             pass
         assert ask(process) == "may write"
+
+
+FAULTS = [
+    OSError(errno.ESTALE, "Stale file handle"),
+    PermissionError("no access now"),
+    Conflict("another write was first"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_fault_that_passes_ends_no_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.01)
+    renew, beats = durable.renew, []
+
+    def faulty(path: StorePath) -> None:
+        beats.append(path)
+        if len(beats) == 1:
+            raise fault
+        renew(path)
+
+    monkeypatch.setattr(durable, "renew", faulty)
+    with Lease(tmp_path, what="run demo") as lease:
+        wait_until(lambda: len(beats) > 2)
+        lease.check()
 
 
 def test_the_lease_of_a_killed_process_is_free_at_once(
