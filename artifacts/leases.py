@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ import psutil
 
 from strop.artifacts import durable
 from strop.artifacts.backends.location import StorePath
-from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Busy, Conflict, StoreError
 
 EXPIRY_SECONDS = 60.0
@@ -44,8 +44,13 @@ class Holder:
 
     @property
     def here(self) -> bool:
-        """Whether it is a process of this host, whom one can ask."""
+        """Whether it is a process of this host, whom one can ask; old records have but a name."""
         return self.host in (socket.gethostname(), _machine())
+
+    @property
+    def name(self) -> str:
+        """The name of its host, as people know it."""
+        return self.host.partition(" ")[0]
 
     def lives(self) -> bool:
         """Whether the holder's process, which is one of this host, is still there."""
@@ -53,19 +58,24 @@ class Holder:
         return started is not None and abs(started - self.started) < START_TOLERANCE_SECONDS
 
 
-def this_process(folder: StorePath) -> Holder:
-    """This process as a holder in a store's folder, with a token of its own."""
+def this_process() -> Holder:
+    """This process as a holder, with a token of its own."""
     started = _process_started(os.getpid()) or 0.0
-    host = _machine() if isinstance(folder, ObjectPath) else socket.gethostname()
-    return Holder(host, os.getpid(), started, secrets.token_hex(8))
+    return Holder(_machine(), os.getpid(), started, secrets.token_hex(8))
 
 
 @functools.cache
 def _machine() -> str:
-    """This host among all that share a bucket, where names need not be unique, nor process ids."""
+    """This host among all that share a store, where names need not be unique, nor process ids.
+
+    Its name, what tells its start from every other's, and the namespace of its process ids:
+    containers of one host may have one name, and do not see each other's processes.
+    """
     found = [socket.gethostname()]
-    with suppress(OSError):
+    try:
         found.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    except OSError:
+        found.append(f"{uuid.getnode():012x}")
     with suppress(OSError):
         found.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return " ".join(found)
@@ -115,7 +125,7 @@ class Lease:
         last = generations[-1] if generations else 0
         if last and not self._released(last):
             self._refuse_if_alive(last)
-        holder = this_process(self._folder)
+        holder = this_process()
         self._generation = last + 1
         try:
             durable.create(self._path(self._generation), json.dumps(vars(holder)).encode())
@@ -171,7 +181,7 @@ class Lease:
             raise self._just_taken() from error
         if holder.alive(seen):
             raise Busy(
-                f"{self._what}: process {holder.pid} on {holder.host} is working on it; "
+                f"{self._what}: process {holder.pid} on {holder.name} is working on it; "
                 "wait for it, or stop it"
             )
 

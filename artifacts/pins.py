@@ -133,7 +133,7 @@ def _folder(root: StorePath) -> StorePath:
         found = _own.get(key)
         if found is not None and (isinstance(found, ObjectPath) or found.exists()):
             return found
-        holder = this_process(root)
+        holder = this_process()
         folder = root / "pins" / f"{holder.pid}-{secrets.token_hex(6)}"
         durable.create(folder / "holder.json", json.dumps(asdict(holder)).encode())
         if not _own:

@@ -30,7 +30,7 @@ def note(api: str, limit: str, lease_id: str, run: str) -> None:
     with contextlib.suppress(OSError):
         folder = _folder()
         folder.mkdir(exist_ok=True, mode=0o700)
-        values = {"api": api, "limit": limit, "run": run, "process": vars(this_process(folder))}
+        values = {"api": api, "limit": limit, "run": run, "process": vars(this_process())}
         new = folder / f"{lease_id}.new"
         new.write_text(json.dumps(values), encoding="utf-8")
         new.replace(folder / f"{lease_id}.json")

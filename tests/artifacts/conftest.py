@@ -64,3 +64,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"mount is not permitted: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def own_process_ids() -> list[str]:
+    """What runs a command like a container of this host's name: with process ids of its own."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no namespaces of process ids may be made here")
+    return command

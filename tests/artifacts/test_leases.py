@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from strop.artifacts import durable, leases
 from strop.artifacts.backends.location import StorePath, store_path
 from strop.artifacts.errors import Busy, Conflict
 from strop.artifacts.leases import Holder, Lease
+from tests.artifacts.conftest import own_process_ids
 from tests.artifacts.test_durable import in_threads
 
 EXPIRIES = {"folder": 0.6, "s3": 3.0}
@@ -54,9 +56,10 @@ def place(
 
 
 @contextmanager
-def holder(place: StorePath) -> Iterator[subprocess.Popen[str]]:
+def holder(place: StorePath, *within: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds the lease, and says on each line whether it may write."""
-    command = [sys.executable, "-c", HOLD.format(expiry=leases.EXPIRY_SECONDS), str(place)]
+    script = HOLD.format(expiry=leases.EXPIRY_SECONDS)
+    command = [*within, sys.executable, "-c", script, str(place)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -223,6 +226,22 @@ def test_another_host_is_known_by_its_heartbeat_alone() -> None:
     one = Holder("another host", 1, 0.0, "token")
     assert one.alive(time.time())
     assert not one.alive(time.time() - leases.EXPIRY_SECONDS - 0.1)
+
+
+def test_a_container_of_the_same_name_is_not_asked_for_its_processes(tmp_path: Path) -> None:
+    """Its process 1 is not the one here; only its heartbeat tells of it."""
+    with holder(tmp_path, *own_process_ids()):
+        host = socket.gethostname()
+        with (
+            pytest.raises(Busy, match=f"run demo: process 1 on {host} is working on it"),
+            Lease(tmp_path, what="run demo"),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(("host", "here"), [("{}", True), ("{} another-start 1", False)])
+def test_records_of_older_versions_have_but_a_name(host: str, here: bool) -> None:
+    assert Holder(host.format(socket.gethostname()), 1, 0.0, "token").here == here
 
 
 def test_old_generations_are_cleared_away(place: StorePath) -> None:

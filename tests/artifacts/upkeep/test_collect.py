@@ -17,6 +17,7 @@ from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Plan, Policy, make_plan
 from strop.artifacts.upkeep.roots import roots
 from strop.artifacts.verify import verify
+from tests.artifacts.conftest import own_process_ids
 from tests.store_world import store_world
 
 NOW = Policy(keep_days=0, grace_seconds=0)
@@ -148,14 +149,18 @@ def test_the_pins_of_a_killed_process_count_no_more(store: Store) -> None:
     assert list((store.root / "pins").iterdir()) == []
 
 
-def test_the_pins_of_a_process_go_with_it_and_count_while_it_lives(store: Store) -> None:
+@pytest.mark.parametrize("container", [False, True])
+def test_the_pins_of_a_process_go_with_it_and_count_while_it_lives(
+    store: Store, container: bool
+) -> None:
     code = (
         "import sys; from strop.artifacts import pins\n"
         "from strop.artifacts.backends.location import store_path\n"
         "pins.pin(store_path(sys.argv[1]), 'scores', 'abc'); print('pinned', flush=True); input()"
     )
+    within = own_process_ids() if container else []
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(store.root)],
+        [*within, sys.executable, "-c", code, str(store.root)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
