@@ -1,6 +1,7 @@
 """Model folders: found by name, checked, and fingerprinted by content."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,17 @@ def resolve_model(name: str) -> ModelFolder:
             "save the model with safe_serialization"
         )
     return ModelFolder(name, path, _fingerprint(path))
+
+
+def require_unchanged(folder: ModelFolder, sha256_by_file: Mapping[str, str]) -> None:
+    """Raise `InputError` for a model that is not the one that was fingerprinted before."""
+    now = folder.sha256_by_file
+    for file in sorted(now.keys() | sha256_by_file.keys()):
+        if now.get(file) != sha256_by_file.get(file):
+            raise InputError(
+                f"model {folder.name!r}: {file} changed while it was used; run again with the "
+                "model as it is now"
+            )
 
 
 def check_vocabulary(tokenizer: Any, what: str) -> None:

@@ -46,7 +46,9 @@ class Encoding:
 
         encoder = models.get(
             ("encoder", self.model.id, repr(self.config)),
-            lambda: Encoder(model_folder(store, self.config.model, self.weights), self.config),
+            lambda: Encoder(
+                model_folder(store, self.model, self.config.model, self.weights), self.config
+            ),
         )
         texts = rows[TEXT].to_pylist()
         vectors = encoder.encode(texts, prompt=self.prompt, progress=progress)
@@ -73,7 +75,7 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
         texts = ((batch["passage_id"], joined_texts(batch)) for batch in batches)
         asked = [(queries["query_id"], queries["text"].to_pylist())]
         stage = Stage(store, attempt, progress)
-        weights = weights_for_workers(stage, config.model)
+        weights = weights_for_workers(stage, model, config.model)
 
         def encoded(part: str, batches: Any, reuse: Reuse, prompt: str) -> Iterator[Any]:
             yield from renewed(

@@ -19,6 +19,7 @@ from strop.pipeline.data.importing import (
 )
 from strop.pipeline.data.locations import location
 from strop.pipeline.data.python_sources import documentation_sources
+from strop.pipeline.data.readers.files import Files
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
@@ -33,7 +34,7 @@ def import_request(place: Place, request: Request) -> Any:
 
     A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
     """
-    digests = {name: file.sha256() for name, file in request.files().items()}
+    digests = _digests(request.files())
     stage, version = f"import {request.format}", _version(request)
     recipe = Recipe("dataset", stage, version, {"files": digests, **request.parameters()}, {})
 
@@ -46,6 +47,7 @@ def import_request(place: Place, request: Request) -> Any:
                 read_rows=writer.read_back,
                 progress=progress,
             )
+        _require_unchanged(digests, request.files())
         attempt.write_table("queries", imported.queries)
         # Optional tables: data without them keep the digest that they had before there were any.
         if imported.query_fields.num_rows:
@@ -61,6 +63,18 @@ def import_request(place: Place, request: Request) -> Any:
         return {"source": request.path.name, **imported.summary, **changes}
 
     return carry_out(place, recipe, compute)
+
+
+def _digests(files: Files) -> dict[str, str]:
+    return {name: file.sha256() for name, file in files.items()}
+
+
+def _require_unchanged(digests: dict[str, str], files: Files) -> None:
+    """Raise `InputError` when files are not what the data set's id was made of."""
+    now = _digests(files)
+    for name in sorted(digests.keys() | now.keys()):
+        if digests.get(name) != now.get(name):
+            raise InputError(f"{files.get(name, name)}: changed while it was read; import it again")
 
 
 def _version(request: Request) -> int:
@@ -121,12 +135,13 @@ def configured_request(config: Config) -> Request:
 def import_beir_split(place: Place, folder: Path, split: str) -> Any:
     """Import a BEIR folder's corpus and the queries of one split, as they are."""
     files = split_files(location(folder), split)
-    digests = {name: file.sha256() for name, file in files.items()}
+    digests = _digests(files)
     recipe = Recipe("dataset", "import split", 1, {"files": digests}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
             imported = import_split(location(folder), split, write_corpus=writer.write)
+        _require_unchanged(digests, files)
         attempt.write_table("queries", imported.queries)
         attempt.write_table("qrels", imported.qrels)
         return {"source": folder.name, **imported.summary}

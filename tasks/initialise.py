@@ -5,6 +5,7 @@ from typing import Any
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Reranker
+from strop.pipeline.models import require_unchanged
 from strop.pipeline.progress import Progress
 from strop.tasks.models_by_name import model_by_name
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -23,7 +24,9 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.scoring import reranker
 
-        folder = model_by_name(place.open(), config.base)
+        store = place.open()
+        folder = model_by_name(store, config.base)
+        require_unchanged(folder, store.manifest(base).parameters["files"])
         loaded, fresh = reranker.initialise(
             folder.path,
             config.base,

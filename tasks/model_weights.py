@@ -8,31 +8,41 @@ import shutil
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Store
-from strop.pipeline.models import ModelFolder, resolve_model
+from strop.pipeline.models import ModelFolder, require_unchanged, resolve_model
 from strop.tasks.cluster import current
 from strop.tasks.shards import Stage
 
 
-def weights_for_workers(stage: Stage, name: str) -> ArtifactRef | None:
-    """The model's files in the store; None where whoever reads them finds the model by its name."""
+def weights_for_workers(stage: Stage, model: ArtifactRef, name: str) -> ArtifactRef | None:
+    """The model's files in the store; None where whoever reads them finds the model by its name.
+
+    Raises `InputError` when they are no longer what the model's artifact says.
+    """
     cluster = current()
     if cluster is None or cluster.shares_disk:
         return None
     store, folder = stage.store, resolve_model(name)
-    recipe = Recipe("shard", "copy model", 1, {"files": folder.sha256_by_file}, {})
+    files = store.manifest(model).parameters["files"]
+    recipe = Recipe("shard", "copy model", 1, {"files": files}, {})
     found = store.lookup(recipe)
     if found is None:
         with store.attempt(recipe) as attempt:
-            for file in folder.sha256_by_file:
+            require_unchanged(folder, files)
+            for file in files:
                 (attempt.folder / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(folder.path / file, attempt.folder / file)
-            found = store.commit(attempt, summary={"files": len(folder.sha256_by_file)})
+            require_unchanged(resolve_model(name), files)
+            found = store.commit(attempt, summary={"files": len(files)})
     stage.attempt.shards.append(found)
     return found.ref
 
 
-def model_folder(store: Store, name: str, weights: ArtifactRef | None) -> ModelFolder:
-    """Where the model is, by its name or in the store."""
+def model_folder(
+    store: Store, model: ArtifactRef, name: str, weights: ArtifactRef | None
+) -> ModelFolder:
+    """Where the model is, by its name or in the store; raises as `weights_for_workers` does."""
     if weights is None:
-        return resolve_model(name)
+        folder = resolve_model(name)
+        require_unchanged(folder, store.manifest(model).parameters["files"])
+        return folder
     return ModelFolder(name, store.folder(weights), {})

@@ -1,6 +1,7 @@
 """Data as a config names them: read as `strop import` reads them with the same words."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.flows.prepare import import_dataset, in_store
 from strop.pipeline.config import Config, with_values
 from strop.pipeline.data.importing import Request
+from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
-from strop.tasks.import_data import configured_request, import_request
+from strop.tasks import import_data as importing
+from strop.tasks.import_data import (
+    beir_request,
+    configured_request,
+    import_beir_split,
+    import_request,
+)
 from strop.tasks.stage import Place
 
 DATA: dict[str, Any] = {
@@ -57,6 +65,31 @@ def test_a_config_alone_reads_named_columns_splits_and_chunks(tmp_path: Path) ->
     }
     chunks = store.table(by_config, "documents").to_pylist()
     assert {row["document_id"] for row in chunks} == {f"d{n}" for n in range(8, 20)}
+
+
+@pytest.mark.parametrize("split", [None, "dev"])
+def test_data_that_change_while_they_are_read_are_refused(
+    beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str | None
+) -> None:
+    folder = Path(shutil.copytree(beir_folder, tmp_path / "data"))
+    corpus = folder / "corpus.jsonl"
+
+    def changing(read: Any) -> Any:
+        def read_and_change(*arguments: Any, **options: Any) -> Any:
+            found = read(*arguments, **options)
+            corpus.write_text(corpus.read_text() + "\n")
+            return found
+
+        return read_and_change
+
+    for name in ("import_files", "import_split"):
+        monkeypatch.setattr(importing, name, changing(getattr(importing, name)))
+    place = Place(str(tmp_path / "store"), "tiny", "prepare")
+    stage: Any = import_beir_split if split else import_request
+    said = [folder, split] if split else [beir_request(folder, SplitRule())]
+    with pytest.raises(InputError, match=r"corpus\.jsonl: changed while it was read; import it"):
+        done(stage, place, *said)
+    assert place.open().artifacts() == []
 
 
 def test_what_is_said_of_files_is_refused_beside_an_imported_data_set(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A reranker of the store as the base of another: by id, on any host, and in the lineage."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
-from strop.pipeline.config import Config, Reranker
+from strop.pipeline.config import BiEncoder, Config, Reranker
+from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
+from strop.tasks.encode import encode
+from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
 from strop.tasks.stage import Place
@@ -42,6 +46,23 @@ def test_the_next_reranker_descends_from_one_named_by_its_id(
     assert not store.manifest(second).summary["fresh_head"]
     weights = [store.file(item, "model.safetensors").read_bytes() for item in (first, second)]
     assert weights[0] == weights[1]
+
+
+def test_a_model_that_is_replaced_before_its_use_is_refused(
+    reranker_folder: Path, bi_encoder_folder: Path, beir_folder: Path, tmp_path: Path
+) -> None:
+    """What is made of it would else bear the id of the model that was there before."""
+    place = Place(str(tmp_path / "store"), "tiny", "prepare")
+    folder = Path(shutil.copytree(bi_encoder_folder, tmp_path / "model"))
+    name, model = str(folder), done(import_model, place, str(folder))
+    dataset = done(import_request, place, beir_request(beir_folder, SplitRule()))
+    shutil.copyfile(reranker_folder / "model.safetensors", folder / "model.safetensors")
+    changed = r"model '.*': model\.safetensors changed while it was used; run again"
+    with pytest.raises(InputError, match=changed):
+        done(initialise, place, model, Reranker(base=name, max_tokens=32), 1)
+    with pytest.raises(InputError, match=changed):
+        done(encode, place, dataset, model, BiEncoder(model=name, max_tokens=32))
+    assert {item.kind for item in place.open().artifacts()} == {"model", "dataset"}
 
 
 def test_what_is_no_reranker_is_refused_before_any_work(
