@@ -1,7 +1,7 @@
 """Model folders: found by name, checked, and fingerprinted by content."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from strop.pipeline.errors import InputError
 
 CONTENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja")
 """What decides a model's output; notes, pictures and other runtimes' weights do not."""
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+SAFE = ("model.safetensors", "model.safetensors.index.json")
+"""Weights that libraries read rather than pickled ones in the same folder."""
 IGNORED_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache"}
 
 
@@ -35,6 +38,7 @@ def resolve_model(name: str) -> ModelFolder:
             f"model {name!r}: {path} has no .safetensors weights (pickled weights are not read); "
             "save the model with safe_serialization"
         )
+    _refuse_pickled(name, path)
     return ModelFolder(name, path, _fingerprint(path))
 
 
@@ -89,13 +93,31 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
+def _refuse_pickled(name: str, path: Path) -> None:
+    """Raise `InputError` for pickled weights, also of a module, that libraries would fall back to.
+
+    They may run code when they are read, and no fingerprint covers them.
+    """
+    for file in _files(path, PICKLED):
+        if not any((file.parent / safe).is_file() for safe in SAFE):
+            raise InputError(
+                f"model {name!r}: {file} has pickled weights, which are not read, and no "
+                "model.safetensors beside it; save the model with safe_serialization"
+            )
+
+
 def _fingerprint(path: Path) -> dict[str, str]:
-    files = {file for pattern in CONTENT for file in path.rglob(pattern) if file.is_file()}
-    return {
-        file.relative_to(path).as_posix(): _sha256(file)
+    return {file.relative_to(path).as_posix(): _sha256(file) for file in _files(path, CONTENT)}
+
+
+def _files(path: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files that match, in order, outside of folders that no library reads here."""
+    files = {file for pattern in patterns for file in path.rglob(pattern) if file.is_file()}
+    return [
+        file
         for file in sorted(files)
         if not IGNORED_FOLDERS & set(file.relative_to(path).parts[:-1])
-    }
+    ]
 
 
 def _sha256(path: Path) -> str:

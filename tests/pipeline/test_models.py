@@ -65,6 +65,26 @@ def test_one_changed_weight_changes_the_fingerprint_and_notes_do_not(model: Path
     assert {name for name in before if before[name] != after[name]} == {"model.safetensors"}
 
 
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "pytorch_model.bin.index.json"])
+def test_pickled_weights_of_a_module_are_refused_by_name(model: Path, file: str) -> None:
+    """As in older sentence-transformers: they would be unpickled, and are in no fingerprint."""
+    dense = model / "2_Dense"
+    dense.mkdir()
+    (dense / file).write_bytes(b"pickled")
+    with pytest.raises(InputError, match=f"2_Dense/{file} has pickled weights") as caught:
+        resolve_model(str(model))
+    assert "\n" not in str(caught.value)
+    (dense / "model.safetensors").write_bytes(b"safe")
+    assert "2_Dense/model.safetensors" in resolve_model(str(model)).sha256_by_file
+
+
+def test_pickled_weights_that_nothing_reads_are_no_matter(model: Path) -> None:
+    (model / "pytorch_model.bin").write_bytes(b"pickled")
+    (model / "onnx").mkdir()
+    (model / "onnx" / "pytorch_model.bin").write_bytes(b"pickled")
+    assert not any(name.endswith(".bin") for name in resolve_model(str(model)).sha256_by_file)
+
+
 def test_the_place_of_a_model_is_no_part_of_its_fingerprint(model: Path, tmp_path: Path) -> None:
     before = resolve_model(str(model)).sha256_by_file
     moved = model.rename(tmp_path / "elsewhere")
