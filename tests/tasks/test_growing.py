@@ -1,6 +1,7 @@
 """A corpus that changes a little: a new version that knows the old one and reuses its work."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from strop.pipeline.config import BiEncoder, Reranker
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.first_stage.encoding import Encoder
-from strop.pipeline.reuse import Earlier, Reuse, text_digests
+from strop.pipeline.reuse import DIGEST, Earlier, Reuse, _fixed_width, text_digests
 from strop.tasks.encode import encode
 from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
@@ -123,6 +124,36 @@ def test_values_come_back_in_the_order_of_the_texts() -> None:
     assert found.to_pylist() == [2, 14, 10, 99, 13, 10]
     assert (reuse.made, reuse.reused) == (2, 4)
     assert Reuse(None).values(["x"], lambda texts: pa.array([7])).to_pylist() == [7]
+
+
+def test_earlier_rows_are_found_as_a_search_one_by_one_finds_them() -> None:
+    """Of texts that are there twice the first row; in chunks, slices and nothing at all."""
+    old = [f"text {number % 700}" for number in range(1000)]
+    wanted = [f"text {number}" for number in range(0, 1400, 3)]
+    digests = text_digests(old)
+    chunked = pa.chunked_array([digests[:300], digests[300:300], digests[300:]])
+    for held in (digests, chunked):
+        found = Earlier(held, 100, pa.nulls).find(wanted)
+        assert found.tolist() == [old.index(text) if text in old else -1 for text in wanted]
+    nothing = Earlier(pa.chunked_array([], digests.type), 1, pa.nulls)
+    assert nothing.find(["text 1"]).tolist() == [-1]
+    assert nothing.find([]).tolist() == []
+
+
+def test_a_search_does_not_go_through_all_of_the_earlier_corpus() -> None:
+    """Else a corpus of n shards would be gone through n times."""
+    earlier = Earlier(text_digests([f"text {number}" for number in range(100_000)]), 1, pa.nulls)
+    before = time.process_time()
+    for number in range(100):
+        assert earlier.find([f"text {number}"]).tolist() == [number]
+    assert time.process_time() - before < 1.0
+
+
+def test_digests_are_told_apart_by_zeros_at_their_ends() -> None:
+    ends = pa.array([bytes(15) + b"\1", bytes(16), b"\1" + bytes(15)], DIGEST)
+    fixed = _fixed_width(ends)
+    assert len(set(fixed.tolist())) == 3
+    assert np.argsort(fixed).tolist() == [1, 0, 2]
 
 
 def test_other_data_under_the_same_name_are_no_version() -> None:
