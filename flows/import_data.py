@@ -10,7 +10,7 @@ from strop.tasks.import_data import import_documentation, import_request
 from strop.tasks.stage import Place, call
 
 
-@flow(name="import", flow_run_name="import {request.path}", validate_parameters=False)
+@flow(name="import", flow_run_name="import {request.path.name}", validate_parameters=False)
 def import_data(request: Request, store: Location) -> ArtifactRef:
     """Import data of any format."""
     place = Place(store, "import", request.path.name or "data")

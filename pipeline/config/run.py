@@ -13,6 +13,7 @@ from strop.pipeline.config.mining import GIVEN, Mining
 from strop.pipeline.config.models import BiEncoder, Reranker
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Training
+from strop.pipeline.data.locations import PASSWORD, QUERY
 
 LATER = (
     ("mining", "verdicts"),
@@ -58,6 +59,11 @@ class Config(Section):
     def _named(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("is empty, expected a BEIR folder or a dataset id")
+        if PASSWORD.search(value) or QUERY.fullmatch(value):
+            raise ValueError(
+                "has a password or a query in its address, and a config is written down; "
+                "`strop import` reads such data, expected the id that it prints"
+            )
         return value
 
     @model_validator(mode="after")

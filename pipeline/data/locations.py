@@ -1,20 +1,33 @@
 """Files and folders to import from: on this machine, or at any URI that fsspec reads."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pydantic import SecretStr
+
 from strop.pipeline.errors import InputError
+
+PASSWORD = re.compile(r"://[^/?#@]*:[^/?#]*@")
+QUERY = re.compile(r"(.*?\bhttps?://[^?#]*)([?#].*)", re.DOTALL)
+"""An address on the web, and what follows its path: it may be a key, as in a signed address."""
+
+NO_QUERY = SecretStr("")
 
 
 @dataclass(frozen=True)
 class Location:
-    """A file or folder by its path or URI, such as ``data`` or ``s3://bucket/data``."""
+    """A file or folder by its path or URI, such as ``data`` or ``s3://bucket/data``.
+
+    ``query`` is what follows the path of an address on the web; it is sent and never shown.
+    """
 
     uri: str
+    query: SecretStr = NO_QUERY
 
     def __str__(self) -> str:
         """The path or URI, as messages name it."""
@@ -22,7 +35,7 @@ class Location:
 
     def __truediv__(self, name: str) -> "Location":
         """A file or folder inside this folder."""
-        return Location(f"{self.uri.rstrip('/')}/{name}")
+        return replace(self, uri=f"{self.uri.rstrip('/')}/{name}")
 
     @property
     def name(self) -> str:
@@ -89,10 +102,9 @@ class Location:
         from fsspec.core import url_to_fs
 
         try:
-            found: tuple[Any, str] = url_to_fs(self.uri)
+            found: tuple[Any, str] = url_to_fs(self.uri + self.query.get_secret_value())
         except (ImportError, ValueError, OSError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{self}: cannot be reached ({reason})") from error
+            raise InputError(f"{self}: cannot be reached ({_reason(error)})") from error
         return found
 
     @contextmanager
@@ -105,15 +117,31 @@ class Location:
         except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
             reason = error.strerror or type(error).__name__
             raise InputError(f"{self}: cannot be read ({reason})") from error
-        except OSError as error:
+        except InputError:
+            raise
+        except Exception as error:  # clients of the network have errors of their own
             if self.is_local:  # a failing disk is no bad input; the stage is tried again
                 raise
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{self}: cannot be read ({reason})") from error
+            raise InputError(f"{self}: cannot be read ({_reason(error)})") from error
 
 
 def location(text: str | Path) -> Location:
-    """The location that a person names; ``~`` is the home folder."""
+    """The location that a person names; ``~`` is the home folder.
+
+    Raises `InputError` for an address with a password.
+    """
     text = str(text)
-    found = Location(text)
-    return Location(str(Path(text).expanduser())) if found.is_local else found
+    if Location(text).is_local:
+        return Location(str(Path(text).expanduser()))
+    if PASSWORD.search(text):
+        raise InputError(
+            f"data {text.partition('://')[0]}://…: expected no password in the address; "
+            "credentials come from the environment, or from fsspec's own config"
+        )
+    found = QUERY.fullmatch(text)
+    return Location(found[1], SecretStr(found[2])) if found else Location(text)
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line, without the queries of addresses in it."""
+    return re.sub(r"[?#][^\s'\")]*", "?…", str(error).partition("\n")[0])

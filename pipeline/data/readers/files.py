@@ -1,6 +1,7 @@
 """The files of a data set, found by name: compressed ones too, and the split in a name."""
 
 import re
+from dataclasses import replace
 
 from strop.pipeline.data.locations import Location
 
@@ -25,7 +26,7 @@ SPLIT_WORDS = {
 def with_compression(path: Location) -> Location | None:
     """The file of this name, plain or compressed; None where there is none."""
     for ending in ("", *COMPRESSED):
-        found = Location(path.uri + ending)
+        found = replace(path, uri=path.uri + ending)
         if found.is_file():
             return found
     return None
