@@ -87,11 +87,19 @@ class Store:
         return manifest
 
     def _claim(self, kind: str, artifact_id: str) -> tuple[StorePath, bytes | None]:
-        """Pin an id, take it back from a garbage collection; where it lies, and its manifest."""
+        """Pin an id, take it back from a garbage collection; where it lies, and its manifest.
+
+        A store that cannot be written, where nobody collects either, is only read.
+        """
         home = self.home(kind, artifact_id)
         pins.pin(self.root, kind, artifact_id)
-        (home / MARKED).unlink(missing_ok=True)
-        return home, slots.claim(home)
+        try:
+            (home / MARKED).unlink(missing_ok=True)
+            return home, slots.claim(home)
+        except OSError as error:
+            if error.errno not in pins.READ_ONLY:
+                raise
+        return home, slots.read(home)
 
     def use(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact, pinned for this process; raises as `manifest` does."""

@@ -18,6 +18,7 @@ from strop.cli.output import (
     console,
     end_with_error,
     full_disk,
+    no_access,
     plain_help,
     set_loudness,
 )
@@ -219,7 +220,7 @@ def _end(error: Exception) -> None:
         end_with_error(message, code=REFUSED)
     if isinstance(error, _expected()):
         end_with_error(str(error), code=REFUSED)
-    if message := refused(error):
+    if message := no_access(error) or refused(error):
         end_with_error(message, code=REFUSED)
     if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
         message = "the Prefect server stopped answering; the same command resumes"

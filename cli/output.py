@@ -76,6 +76,16 @@ def end_with_error(message: str, *, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
+def no_access(error: BaseException) -> str | None:
+    """What to say when a place may not be written, such as a store on a read-only mount."""
+    import errno
+
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; expected a place that this command may write to"
+    return None
+
+
 def full_disk(error: BaseException) -> str | None:
     """What to say when a disk is full, if that is what went wrong."""
     import errno

@@ -1,10 +1,14 @@
 """`strop artifacts verify`, `export`, `import` and `purge` on the command line."""
 
+import subprocess
+
 import pytest
 
 from strop.artifacts import pins
+from strop.artifacts.manifest import Recipe
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from tests.cli.test_bucket import refused
 
 
 def ref(store, part, role):
@@ -53,6 +57,49 @@ def test_purge_says_what_still_derives_from_the_passage(world, artifacts, told, 
     assert world.find(dataset["rewritten"][0]["as"]).kind == "dataset"
     assert "in its training" in artifacts(world, "show", reranker).stdout
     assert "none damaged" in artifacts(world, "verify", "--deep").stdout
+
+
+@pytest.fixture
+def backup(looked_at, tmp_path):
+    """A store that is mounted read-only."""
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    bind = ["mount", "--bind", str(looked_at.root), str(folder)]
+    try:
+        subprocess.run(bind, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("nothing may be mounted here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        yield Store(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_artifacts_of_a_read_only_store_are_found_and_used(backup):
+    item = backup.artifacts("tokens")[0]
+    recipe = Recipe(item.kind, item.stage, item.recipe, item.parameters, item.inputs)
+    assert backup.lookup(recipe) == item
+    assert backup.use(item.ref) == item
+    assert backup.lookup(Recipe("tokens", "tokenize", 99, {}, {})) is None
+
+
+def test_commands_that_write_end_in_one_line_on_a_read_only_store(
+    backup, artifacts, monkeypatch, capsys
+):
+    dataset, place = backup.artifacts("dataset")[0].id, ("--store", str(backup.root))
+    commands = [
+        ("pin", dataset),
+        ("gc", "--delete"),
+        ("purge", "--passage", "p5", "--delete"),
+    ]
+    for command in commands:
+        line = refused(monkeypatch, capsys, "artifacts", *command, *place)
+        assert line.startswith(f"error: {backup.root}/")
+        assert line.endswith(": Read-only file system; expected a place that this command may "
+                             "write to")  # fmt: skip
+    for command in (("gc",), ("purge", "--passage", "p5")):
+        artifacts(backup, *command)
 
 
 @pytest.mark.parametrize("command", ["gc", "purge", "export", "import", "verify", "query", "diff"])
