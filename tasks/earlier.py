@@ -24,7 +24,10 @@ class Version:
 
 
 def earlier_version(store: Store, recipe: Recipe) -> Version | None:
-    """The newest artifact of this recipe but for its data set; None where there is none."""
+    """The newest artifact of this recipe but for its data set; None where there is none.
+
+    Both are pinned: they are read while this stage works.
+    """
     wanted = {role: ref.digest for role, ref in recipe.inputs.items() if role != "dataset"}
     for found in reversed(store.artifacts(recipe.kind)):
         others = {role: ref.digest for role, ref in found.inputs.items() if role != "dataset"}
@@ -32,8 +35,9 @@ def earlier_version(store: Store, recipe: Recipe) -> Version | None:
         if alike != (recipe.stage, recipe.recipe, recipe.parameters, wanted):
             continue
         try:
-            store.manifest(found.inputs["dataset"])
-        except StoreError:  # the data set is gone: nobody knows which texts these rows are of
+            store.use(found.inputs["dataset"])
+            store.use(found.ref)
+        except StoreError:  # without the data set nobody knows which texts these rows are of
             continue
         return Version(found, found.inputs["dataset"])
     return None

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS, DOCUMENTS
 from strop.artifacts.store import Attempt, Store
@@ -102,6 +103,10 @@ def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[st
     """
     for earlier in reversed(store.artifacts("dataset")):
         if (earlier.stage, earlier.summary.get("source")) == (stage, source):
+            try:
+                store.use(earlier.ref)
+            except StoreError:  # collected just now
+                continue
             columns = ["passage_id", "title", "text"]
             paths = (store.file(earlier, "corpus.parquet"), attempt.folder / "corpus.parquet")
             corpora = (iterate_batches(path, columns=columns) for path in paths)

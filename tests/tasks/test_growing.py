@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from strop.artifacts import pins
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.pipeline.config import BiEncoder, Reranker
@@ -105,6 +106,22 @@ def test_one_percent_changed_passages_are_one_percent_of_the_work(
     for name in ("passages", "queries"):
         assert store.table(tokens, name).equals(fresh.table(tokenized, name))
     assert store.manifest(tokens).digest == fresh.manifest(tokenized).digest
+
+
+def test_earlier_versions_are_pinned_while_they_are_read(
+    tmp_path: Path, bi_encoder_folder: Path
+) -> None:
+    """Made by a process that has ended, they could be collected from under this one."""
+    world = World(tmp_path, bi_encoder_folder)
+    store, *first = world.prepare("store")
+    for ref in first:
+        pins.unpin(store.root, ref.kind, ref.id)
+    grow(world.data)
+    place = Place(str(store.root), "tiny", "prepare")
+    done(import_request, place, beir_request(world.data, SplitRule()))
+    assert ("dataset", first[0].id) in pins.pinned(store.root)
+    world.prepare("store")
+    assert {(ref.kind, ref.id) for ref in first} <= pins.pinned(store.root)
 
 
 def test_another_encoder_or_prompt_reuses_nothing(tmp_path: Path, bi_encoder_folder: Path) -> None:
