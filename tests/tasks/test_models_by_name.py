@@ -2,20 +2,25 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from strop.artifacts.errors import NotFound
-from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.runs import Run
+from strop.artifacts.upkeep.discard import discard
 from strop.pipeline.config import BiEncoder, Config, Reranker
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
+from strop.pipeline.progress import SILENT
+from strop.tasks import model_weights
 from strop.tasks.encode import encode
 from strop.tasks.import_data import beir_request, import_request
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
+from strop.tasks.shards import Stage
 from strop.tasks.stage import Place
 from strop.tasks.trainable import check_training
 
@@ -63,6 +68,25 @@ def test_a_model_that_is_replaced_before_its_use_is_refused(
     with pytest.raises(InputError, match=changed):
         done(encode, place, dataset, model, BiEncoder(model=name, max_tokens=32))
     assert {item.kind for item in place.open().artifacts()} == {"model", "dataset"}
+
+
+def test_workers_on_other_hosts_get_the_model_that_was_fingerprinted(
+    bi_encoder_folder: Path, reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_weights, "current", lambda: SimpleNamespace(shares_disk=False))
+    place = Place(str(tmp_path / "store"), "tiny", "prepare")
+    folder, store = Path(shutil.copytree(bi_encoder_folder, tmp_path / "model")), place.open()
+    model = done(import_model, place, str(folder))
+    with store.attempt(Recipe("embeddings", "encode", 1, {}, {"model": model})) as attempt:
+        stage = Stage(store, attempt, SILENT)
+        weights = model_weights.weights_for_workers(stage, model, str(folder))
+        copied = model_weights.model_folder(store, model, str(folder), weights)
+        assert (copied.path / "config.json").read_bytes() == (folder / "config.json").read_bytes()
+        discard(store, attempt.shards)
+        shutil.copyfile(reranker_folder / "model.safetensors", folder / "model.safetensors")
+        with pytest.raises(InputError, match=r"model\.safetensors changed while"):
+            model_weights.weights_for_workers(stage, model, str(folder))
+    assert {item.kind for item in store.artifacts()} == {"model"}
 
 
 def test_what_is_no_reranker_is_refused_before_any_work(
