@@ -99,7 +99,7 @@ class Terminal:
 
 
 class Worker:
-    """Runs started from the deployment `improve`, carried out by a worker."""
+    """Runs started from the deployment of `improve`, carried out by a worker."""
 
     title = "worker"
 
@@ -108,7 +108,7 @@ class Worker:
         self._place = place
         self._process = place.start("deploy", "strop.yaml", "--store", store)
         self._worker = wait_for(lambda: worker_of(self._process), START_SECONDS)
-        self._deployment = place.ask("deployments/name/improve/improve")["id"]
+        self._deployment = place.ask("deployments/name/improve/improve-faults")["id"]
 
     def start(self) -> psutil.Process:
         """The process of a flow run that the worker has just started."""

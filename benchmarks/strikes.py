@@ -94,7 +94,7 @@ def strike_machine(place: Place, store: Path, moment: float) -> bool:
 
 def _next_run(place: Place) -> str:
     """How the deployment's next run ends; cancelled while the lost one's slot is not yet free."""
-    found = place.ask("deployments/name/improve/improve")
+    found = place.ask("deployments/name/improve/improve-faults")
     made = place.ask(f"deployments/{found['id']}/create_flow_run", {})
     wait_for(lambda: _state(place, made["id"]) in ENDED, PATIENCE)
     return _state(place, made["id"])
@@ -109,7 +109,7 @@ def _flow_run(
 ) -> tuple[psutil.Process, psutil.Process, str]:
     """The worker, the process of a run that it was given, and the id of that run."""
     worker = wait_for(lambda: worker_of(process), 60)
-    found = place.ask("deployments/name/improve/improve")
+    found = place.ask("deployments/name/improve/improve-faults")
     made = place.ask(f"deployments/{found['id']}/create_flow_run", {})
     return worker, wait_for(lambda: engine_of(worker), 60), made["id"]
 

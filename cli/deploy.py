@@ -5,49 +5,26 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zoneinfo import available_timezones
 
 from rich.console import Console
 
 from strop.artifacts.store import Store
 from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
+from strop.cli.deployments import (
+    Schedule,
+    deployment_name,
+    deployments,
+    of_other_stores,
+    remove_nameless,
+)
 from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import console
-from strop.cli.quiet import HUSHED
 from strop.cli.running import prefect_server
 from strop.pipeline.config import Config
-from strop.pipeline.errors import InputError
 
 POOL = "strop"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When `nightly` runs: a cron line in a time zone; and whether such a run reads test."""
-
-    cron: str
-    timezone: str
-    read_test: bool
-
-    def check(self) -> None:
-        """Raise `InputError` for a line or a zone that no schedule can have."""
-        from prefect.client.schemas.schedules import CronSchedule
-        from pydantic import ValidationError
-
-        if self.timezone not in available_timezones():
-            raise InputError(
-                f"--timezone {self.timezone!r}: no such zone, expected one such as Europe/Berlin"
-            )
-        try:
-            CronSchedule(cron=self.cron, timezone=self.timezone)
-        except ValidationError as error:
-            raise InputError(
-                f"--cron {self.cron!r}: not a cron line, expected five fields such as '0 2 * * *'"
-            ) from error
 
 
 def deploy_flows(
@@ -64,10 +41,7 @@ def deploy_flows(
         schedule.check()
         automations = make_automations(notify)
         _make_pool()
-        for name, deployment in _deployments(config, root, schedule).items():
-            made = deployment.apply(work_pool_name=POOL)
-            out.print(f"{name:<8} {server.ui_url}/deployments/deployment/{made}")
-        out.print(f"nightly runs at '{schedule.cron}' {schedule.timezone}, pool {POOL}")
+        _put_deployments(out, server.ui_url, config, root, schedule)
         for automation in automations:
             out.print(f"automation '{automation}' {server.ui_url}/automations")
         command = f"prefect worker start --pool {POOL}"
@@ -81,6 +55,22 @@ def deploy_flows(
         else:
             address = f"PREFECT_API_URL={server.url} " if server.managed else ""
             out.print(f"start a worker with: {address}{command}", soft_wrap=True)
+
+
+def _put_deployments(
+    out: Console, ui_url: str, config: Config, root: str, schedule: Schedule
+) -> None:
+    """Make or renew them, and tell of what gives way to them."""
+    moved = of_other_stores(config, root)
+    for deployment in deployments(config, root, schedule):
+        made = deployment.apply(work_pool_name=POOL)
+        out.print(f"{deployment.name}  {ui_url}/deployments/deployment/{made}", soft_wrap=True)
+    for name, other in moved.items():
+        out.print(f"{name} was of the store {other}, and is of {root} now", soft_wrap=True)
+    if removed := remove_nameless(config, root):
+        out.print(f"removed what an earlier strop made of this config: {', '.join(removed)}")
+    nightly = deployment_name("nightly", config.name)
+    out.print(f"{nightly} runs at '{schedule.cron}' {schedule.timezone}, pool {POOL}")
 
 
 def _tell_lost_runs(out: Console) -> None:
@@ -116,56 +106,6 @@ def _make_pool() -> None:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
         except ObjectAlreadyExists:
             return
-
-
-def _deployments(config: Config, root: str, schedule: Schedule) -> dict[str, Any]:
-    from prefect.client.schemas.objects import (
-        ConcurrencyLimitConfig,
-        ConcurrencyLimitStrategy,
-    )
-    from prefect.schedules import Cron
-
-    from strop.flows.assess import assess
-    from strop.flows.improve import improve
-    from strop.flows.nightly import nightly
-    from strop.flows.promote import approve
-    from strop.flows.round import manual_round
-
-    shared = {"config": config.model_dump(mode="json"), "store": root}
-    alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-    cron = Cron(schedule.cron, timezone=schedule.timezone)
-    return {
-        "nightly": _deployment(
-            nightly,
-            "nightly",
-            {**shared, "read_test": schedule.read_test},
-            schedules=[cron],
-            concurrency_limit=alone,
-        ),
-        "improve": _deployment(improve, "improve", shared, concurrency_limit=alone),
-        "round": _deployment(manual_round, "round", {**shared, "number": 1}),
-        "assess": _deployment(assess, "assess", shared),
-        "promote": _deployment(approve, "promote", {"run": config.name, "store": root}),
-    }
-
-
-def sentence(flow: Any) -> str:
-    """What a flow does; the form tells of its parameters."""
-    return str(flow.description).partition("\n")[0]
-
-
-def _deployment(flow: Any, name: str, parameters: dict[str, Any], **options: Any) -> Any:
-    from prefect.types.entrypoint import EntrypointType
-
-    return flow.to_deployment(
-        name=name,
-        parameters=parameters,
-        description=sentence(flow),
-        entrypoint_type=EntrypointType.MODULE_PATH,
-        tags=["strop"],
-        job_variables={"env": HUSHED},
-        **options,
-    )
 
 
 def _work() -> None:

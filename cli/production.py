@@ -22,7 +22,8 @@ def deploy(
     worker: Annotated[bool, typer.Option(help="Start a worker in this terminal.")] = True,
 ) -> None:
     """Schedule nightly runs of a config, and offer single steps of it in the Prefect UI."""
-    from strop.cli.deploy import Schedule, deploy_flows
+    from strop.cli.deploy import deploy_flows
+    from strop.cli.deployments import Schedule
 
     deploy_flows(config, store, Schedule(cron, timezone, read_test), worker=worker, notify=notify)
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from strop.artifacts.canonical import digest
 from strop.artifacts.store import Store
-from strop.cli.deploy import sentence
+from strop.cli.deployments import deployment_name, sentence
 from strop.cli.output import console
 from strop.cli.running import prefect_server
+
+KEY_DIGITS = 8
 
 
 def serve_flows(store: str) -> None:
@@ -18,20 +21,26 @@ def serve_flows(store: str) -> None:
     out = console()
     with prefect_server(out) as server:
         from prefect import serve
-        from prefect.types.entrypoint import EntrypointType
 
-        from strop.flows.assess import assess
-        from strop.flows.improve import improve
-        from strop.flows.round import manual_round
-
-        deployments: list[Any] = [
-            flow.to_deployment(
-                name=name,
-                parameters={"store": root},
-                description=sentence(flow),
-                entrypoint_type=EntrypointType.MODULE_PATH,
-            )
-            for name, flow in (("improve", improve), ("round", manual_round), ("assess", assess))
-        ]
         out.print(f"Deployments: {server.ui_url}/deployments  (store {root}; Ctrl-C ends)")
-        serve(*deployments, print_starting_message=False, limit=1)
+        serve(*served(root), print_starting_message=False, limit=1)
+
+
+def served(root: str) -> list[Any]:
+    """The deployments over a store; each store has its own, or a second would replace the first."""
+    from prefect.types.entrypoint import EntrypointType
+
+    from strop.flows.assess import assess
+    from strop.flows.improve import improve
+    from strop.flows.round import manual_round
+
+    key = digest(root)[:KEY_DIGITS]
+    return [
+        flow.to_deployment(
+            name=deployment_name(step, f"served-{key}"),
+            parameters={"store": root},
+            description=sentence(flow),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for step, flow in (("improve", improve), ("round", manual_round), ("assess", assess))
+    ]

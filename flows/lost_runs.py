@@ -11,6 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
 OPEN: dict[str, Any] = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
@@ -84,7 +85,10 @@ def _keep_slots(client: SyncPrefectClient, deployment: UUID) -> None:
     Prefect frees a slot for a run that is marked, also where that run's own lease had expired and
     another run holds the slot by now: a third one would be let in beside it.
     """
-    limit = client.read_deployment(deployment).global_concurrency_limit
+    try:
+        limit = client.read_deployment(deployment).global_concurrency_limit
+    except ObjectNotFound:
+        return  # it was deleted since
     if limit is None:
         return
     of_it = FlowRunFilter(deployment_id={"any_": [deployment]}, state=OPEN)  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ def ask_for_approval(place: Place, decision: ArtifactRef) -> None:
         f"| {row['opponent']} | {row['opponent_value']:.3f} |\n"
         f"| change [95 %] | {row['difference']:+.3f} {interval} |\n"
         f"| p | {row['p_value']:.4f} |\n| queries | {row['n']:,} |\n\n"
-        f"Promote it with `strop promote {place.run}` or the deployment `promote` with run "
+        f"Promote it with `strop promote {place.run}` or a deployment `promote-…` with run "
         f"`{place.run}`; the decision is artifact `{decision.id}`."
     )
     create_markdown_artifact(text, key=artifact_key(place.run, "approval"))

@@ -79,7 +79,8 @@ def test_a_deployments_failed_run_is_told_of_through_a_block(project, hook):
     names = [item["name"] for item in post(f"{ui}/api/automations/filter", {})]
     assert sorted(names) == ["strop: silent runs are crashed", "strop: tell of failed runs"]
 
-    with urllib.request.urlopen(f"{ui}/api/deployments/name/promote%20by%20hand/promote") as found:
+    address = f"{ui}/api/deployments/name/promote%20by%20hand/promote-tiny"
+    with urllib.request.urlopen(address) as found:
         deployment = json.load(found)
     made = post(f"{ui}/api/deployments/{deployment['id']}/create_flow_run", {})
     prefect(environment, "-m", "prefect", "worker", "start", "--pool", "strop", "--run-once")

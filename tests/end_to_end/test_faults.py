@@ -120,10 +120,10 @@ def test_a_workers_run_that_is_cancelled_in_training_ends_with_its_children(proj
     config = project.config("worked.yaml", name="worked", training={"epochs": 100}, seed=7)
     worker = project.start("deploy", config)
     try:
-        line = read_until(worker, "nightly  ")
+        line = read_until(worker, "nightly-worked  ")
         api = line.split()[1].partition("/deployments")[0] + "/api"
         read_until(worker, "started!")
-        body = {"deployments": {"name": {"any_": ["improve"]}}}
+        body = {"deployments": {"name": {"any_": ["improve-worked"]}}}
         (deployment,) = patiently(f"{api}/deployments/filter", body)
         made = patiently(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
         await_task(api, stage, "worked")

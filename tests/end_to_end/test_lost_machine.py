@@ -94,3 +94,12 @@ def test_a_lost_run_does_not_give_away_the_slot_that_another_holds_by_now(deploy
     deployment.program(END.format(run=run))
     assert deployment.state("early") == "CRASHED"
     assert deployment.take("third") == "CANCELLED"
+
+
+def test_a_lost_run_of_a_deployment_that_is_gone_is_crashed(deployment):
+    assert deployment.take("left over") == "PENDING"
+    address = f"{deployment.api}/deployments/{deployment.id}"
+    urllib.request.urlopen(urllib.request.Request(address, method="DELETE")).close()
+    run = flow_runs(deployment.api, "left over")["left over"]["id"]
+    deployment.program(END.format(run=run))
+    assert deployment.state("left over") == "CRASHED"

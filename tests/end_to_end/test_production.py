@@ -15,6 +15,7 @@ import pytest
 from strop.artifacts import refs
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
+from strop.cli.deployments import STEPS
 from strop.cli.quiet import HUSHED
 from tests.end_to_end.conftest import free_port
 
@@ -146,7 +147,14 @@ def test_nothing_is_promoted_where_nothing_awaits(finished):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_deployments_have_schedule_limit_and_the_config_as_parameters(project, server):
+def made_by_hand(api, flow, name, parameters):
+    """A deployment that is there before ours, as an earlier strop's."""
+    known = post(f"{api}/flows/", {"name": flow})["id"]
+    values = {"flow_id": known, "name": name, "parameters": parameters, "tags": ["strop"]}
+    post(f"{api}/deployments/", values)
+
+
+def test_deployments_are_a_configs_own_with_schedule_limit_and_parameters(project, server):
     config = project.config()
     options = ("--cron", "30 3 * * *", "--timezone", "Europe/Berlin", "--no-worker")
     done = project.strop("deploy", config, *options)
@@ -155,15 +163,33 @@ def test_deployments_have_schedule_limit_and_the_config_as_parameters(project, s
     url = next(word for word in done.stdout.split() if word.startswith("http://"))
     api = url.partition("/deployments")[0] + "/api"
     found = {item["name"]: item for item in post(f"{api}/deployments/filter", {})}
-    assert set(found) >= {"nightly", "improve", "round", "assess", "promote"}
-    schedule = found["nightly"]["schedules"][0]["schedule"]
+    assert set(found) >= {f"{step}-tiny" for step in STEPS}
+    schedule = found["nightly-tiny"]["schedules"][0]["schedule"]
     assert (schedule["cron"], schedule["timezone"]) == ("30 3 * * *", "Europe/Berlin")
-    options = found["nightly"]["concurrency_options"]
+    options = found["nightly-tiny"]["concurrency_options"]
     assert options["collision_strategy"] == "CANCEL_NEW"
-    assert found["nightly"]["parameters"]["config"]["name"] == "tiny"
-    assert found["nightly"]["job_variables"]["env"] == HUSHED, "a worker is as quiet as we are"
-    properties = found["nightly"]["parameter_openapi_schema"]["definitions"]["Guard"]["properties"]
+    assert found["nightly-tiny"]["parameters"]["config"]["name"] == "tiny"
+    assert found["nightly-tiny"]["job_variables"]["env"] == HUSHED, "a worker is as quiet as we are"
+    properties = found["nightly-tiny"]["parameter_openapi_schema"]["definitions"]["Guard"][
+        "properties"
+    ]
     assert properties["margin"]["maximum"] == 100
+
+    same = {"config": {"name": "beside"}, "store": str(project.store)}
+    foreign = {"run": "beside", "store": "/somewhere/else"}
+    made_by_hand(api, "nightly", "nightly", same)
+    made_by_hand(api, "promote by hand", "promote", foreign)
+    made_by_hand(api, "improve", "improve-beside", {**same, "store": "/somewhere/else"})
+    done = project.strop("deploy", project.config(name="beside"), "--no-worker")
+    assert done.returncode == 0, done.stderr
+    assert "removed what an earlier strop made of this config: nightly\n" in done.stdout
+    assert "improve-beside was of the store /somewhere/else, and is of" in done.stdout
+    found = {item["name"]: item for item in post(f"{api}/deployments/filter", {})}
+    for name, cron in (("nightly-tiny", "30 3 * * *"), ("nightly-beside", "0 2 * * *")):
+        assert [item["schedule"]["cron"] for item in found[name]["schedules"]] == [cron]
+    assert found["improve-tiny"]["parameters"]["config"]["name"] == "tiny"
+    assert "nightly" not in found, "it would run beside the new one"
+    assert found["promote"]["parameters"] == foreign
 
 
 @pytest.mark.parametrize(
@@ -261,8 +287,8 @@ def test_the_deployments_of_prefect_yaml_are_the_same_five(project):
         )
         assert done.returncode == 0, done.stderr
     found = {item["name"]: item for item in post(f"{url}/api/deployments/filter", {})}
-    assert set(found) >= {"nightly", "improve", "round", "assess", "promote"}
-    assert found["nightly"]["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
-    assert found["nightly"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    assert found["promote"]["entrypoint"] == "strop.flows.promote.approve"
-    assert found["promote"]["job_variables"]["env"] == HUSHED
+    assert set(found) >= {f"{step}-my-corpus" for step in STEPS}
+    assert found["nightly-my-corpus"]["schedules"][0]["schedule"]["timezone"] == "Europe/Berlin"
+    assert found["nightly-my-corpus"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert found["promote-my-corpus"]["entrypoint"] == "strop.flows.promote.approve"
+    assert found["promote-my-corpus"]["job_variables"]["env"] == HUSHED

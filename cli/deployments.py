@@ -1,0 +1,130 @@
+"""The deployments of one config: their names, parameters and schedule, and those they replace."""
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import available_timezones
+
+from strop.cli.quiet import HUSHED
+from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
+
+STEPS = ("nightly", "improve", "round", "assess", "promote")
+"""What there is a deployment for; an earlier strop named them so, whatever their config."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When `nightly` runs: a cron line in a time zone; and whether such a run reads test."""
+
+    cron: str
+    timezone: str
+    read_test: bool
+
+    def check(self) -> None:
+        """Raise `InputError` for a line or a zone that no schedule can have."""
+        from prefect.client.schemas.schedules import CronSchedule
+        from pydantic import ValidationError
+
+        if self.timezone not in available_timezones():
+            raise InputError(
+                f"--timezone {self.timezone!r}: no such zone, expected one such as Europe/Berlin"
+            )
+        try:
+            CronSchedule(cron=self.cron, timezone=self.timezone)
+        except ValidationError as error:
+            raise InputError(
+                f"--cron {self.cron!r}: not a cron line, expected five fields such as '0 2 * * *'"
+            ) from error
+
+
+def deployment_name(step: str, config: str) -> str:
+    """The name of a config's deployment: Prefect keeps one of each name, and replaces it."""
+    return f"{step}-{config}"
+
+
+def deployments(config: Config, root: str, schedule: Schedule) -> list[Any]:
+    """The deployments of a config over a store; two runs of it are never on at once."""
+    from prefect.client.schemas.objects import (
+        ConcurrencyLimitConfig,
+        ConcurrencyLimitStrategy,
+    )
+    from prefect.schedules import Cron
+
+    from strop.flows.assess import assess
+    from strop.flows.improve import improve
+    from strop.flows.nightly import nightly
+    from strop.flows.promote import approve
+    from strop.flows.round import manual_round
+
+    shared = {"config": config.model_dump(mode="json"), "store": root}
+    alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    cron = Cron(schedule.cron, timezone=schedule.timezone)
+    by_night = {**shared, "read_test": schedule.read_test}
+    options: dict[str, dict[str, Any]] = {
+        "nightly": {"parameters": by_night, "schedules": [cron], "concurrency_limit": alone},
+        "improve": {"parameters": shared, "concurrency_limit": alone},
+        "round": {"parameters": {**shared, "number": 1}},
+        "assess": {"parameters": shared},
+        "promote": {"parameters": {"run": config.name, "store": root}},
+    }
+    flows = dict(zip(STEPS, (nightly, improve, manual_round, assess, approve), strict=True))
+    return [
+        _deployment(flow, deployment_name(step, config.name), **options[step])
+        for step, flow in flows.items()
+    ]
+
+
+def sentence(flow: Any) -> str:
+    """What a flow does; the form tells of its parameters."""
+    return str(flow.description).partition("\n")[0]
+
+
+def _deployment(flow: Any, name: str, **options: Any) -> Any:
+    from prefect.types.entrypoint import EntrypointType
+
+    return flow.to_deployment(
+        name=name,
+        description=sentence(flow),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        tags=["strop"],
+        job_variables={"env": HUSHED},
+        **options,
+    )
+
+
+def of_other_stores(config: Config, root: str) -> dict[str, str]:
+    """The store of each of the config's deployments that is over another one than this."""
+    names = [deployment_name(step, config.name) for step in STEPS]
+    stores = {found.name: str(found.parameters.get("store")) for found in _named(names)}
+    return {name: store for name, store in stores.items() if store != root}
+
+
+def remove_nameless(config: Config, root: str) -> list[str]:
+    """Remove what an earlier strop made of this config and store; returns the names.
+
+    Its names were those of the steps alone, so that a second config took the place of the first.
+    Its schedule would go on beside the new one.
+    """
+    from prefect.client.orchestration import get_client
+
+    old = [found for found in _named(STEPS) if _is_of(found.parameters, config, root)]
+    with get_client(sync_client=True) as client:
+        for found in old:
+            client.delete_deployment(found.id)
+    return [found.name for found in old]
+
+
+def _is_of(parameters: dict[str, Any], config: Config, root: str) -> bool:
+    named = parameters.get("run") or (parameters.get("config") or {}).get("name")
+    return named == config.name and parameters.get("store") == root
+
+
+def _named(names: Any) -> list[Any]:
+    """Deployments of strop by these names."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+
+    wanted = DeploymentFilter(name=DeploymentFilterName(any_=list(names)))
+    with get_client(sync_client=True) as client:
+        found = client.read_deployments(deployment_filter=wanted)
+    return [item for item in found if "strop" in item.tags]
