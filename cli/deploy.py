@@ -22,6 +22,7 @@ from strop.cli.deployments import (
 from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import console
 from strop.cli.running import prefect_server
+from strop.cli.signals import heeded
 from strop.pipeline.config import Config
 
 POOL = "strop"
@@ -116,9 +117,10 @@ def _work() -> None:
     arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
     arguments += ["--name", worker_name()]
     environment = {**os.environ, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
-    process = subprocess.Popen(
-        [sys.executable, *arguments], env=environment, start_new_session=True
-    )
+    with heeded(signal.SIGINT):  # we end it by that
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env=environment, start_new_session=True
+        )
     try:
         process.wait()
     except KeyboardInterrupt:

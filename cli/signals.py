@@ -18,7 +18,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 
     Exits with 128 + the signal's number, as shells expect (130 for Ctrl-C). Yields what tells
     whether a signal came: where pydantic is at work, it makes an error of its own of whatever a
-    handler raises, from which nobody can tell.
+    handler raises, from which nobody can tell. A signal that is ignored already stays so.
     """
     received: list[int] = []
 
@@ -29,7 +29,9 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         raise KeyboardInterrupt
 
     for number in STOPPING:
-        signal.signal(number, stop)
+        # Who started us may want it so: `nohup`, or a script's `&`.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
     with _arrivals() as arrived:
         try:
             yield lambda: bool(received or arrived())
@@ -37,6 +39,20 @@ def stoppable() -> Iterator[Callable[[], bool]]:
             sys.stderr.write(f"\n{RESUME}\n")
             sys.stderr.flush()
             raise SystemExit(128 + (received or arrived() or [signal.SIGINT])[0]) from None
+
+
+@contextlib.contextmanager
+def heeded(number: int) -> Iterator[None]:
+    """What is started meanwhile heeds the signal, although we may have been told to ignore it."""
+    before = signal.getsignal(number)
+    if before is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(number, signal.default_int_handler)  # a new program never inherits a handler
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @contextlib.contextmanager

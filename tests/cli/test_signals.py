@@ -57,3 +57,42 @@ def test_an_error_without_a_signal_stays_one() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1
     assert "error: this is a fault of strop; please report the lines above" in done.stderr
+
+
+IGNORING = """
+import os, signal
+from strop.cli import main
+
+def work(**_):
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+main.app = work
+main.main()
+"""
+
+
+def test_a_run_under_nohup_outlives_its_terminal_and_can_still_be_ended() -> None:
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", IGNORING], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 143, "SIGTERM, after a SIGHUP that did nothing"
+
+
+STARTING = """
+import signal, subprocess, sys
+from strop.cli.signals import heeded
+
+ASK = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT))"]
+with heeded(signal.SIGINT):
+    print(subprocess.run(ASK, capture_output=True, text=True, check=True).stdout.strip())
+print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)
+"""
+
+
+def test_what_we_end_by_ctrl_c_heeds_it_where_we_do_not() -> None:
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", STARTING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    handler, ignored = done.stdout.splitlines()
+    assert "default_int_handler" in handler
+    assert ignored == "True"
