@@ -90,7 +90,10 @@ def _tell_lost_runs_at_the_end(out: Console) -> None:
 
 
 def _absolute(config: Config) -> Config:
-    """A worker runs elsewhere: a data set's folder must not depend on where one is."""
+    """A worker runs elsewhere: a data set's folder must not depend on where one is.
+
+    A run's record has the data set by its artifact, and other paths as they are written.
+    """
     folder = Path(config.dataset).expanduser()
     if not folder.exists():
         return config

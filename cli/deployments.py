@@ -1,6 +1,7 @@
 """The deployments of one config: their names, parameters and schedule, and those they replace."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -43,7 +44,10 @@ def deployment_name(step: str, config: str) -> str:
 
 
 def deployments(config: Config, root: str, schedule: Schedule) -> list[Any]:
-    """The deployments of a config over a store; two runs of it are never on at once."""
+    """The deployments of a config over a store; two runs of it are never on at once.
+
+    Their runs are where we are, if the config names anything that lies here.
+    """
     from prefect.client.schemas.objects import (
         ConcurrencyLimitConfig,
         ConcurrencyLimitStrategy,
@@ -68,8 +72,9 @@ def deployments(config: Config, root: str, schedule: Schedule) -> list[Any]:
         "promote": {"parameters": {"run": config.name, "store": root}},
     }
     flows = dict(zip(STEPS, (nightly, improve, manual_round, assess, approve), strict=True))
+    variables = _job_variables(config)
     return [
-        _deployment(flow, deployment_name(step, config.name), **options[step])
+        _deployment(flow, step, config.name, job_variables=variables, **options[step])
         for step, flow in flows.items()
     ]
 
@@ -79,17 +84,46 @@ def sentence(flow: Any) -> str:
     return str(flow.description).partition("\n")[0]
 
 
-def _deployment(flow: Any, name: str, **options: Any) -> Any:
+def _deployment(flow: Any, step: str, config: str, **options: Any) -> Any:
     from prefect.types.entrypoint import EntrypointType
 
     return flow.to_deployment(
-        name=name,
+        name=deployment_name(step, config),
         description=sentence(flow),
         entrypoint_type=EntrypointType.MODULE_PATH,
         tags=["strop"],
-        job_variables={"env": HUSHED},
         **options,
     )
+
+
+def _job_variables(config: Config) -> dict[str, Any]:
+    """What a worker gives the processes of runs: it starts them in a folder of no meaning.
+
+    Paths stay as they are written, since a run's record has them so. A worker of another host need
+    not have this folder, where the config names nothing in it.
+    """
+    if not any(_is_here(name) for name in _paths(config)):
+        return {"env": HUSHED}
+    # The folder's own files are no modules of ours.
+    return {"env": {**HUSHED, "PYTHONSAFEPATH": "1"}, "working_dir": str(Path.cwd())}
+
+
+def _paths(config: Config) -> list[str]:
+    """Every value of a config that may be a path, or else a name or an id, but for the data set."""
+    encoders = (config.bi_encoder, *config.first_stage.more_encoders.values())
+    return [
+        config.reranker.base,
+        *(encoder.model for encoder in encoders),
+        *(pool.source for pool in config.mining.more_pools),
+        *(guard.dataset for guard in config.decision.guard_sets),
+        config.mining.teacher or "",
+        config.evaluation.off_the_shelf or "",
+    ]
+
+
+def _is_here(name: str) -> bool:
+    path = Path(name).expanduser()
+    return bool(name) and not path.is_absolute() and path.exists()
 
 
 def of_other_stores(config: Config, root: str) -> dict[str, str]:

@@ -1,7 +1,48 @@
 """Deployments as they are made, before a server has them."""
 
-from strop.cli.deployments import STEPS, deployment_name
+import pytest
+
+from strop.cli.deployments import STEPS, Schedule, deployment_name, deployments
+from strop.cli.quiet import HUSHED
 from strop.cli.serve import served
+from strop.pipeline.config import Config
+
+PATHS = [
+    {"reranker": {"base": "held"}},
+    {"bi_encoder": {"model": "held"}},
+    {"first_stage": {"more_encoders": {"other": {"model": "held"}}}},
+    {"mining": {"more_pools": [{"source": "held"}]}},
+    {"mining": {"teacher": "held"}},
+    {"evaluation": {"off_the_shelf": "held"}},
+    {"decision": {"guard_sets": [{"name": "other", "dataset": "held"}]}},
+]
+
+
+def job_variables(**values):
+    """What the processes of every deployment's runs are given."""
+    config = Config.model_validate({"dataset": "no folder of this name", **values})
+    made = deployments(config, "/store", Schedule("0 2 * * *", "UTC", read_test=False))
+    first, *others = [item.job_variables for item in made]
+    assert all(item == first for item in others)
+    return first
+
+
+@pytest.mark.parametrize("values", PATHS, ids=lambda values: next(iter(values)))
+def test_a_run_of_a_worker_is_where_the_configs_paths_lie(tmp_path, monkeypatch, values):
+    monkeypatch.chdir(tmp_path)
+    assert job_variables(**values) == {"env": HUSHED}, "a name, not a path: any host will do"
+    (tmp_path / "held").mkdir()
+    found = job_variables(**values)
+    assert found["working_dir"] == str(tmp_path)
+    assert found["env"]["PYTHONSAFEPATH"] == "1", "a file of the user's may bear a module's name"
+
+
+def test_paths_that_hold_everywhere_ask_for_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "held").mkdir()
+    base = {"base": str(tmp_path / "held")}
+    assert job_variables(reranker=base, bi_encoder={"model": "~/held"}) == {"env": HUSHED}
 
 
 def test_what_is_served_takes_the_place_of_no_other_stores_or_configs_deployments():

@@ -117,7 +117,8 @@ def engines(worker):
 
 def test_a_workers_run_that_is_cancelled_in_training_ends_with_its_children(project):
     stage = "train · round 1"
-    config = project.config("worked.yaml", name="worked", training={"epochs": 100}, seed=7)
+    here = {"bi_encoder": {"model": "encoder"}, "reranker": {"base": "encoder"}}  # not the worker's
+    config = project.config("worked.yaml", name="worked", training={"epochs": 100}, seed=7, **here)
     worker = project.start("deploy", config)
     try:
         line = read_until(worker, "nightly-worked  ")
