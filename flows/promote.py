@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect import flow
 
+from strop.artifacts import refs
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted
@@ -132,8 +133,8 @@ def _gate_metrics(
 def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
     """Promote the challenger of a run whose decision awaits a person's word.
 
-    Raises `InputError` where nothing awaits, and `Conflict` where another run has moved the
-    champion since.
+    Raises `InputError` where nothing awaits, or what was promoted before has been replaced, and
+    `Conflict` where another run has moved the champion since.
 
     Args:
         run: Name of the run whose challenger awaits the word.
@@ -150,5 +151,24 @@ def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
             )
         challenger = last_accepted(session, config.rounds + 1)
         approved = {"approved": note} if note else {}
-        session.crown(_new_champion(session, challenger, decision) | approved)
-        return f"{reason.partition(': awaits')[0]}: promoted by hand"
+        moved = session.crown(_new_champion(session, challenger, decision) | approved)
+        became = "promoted by hand" if moved else second_word(session, decision.id)
+        return f"{reason.partition(': awaits')[0]}: {became}"
+
+
+def second_word(session: Session, decision: str) -> str:
+    """What became of a decision that has moved the champion before.
+
+    Raises `InputError` with the way back where its reranker is champion no more.
+    """
+    moves = refs.history(session.store, session.config.champion)
+    by = [(move.value or {}).get("decision") for move in moves]
+    first = moves[by.index(decision)].generation
+    if by[-1] == decision:
+        return f"champion already, since move {first}"
+    now = (moves[-1].value or {}).get("name")
+    raise InputError(
+        f"run {session.run.name}: was promoted by move {first}, and {now} is champion since move "
+        f"{moves[-1].generation}; `strop champion rollback {session.config.champion} --to {first}` "
+        "makes it champion again"
+    )

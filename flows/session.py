@@ -95,12 +95,15 @@ class Session:
         """The champion now."""
         return refs.read(self.store, self.config.champion).value
 
-    def crown(self, value: dict[str, Any]) -> None:
-        """Move the champion's ref, unless this very decision has moved it already."""
+    def crown(self, value: dict[str, Any]) -> bool:
+        """Move the champion's ref, unless this very decision has moved it already; whether it did.
+
+        One that was rolled back since stays so: a run that goes on must not undo a person's word.
+        """
         self.lease.check()
         moves = refs.history(self.store, self.config.champion)
         if any((move.value or {}).get("decision") == value["decision"] for move in moves):
-            return
+            return False
         current = moves[-1] if moves else refs.Ref(self.config.champion, 0, None)
         seen = self.opponent()
         if current.value != seen and (current.value or {}).get("run") != self.run.name:
@@ -109,6 +112,7 @@ class Session:
                 "decide again under another run name"
             )
         refs.move(self.store, current, value)
+        return True
 
 
 _held: dict[tuple[str, str], Session] = {}

@@ -136,7 +136,14 @@ def test_a_challenger_that_won_awaits_a_person(project):
 
     other = project.strop("promote", project.config(name="approve", decision=decision))
     assert other.returncode == 0, "a second word changes nothing"
+    assert "champion already" in other.stdout
     assert refs.read(store, "approve").generation == 2
+
+    assert project.strop("champion", "rollback", "approve").returncode == 0
+    late = project.strop("promote", "approve", "--note", "after all")
+    assert late.returncode == 2
+    assert "`strop champion rollback approve --to 2` makes it champion again" in late.stderr
+    assert len(late.stderr.strip().splitlines()) == 1
 
 
 def test_nothing_is_promoted_where_nothing_awaits(finished):
