@@ -1,6 +1,6 @@
 """Branches: a round repeated with other values, beside the run that it shares its past with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strop.artifacts.errors import NotFound
@@ -53,6 +53,19 @@ def _copy(parent: Run, run: Run, config: Config, number: int) -> None:
                 f"run {parent.name}: {part_title(part)} does not exist yet; run it first"
             )
     with run.lease() as lease:
+        if run.config_or_none() is None:  # or another has begun it since we looked
+            _refuse_later_parts(run, wanted)
+            for part in wanted:
+                run.record(lease, part, parts[part])
+        # Last, so that a branch that was struck before it was whole begins again.
         run.claim({**config.identity(), "dataset": parent.config["dataset"]}, read=with_defaults)
-        for part in wanted:
-            run.record(lease, part, parts[part])
+
+
+def _refuse_later_parts(run: Run, wanted: Sequence[str]) -> None:
+    """Raise `InputError` where a branch was struck that would have begun at a later round."""
+    if later := sorted(run.parts().keys() - set(wanted)):
+        number = int(later[-1].partition("-")[2]) + 1
+        raise InputError(
+            f"branch {run.name}: was to begin with round {number} when it was interrupted; ask for "
+            "that round, or give it another name"
+        )
