@@ -23,6 +23,7 @@ from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import console
 from strop.cli.running import prefect_server
 from strop.cli.signals import heeded
+from strop.flows.run_names import check_nights
 from strop.pipeline.config import Config
 
 POOL = "strop"
@@ -36,7 +37,9 @@ def deploy_flows(
     A second nightly run is cancelled while one is running. ``notify`` names the notification block
     that is told of failed runs. The worker ends with Ctrl-C.
     """
-    config, root = _absolute(load_config(path)), Store(store).location
+    config = _absolute(load_config(path))
+    check_nights(config.name)
+    root = Store(store).location
     out = console()
     with prefect_server(out) as server:
         schedule.check()

@@ -15,6 +15,7 @@ from strop.cli.config_file import load_config
 from strop.cli.output import console, print_json
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
+from strop.flows.run_names import arm_name
 from strop.pipeline.config import CHANGES
 from strop.pipeline.errors import InputError
 
@@ -37,7 +38,7 @@ def run_experiment(
     json: bool,
 ) -> None:
     """Run the arms and show how they did."""
-    config, opened = load_config(path), Store(store)
+    config = load_config(path)
     arms = {name: CHANGES[name] for name in presets} | dict(read_arm(text) for text in others)
     if not arms:
         arms = dict(CHANGES)
@@ -45,6 +46,9 @@ def run_experiment(
         changed(config, values, f"--arm {name}")
     others_by_name = dict(read_outside(text) for text in outside)
     _check_names(arms, others_by_name, opponent)
+    for name in arms:
+        arm_name(config.name, name, config.seed + seeds - 1)
+    opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.experiment import experiment

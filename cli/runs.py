@@ -11,6 +11,7 @@ from strop.cli.output import console, print_json
 from strop.cli.results import relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
+from strop.flows.run_names import branch_name, check_nights
 from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
 
@@ -31,7 +32,9 @@ def run_improve(
 
 def run_nightly(path: Path, store: str, *, read_test: bool, json: bool) -> None:
     """Do what the nightly deployment does, once and now."""
-    config, opened = load_config(path), Store(store)
+    config = load_config(path)
+    check_nights(config.name)
+    opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.nightly import UNCHANGED, nightly
@@ -68,9 +71,11 @@ def run_round(
     profile: Path | None = None,
 ) -> None:
     """Run one round and say whether it was accepted."""
-    config, opened = load_config(path), Store(store)
+    config = load_config(path)
     changes = branch.changes()
+    name = config.name if branch.name is None else branch_name(config.name, branch.name)
     changed(config, changes, "--set")
+    opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.round import manual_round
@@ -80,7 +85,6 @@ def run_round(
             lambda: manual_round(config, number, opened.location, branch.name, changes),
             profile=profile,
         )
-    name = f"{config.name}.{branch.name}" if branch.name else config.name
     if json:
         print_json({"run": name, "round": number, "accepted": accepted})
         return

@@ -7,6 +7,7 @@ from strop.artifacts.errors import NotFound
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.recorded import with_defaults
+from strop.flows.run_names import branch_name
 from strop.flows.session import PREPARE, part_title, round_part
 from strop.pipeline.config import Config, with_values
 from strop.pipeline.errors import InputError
@@ -20,9 +21,9 @@ def branched(
 ) -> Config:
     """The config of a run's branch, which begins as a copy of the record up to a round.
 
-    A branch that is there goes on with the config that it has. Raises `InputError` for a key that
-    no round may change, `NotFound` for a run without the rounds before, `StoreError` for other
-    values than the branch was started with.
+    A branch that is there goes on with the config that it has. Raises `InputError` for a name
+    that no run can have and for a key that no round may change, `NotFound` for a run without the
+    rounds before, `StoreError` for other values than the branch was started with.
     """
     for key in changes:
         if key.partition(".")[0] not in OWN:
@@ -30,7 +31,7 @@ def branched(
                 f"{key}: made what all rounds share, expected a key of {', '.join(OWN)}; start "
                 "another run with it"
             )
-    name = f"{config.name}.{branch}"
+    name = branch_name(config.name, branch)
     run = Run(store, name)
     begun = run.config_or_none()
     parent = Run(store, config.name)

@@ -15,6 +15,7 @@ from strop.flows.location import Location
 from strop.flows.outside import find_reranker, measure_reranker, without_code
 from strop.flows.prepare import import_dataset, in_store, prepare
 from strop.flows.round import one_round
+from strop.flows.run_names import arm_name
 from strop.flows.session import PREPARE, Refs, Session, hold, round_part
 from strop.flows.watched import announce
 from strop.pipeline.config import CHANGES, Config, with_values
@@ -81,8 +82,8 @@ def experiment(
 def branch(
     config: Config, arm: str, values: Mapping[str, Any], *, seed: int, pairs: int | None
 ) -> Config:
-    """The config of one arm; raises `InputError` for fewer pairs than rounds can share."""
-    name = f"{config.name}.{arm}.seed-{seed}"
+    """The config of one arm; raises `InputError` for too few pairs or too long a name."""
+    name = arm_name(config.name, arm, seed)
     changes = {
         "name": name,
         "seed": seed,

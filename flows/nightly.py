@@ -16,6 +16,7 @@ from strop.flows.heartbeats import beating
 from strop.flows.improve import improve
 from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, in_store
+from strop.flows.run_names import night_name
 from strop.flows.verdicts import verdicts_among
 from strop.pipeline.config import Config, with_values
 from strop.tasks.review import verdicts_that_fit
@@ -23,7 +24,6 @@ from strop.tasks.stage import Place, call
 
 UNCHANGED = "Unchanged"
 """The name of the state of a night with nothing to do."""
-KEY_DIGITS = 8
 LAST = 10**9
 """A round after all others."""
 
@@ -69,8 +69,8 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
     if verdicts := _newest_verdicts(store, config, dataset, place):
         changes["mining.verdicts"] = verdicts
     wanted = with_values(config, changes)
-    key = digest({**wanted.identity(), "verdicts": verdicts})[:KEY_DIGITS]
-    name = f"{config.name}.{key}"
+    key = digest({**wanted.identity(), "verdicts": verdicts})
+    name = night_name(config.name, key)
     return with_values(wanted, {"name": name, "reranker.base": _base(store, wanted, name)})
 
 
