@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 RECORD_FILE, LOCK_FILE, LOG_FILE, HOME_FOLDER = "server.json", "server.lock", "server.log", "home"
+ALIVE_FILE = "server.alive"
+"""Names the server's host, and is locked by the server as long as it lives, wherever that is."""
 
 # Children that this process started: kept, or Popen warns when it is collected.
 _children: list[subprocess.Popen[bytes]] = []
@@ -100,11 +103,15 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def find(folder: Path) -> Record | None:
-    """Return the record of a living server; clean up after a dead or unusable one."""
+    """Return the record of a living server; clean up after a dead or unusable one.
+
+    Raises ServerUnavailable where it lives on another machine that has this folder too.
+    """
     record = read_record(folder)
     if record is None:
         return None
     if not is_alive(record):
+        refuse_another_machines(folder)
         (folder / RECORD_FILE).unlink(missing_ok=True)
         return None
     if _package_stamp(record.package) != record.stamp:
@@ -147,6 +154,24 @@ def is_alive(record: Record) -> bool:
     return _process(record) is not None
 
 
+def refuse_another_machines(folder: Path) -> None:
+    """Raise ServerUnavailable where a server that is no process here works in this folder.
+
+    A pid means nothing on another machine; two servers would break one database.
+    """
+    try:
+        with (folder / ALIVE_FILE).open(encoding="utf-8") as alive:
+            fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except BlockingIOError:
+        host = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
+        raise ServerUnavailable(
+            f"the Prefect server of {folder} runs on {host}; set STROP_STATE to a folder of this"
+            " machine alone, or PREFECT_API_URL to a server that both can reach"
+        ) from None
+
+
 def _package_stamp(package: str) -> str:
     try:
         status = Path(package).stat()
@@ -161,6 +186,7 @@ def _package_stamp(package: str) -> str:
 def start(folder: Path) -> Record:
     """Start a server, return once it answers; leave nothing behind when it does not."""
     port = server_port()
+    refuse_another_machines(folder)
     require_free(port)
     try:
         record = _record(_spawn(folder, port).pid, port)
@@ -190,7 +216,10 @@ def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
     Its output goes to a file: prefect's ``--background`` leaves it pipes that nobody reads.
     """
     arguments = ["-P", "-m", PROCESS, "server", "start", "--host", HOST, "--port", str(port)]
-    with (folder / LOG_FILE).open("wb") as log:
+    with (folder / LOG_FILE).open("wb") as log, (folder / ALIVE_FILE).open("w") as alive:
+        fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alive.write(socket.gethostname())
+        alive.flush()
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,
@@ -199,6 +228,7 @@ def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=[alive.fileno()],
         )
     _children.append(process)
     return process

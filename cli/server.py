@@ -19,6 +19,7 @@ from strop.cli.managed_server import (
     find,
     is_alive,
     read_record,
+    refuse_another_machines,
     start,
     state_folder,
     state_path,
@@ -86,6 +87,8 @@ def stop_server() -> bool:
         if record is None:
             return False
         was_alive = is_alive(record)
+        if not was_alive:
+            refuse_another_machines(folder)
         end(record, folder)
     return was_alive
 

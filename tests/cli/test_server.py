@@ -140,6 +140,23 @@ def test_the_server_outlives_its_starter_and_is_found_again(server: Server, stat
     assert server.ui_url == server.url.removesuffix("/api")
 
 
+def test_a_server_that_lives_on_another_machine_is_left_alone(server: Server, state: Path) -> None:
+    record = recorded(state)
+    elsewhere = {**record, "pid": 2**22 + 1}  # as if its process were none of this machine
+    (state / "server.json").write_text(json.dumps(elsewhere))
+    for command in (lambda: ensure_server(fail_if_told), stop_server):
+        with pytest.raises(ServerUnavailable) as caught:
+            command()
+        assert f"of {state} runs on {socket.gethostname()}; set STROP_STATE" in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert recorded(state) == elsewhere
+    (state / "server.json").unlink()
+    with pytest.raises(ServerUnavailable, match="runs on"):
+        ensure_server(lambda text: None)
+    (state / "server.json").write_text(json.dumps(record))
+    assert ensure_server(fail_if_told) == server
+
+
 @pytest.mark.parametrize(
     ("outcome", "code", "ends"), [("ends", 0, "Completed"), ("fails", 2, "Failed")]
 )
