@@ -13,6 +13,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.artifacts.tables import iterate_batches
 from strop.cli.config_file import load_config
+from strop.cli.options import existing_store
 from strop.cli.output import console, print_json
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
@@ -46,7 +47,7 @@ def run_mine(
     json: bool,
 ) -> None:
     """Select again and show what changes."""
-    opened = Store(store)
+    opened = existing_store(store)
     config = config_of(opened, run)
     if margin is not None:
         settings = [f"guard.margin={margin}", *settings]

@@ -7,6 +7,7 @@ from typing import Any
 
 from strop.artifacts.store import Store
 from strop.cli.config_file import load_config
+from strop.cli.options import existing_store
 from strop.cli.output import console, print_json
 from strop.cli.results import relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
@@ -97,7 +98,7 @@ def run_round(
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:
     """Measure all finished rounds on test and show the results."""
-    config, opened = load_config(path), Store(store)
+    config, opened = load_config(path), existing_store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.assess import assess

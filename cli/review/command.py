@@ -11,8 +11,8 @@ from rich.console import Console
 
 from strop.artifacts.reviews import review_lease
 from strop.artifacts.runs import Run
-from strop.artifacts.store import Store
 from strop.cli.mine import config_of
+from strop.cli.options import existing_store
 from strop.cli.output import INTERRUPTED, console, print_json
 from strop.flows.review import WORDS, Finished, Review, open_review
 from strop.flows.verdicts import suspects_by_round
@@ -39,7 +39,7 @@ def run_review(
     name: str, store: str, number: int | None, wishes: Wishes, *, json: bool = False
 ) -> None:
     """Read verdicts from a file, write them to one, finish the review, or serve its page."""
-    opened, out = Store(store), console(stderr=json)
+    opened, out = existing_store(store), console(stderr=json)
     run = Run(opened, config_of(opened, name).name)
     with _opened(run, number, wishes) as review:
         if wishes.read:

@@ -1,7 +1,25 @@
+import os
 import subprocess
 import sys
 
 import pytest
+
+
+@pytest.mark.parametrize(
+    "command", [["mine", "tiny", "--round", "1"], ["review", "tiny"], ["assess", "strop.yaml"]]
+)
+def test_a_command_for_a_run_that_is_there_makes_no_store_in_a_wrong_folder(tmp_path, command):
+    (tmp_path / "strop.yaml").write_text("name: tiny\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "strop.cli", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={key: value for key, value in os.environ.items() if key != "STROP_STORE"},
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: store .strop: no such folder; give --store\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["strop.yaml"]
 
 
 @pytest.mark.parametrize(
