@@ -20,7 +20,7 @@ from strop.cli.deployments import (
     remove_nameless,
 )
 from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
-from strop.cli.output import console
+from strop.cli.output import FAILED, console, end_with_error
 from strop.cli.running import prefect_server
 from strop.cli.signals import heeded
 from strop.flows.run_names import check_nights
@@ -119,6 +119,7 @@ def _work() -> None:
     """Run a worker in this terminal; it ends when we are told to, by Ctrl-C or any other way.
 
     It has a session of its own: a Ctrl-C that both got would be its second, which ends it at once.
+    One that ends by itself is an error, since nothing would carry out what is due.
     """
     arguments = ["-m", "prefect", "worker", "start", "--pool", POOL, "--limit", "1"]
     arguments += ["--name", worker_name()]
@@ -128,8 +129,13 @@ def _work() -> None:
             [sys.executable, *arguments], env=environment, start_new_session=True
         )
     try:
-        process.wait()
+        code = process.wait()
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         process.wait()
         raise
+    end_with_error(
+        f"the worker ended by itself, with exit code {code}; the deployments stay, and the same "
+        "command starts another",
+        code=FAILED,
+    )

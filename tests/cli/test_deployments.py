@@ -1,5 +1,8 @@
 """Deployments as they are made, before a server has them."""
 
+import subprocess
+import sys
+
 import pytest
 
 from strop.cli.deployments import STEPS, Schedule, deployment_name, deployments
@@ -51,3 +54,16 @@ def test_what_is_served_takes_the_place_of_no_other_stores_or_configs_deployment
     assert not (first | second) & {deployment_name(step, "my-corpus") for step in STEPS}
     assert not (first | second) & set(STEPS)
     assert {item.name for item in served("/a/.strop")} == first, "the same store renews its own"
+
+
+def test_a_worker_that_ends_by_itself_is_an_error(tmp_path):
+    (tmp_path / "prefect.py").write_text("raise SystemExit(3)")  # python -m prefect worker start
+    done = subprocess.run(
+        [sys.executable, "-c", "from strop.cli.deploy import _work; _work()"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the worker ended by itself, with exit code 3; the")
+    assert len(done.stderr.splitlines()) == 1
