@@ -59,8 +59,8 @@ def nightly(
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:
     """The config under a name of its own for these data, verdicts and values.
 
-    A run of that name that began before goes on with the base that it began with; a new one begins
-    with the champion's reranker, where there is one.
+    A run of that name that began before goes on with the base and the guard sets that it began
+    with; a new one begins with the champion's reranker, where there is one.
     """
     changes: dict[str, Any] = {
         **in_store(dataset),
@@ -71,12 +71,20 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
     wanted = with_values(config, changes)
     key = digest({**wanted.identity(), "verdicts": verdicts})
     name = night_name(config.name, key)
-    return with_values(wanted, {"name": name, "reranker.base": _base(store, wanted, name)})
+    begun = Run(store, name).config_or_none()
+    # The digest is over the guard sets' folders, whose content may be another one by now.
+    values = _of_record(begun) if begun else {"reranker.base": _base(store, wanted)}
+    return with_values(wanted, {"name": name, **values})
 
 
-def _base(store: Store, config: Config, name: str) -> str:
-    if known := Run(store, name).config_or_none():
-        return str(known["reranker"]["base"])
+def _of_record(begun: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "reranker.base": begun["reranker"]["base"],
+        "decision.guard_sets": begun["decision"].get("guard_sets", []),
+    }
+
+
+def _base(store: Store, config: Config) -> str:
     champion = refs.read(store, config.champion).value or {}
     if not champion.get("reranker"):
         return config.reranker.base

@@ -1,0 +1,58 @@
+"""The config of a night whose run has begun before, and died."""
+
+import pytest
+
+from strop.artifacts import refs
+from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.runs import Run
+from strop.artifacts.store import Store
+from strop.flows.nightly import config_of_tonight
+from strop.flows.session import Session
+from strop.pipeline.config import Config
+from strop.tasks.stage import Place
+
+DATASET = ArtifactRef("dataset", "d" * 16, "d" * 64)
+GUARD = {"name": "other", "dataset": "guard"}
+
+
+@pytest.fixture
+def tonight(tmp_path):
+    """The store, and what the config of a night is."""
+    store = Store(tmp_path / "store")
+
+    def found(**decision):
+        config = Config.model_validate({"name": "tiny", "decision": decision})
+        return config_of_tonight(store, config, DATASET, Place(store.location, "tiny", "nightly"))
+
+    return store, found
+
+
+def begin(store, config, guard_sets):
+    """Claim the run as its preparation does, over the guard sets that it imported."""
+    run = Run(store, config.name)
+    with run.lease() as lease:
+        Session(config, run, lease).claim(DATASET, None, guard_sets)
+
+
+def test_a_night_that_died_goes_on_with_the_guard_sets_and_the_base_that_it_began_with(tonight):
+    store, found = tonight
+    imported = ArtifactRef("dataset", "a" * 16, "a" * 64)
+    first = found(guard_sets=[GUARD])
+    assert first.decision.guard_sets[0].dataset == "guard", "a folder, to be imported"
+    begin(store, first, [imported])
+
+    reranker = {"kind": "reranker", "id": "b" * 16, "digest": "b" * 64}
+    refs.move(store, refs.read(store, "tiny"), {"run": "tiny", "reranker": reranker})
+    again = found(guard_sets=[GUARD])
+    assert again.name == first.name
+    assert again.decision.guard_sets[0].dataset == imported.id, "whatever the folder has by now"
+    assert again.reranker.base == first.reranker.base
+    begin(store, again, [imported])
+
+
+def test_a_night_without_guard_sets_goes_on_without(tonight):
+    store, found = tonight
+    first = found()
+    begin(store, first, [])
+    assert found() == first
+    assert found(guard_sets=[GUARD]).name != first.name
