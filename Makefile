@@ -47,7 +47,7 @@ lint: develop
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: develop
 	$(BIN)/pytest -m slow

@@ -90,7 +90,7 @@ def test_a_broken_run_file_is_refused_before_anything_is_encoded(with_run_file, 
     config = project.config(mining={"more_pools": pools(str(path))})
     refused(project.strop("run", config), *words)
     kinds = {manifest["kind"] for manifest in project.manifests().values()}
-    assert kinds <= {"dataset", "model", "run_file"}
+    assert kinds <= {"dataset", "model", "reranker", "run_file"}
 
 
 def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(project):
