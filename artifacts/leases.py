@@ -180,9 +180,10 @@ class Lease:
         except FileNotFoundError as error:
             raise self._just_taken() from error
         if holder.alive(seen):
+            gone = f"; if it is gone, wait {EXPIRY_SECONDS:.0f} s" if not holder.here else ""
             raise Busy(
                 f"{self._what}: process {holder.pid} on {holder.name} is working on it; "
-                "wait for it, or stop it"
+                f"wait for it, or stop it{gone}"
             )
 
     def _just_taken(self) -> Busy:

@@ -88,6 +88,17 @@ def pinned(root: StorePath) -> set[Key]:
     return found
 
 
+def user_of(root: StorePath, kind: str, artifact_id: str) -> str | None:
+    """Which living process pins an artifact, and what to do about it; None where none does."""
+    for folder in _folders(root):
+        if (folder / kind / artifact_id).exists() and not _dead(folder):
+            holder = Holder(**json.loads((folder / "holder.json").read_bytes()))
+            gone = "" if holder.here else f"; if it is gone, remove {folder}"
+            used = f"process {holder.pid} on {holder.name} uses it"
+            return f"{used}; stop it, or wait for it{gone}"
+    return None
+
+
 def forget_dead(root: StorePath) -> None:
     """Remove the pins of processes that are gone."""
     for folder in _folders(root):

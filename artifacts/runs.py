@@ -115,6 +115,12 @@ def list_runs(store: Store) -> list[Run]:
     return [Run(store, path.parent.name) for path in paths]
 
 
+def run_names(store: Store) -> set[str]:
+    """The names of all runs, and of branches that were struck before they had a config."""
+    begun = (path.parent.parent for path in (store.root / "runs").glob("*/parts/*.json"))
+    return {run.name for run in list_runs(store)} | {path.name for path in begun}
+
+
 def refuse_other_config(name: str, recorded: dict[str, Any], asked: dict[str, Any]) -> None:
     """Raise `StoreError` naming the first config key in which two identity configs differ."""
     before, now = _flat(recorded), _flat(asked)

@@ -165,10 +165,10 @@ def refuse_another_machines(folder: Path) -> None:
     except FileNotFoundError:
         return
     except BlockingIOError:
-        host = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
+        where = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
         raise ServerUnavailable(
-            f"the Prefect server of {folder} runs on {host}; set STROP_STATE to a folder of this"
-            " machine alone, or PREFECT_API_URL to a server that both can reach"
+            f"the Prefect server of {folder} runs on {where}; end it there, or set STROP_STATE to a"
+            " folder of this machine alone, or PREFECT_API_URL to a server that both can reach"
         ) from None
 
 
@@ -230,6 +230,7 @@ def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             pass_fds=[alive.fileno()],
         )
+        alive.write(f" as process {process.pid}")
     _children.append(process)
     return process
 

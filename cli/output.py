@@ -77,12 +77,15 @@ def end_with_error(message: str, *, code: int) -> NoReturn:
 
 
 def no_access(error: BaseException) -> str | None:
-    """What to say when a place may not be written, such as a store on a read-only mount."""
+    """What to say of a place that we may not read or write, as a store on a read-only mount."""
     import errno
 
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}; expected a place that this command may write to"
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    if error.errno == errno.EROFS:
+        return f"{error.filename}: {error.strerror}; expected a place that can be written"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{error.filename}: {error.strerror}; expected a place that this user may use"
     return None
 
 

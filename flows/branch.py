@@ -39,7 +39,7 @@ def branched(
     changed = with_values(
         base, {**changes, "name": name, "decision.champion": config.champion}
     ).model_copy(update={"execution": config.execution})
-    if begun is None:
+    if begun is None or PREPARE not in run.parts():  # an earlier strop recorded the config first
         _copy(parent, run, changed, number)
     return changed
 
@@ -54,7 +54,8 @@ def _copy(parent: Run, run: Run, config: Config, number: int) -> None:
                 f"run {parent.name}: {part_title(part)} does not exist yet; run it first"
             )
     with run.lease() as lease:
-        if run.config_or_none() is None:  # or another has begun it since we looked
+        # Or another has begun it since we looked.
+        if PREPARE not in run.parts() or run.config_or_none() is None:
             _refuse_later_parts(run, wanted)
             for part in wanted:
                 run.record(lease, part, parts[part])

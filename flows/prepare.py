@@ -1,6 +1,7 @@
 """Prepare, once a data set: dataset ─► index ─► candidates and more pools; reranker(0)."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from prefect import flow
@@ -59,10 +60,13 @@ def prepare(config: InnerConfig, store: Location) -> None:
         # What is wrong with these is told before the run has a record that could not be mended.
         if name := config.evaluation.off_the_shelf:
             find_off_the_shelf(replace(place, part=f"{PREPARE} · off the shelf"), config, name)
+        claim = partial(session.claim, dataset, verdicts.get("verdicts"), guard_sets)
+        if session.run.config_or_none():
+            claim()  # another config is told before its base is read
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(session, reranker)
-        session.claim(dataset, verdicts.get("verdicts"), guard_sets)
+        claim()
         session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
         candidates = production_candidates(first_stage)

@@ -1,6 +1,7 @@
 """Model folders: found by name, checked, and fingerprinted by content."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,14 +97,30 @@ def _from_hub(name: str) -> Path:
 def _refuse_pickled(name: str, path: Path) -> None:
     """Raise `InputError` for pickled weights, also of a module, that libraries would fall back to.
 
-    They may run code when they are read, and no fingerprint covers them.
+    They may run code when they are read, and no fingerprint covers them. Folders that are no
+    modules, such as a training's checkpoints, are not read.
     """
-    for file in _files(path, PICKLED):
+    folders = [path, *(path / module for module in _modules(path))]
+    found = {file for folder in folders for name in PICKLED for file in folder.glob(name)}
+    for file in sorted(found):
         if not any((file.parent / safe).is_file() for safe in SAFE):
             raise InputError(
                 f"model {name!r}: {file} has pickled weights, which are not read, and no "
                 "model.safetensors beside it; save the model with safe_serialization"
             )
+
+
+def _modules(path: Path) -> list[str]:
+    """The folders of a bi-encoder's modules, by its ``modules.json``."""
+    try:
+        modules = json.loads((path / "modules.json").read_text("utf-8"))
+        return [str(module["path"]) for module in modules]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"model {path.name!r}: {path / 'modules.json'} is no list of modules with a path each"
+        ) from error
 
 
 def _fingerprint(path: Path) -> dict[str, str]:

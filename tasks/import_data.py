@@ -1,5 +1,6 @@
 """The dataset artifact: a BEIR folder, the demo's documentation, or one that is in the store."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
 
+Stamps = Mapping[str, tuple[int, int, int] | None]
+
 
 @stage_task("import data")
 def import_request(place: Place, request: Request) -> Any:
@@ -35,7 +38,7 @@ def import_request(place: Place, request: Request) -> Any:
 
     A BEIR folder whose splits near duplicates leave alone keeps the id that it had without them.
     """
-    digests = _digests(request.files())
+    digests, stamps = _digests(request.files())
     stage, version = f"import {request.format}", _version(request)
     recipe = Recipe("dataset", stage, version, {"files": digests, **request.parameters()}, {})
 
@@ -48,7 +51,7 @@ def import_request(place: Place, request: Request) -> Any:
                 read_rows=writer.read_back,
                 progress=progress,
             )
-        _require_unchanged(digests, request.files())
+        _require_unchanged(digests, stamps, request.files())
         attempt.write_table("queries", imported.queries)
         # Optional tables: data without them keep the digest that they had before there were any.
         if imported.query_fields.num_rows:
@@ -66,16 +69,23 @@ def import_request(place: Place, request: Request) -> Any:
     return carry_out(place, recipe, compute)
 
 
-def _digests(files: Files) -> dict[str, str]:
-    return {name: file.sha256() for name, file in files.items()}
+def _digests(files: Files) -> tuple[dict[str, str], Stamps]:
+    """The SHA-256 of every file, and its stamp from before it was read."""
+    stamps = {name: file.stamp() for name, file in files.items()}
+    return {name: file.sha256() for name, file in files.items()}, stamps
 
 
-def _require_unchanged(digests: dict[str, str], files: Files) -> None:
-    """Raise `InputError` when files are not what the data set's id was made of."""
-    now = _digests(files)
-    for name in sorted(digests.keys() | now.keys()):
-        if digests.get(name) != now.get(name):
-            raise InputError(f"{files.get(name, name)}: changed while it was read; import it again")
+def _require_unchanged(digests: Mapping[str, str], stamps: Stamps, files: Files) -> None:
+    """Raise `InputError` when files are not what the data set's id was made of.
+
+    Only files whose stamp cannot tell are read again.
+    """
+    for name in sorted(digests.keys() | files.keys()):
+        file = files.get(name)
+        if file is not None and (now := file.stamp()) is not None and now == stamps.get(name):
+            continue
+        if file is None or file.sha256() != digests.get(name):
+            raise InputError(f"{file or name}: changed while it was read; import it again")
 
 
 def _version(request: Request) -> int:
@@ -84,7 +94,14 @@ def _version(request: Request) -> int:
         return 3
     if request.format == "beir":
         return 2 if moves_queries(request) else 1
-    return {"trec": 1, "flagembedding": 2}.get(request.format, 3)
+    if request.format in ("table", "huggingface") and _reads_anew(request.files()):
+        return 3
+    return {"trec": 1}.get(request.format, 2)
+
+
+def _reads_anew(files: Files) -> bool:
+    """Whether there are records without some columns, or judgements with a split each."""
+    return any(".jsonl" in name or "qrels" in name for name in files)
 
 
 def _write_documents(attempt: Attempt) -> None:
@@ -140,13 +157,13 @@ def configured_request(config: Config) -> Request:
 def import_beir_split(place: Place, folder: Path, split: str) -> Any:
     """Import a BEIR folder's corpus and the queries of one split, as they are."""
     files = split_files(location(folder), split)
-    digests = _digests(files)
+    digests, stamps = _digests(files)
     recipe = Recipe("dataset", "import split", 1, {"files": digests}, {})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         with TableWriter(attempt.folder / "corpus.parquet", CORPUS) as writer:
             imported = import_split(location(folder), split, write_corpus=writer.write)
-        _require_unchanged(digests, files)
+        _require_unchanged(digests, stamps, files)
         attempt.write_table("queries", imported.queries)
         attempt.write_table("qrels", imported.qrels)
         return {"source": folder.name, **imported.summary}

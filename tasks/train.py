@@ -20,7 +20,10 @@ NEGATIVES = "negatives.parquet"
 @stage_task("train")
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
-    recipe = Recipe("reranker", "train", 7, _parameters(config, number), inputs.refs())
+    # Dev was measured in the training's precision once, and chose the weights to keep.
+    measured = config.training.evaluate_every and config.training.precision != "fp32"
+    version = 8 if measured else 7
+    recipe = Recipe("reranker", "train", version, _parameters(config, number), inputs.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.training.train import training_summary

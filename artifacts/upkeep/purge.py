@@ -72,7 +72,8 @@ def _refuse_in_use(store: Store, plan: PurgePlan) -> None:
     in_use = pins.pinned(store.root)
     for item in _old(plan):
         if (item.kind, item.id) in in_use:
-            raise Busy(f"{item.kind} {item.id}: a running process uses it; stop it, or wait for it")
+            said = pins.user_of(store.root, item.kind, item.id)
+            raise Busy(f"{item.kind} {item.id}: {said or 'a process used it just now; try again'}")
 
 
 def _gone(store: Store, plan: PurgePlan) -> list[str]:

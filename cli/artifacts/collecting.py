@@ -1,7 +1,7 @@
 """`strop artifacts gc`: what would go, or what went."""
 
 from strop.artifacts.backends.location import StorePath
-from strop.artifacts.runs import list_runs
+from strop.artifacts.runs import run_names
 from strop.artifacts.store import Store
 from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Plan, Policy, make_plan
@@ -13,7 +13,7 @@ TITLES = ("kind", "id", "stage", "age", "size")
 
 def collect_garbage(store: Store, policy: Policy, *, delete: bool, json: bool) -> None:
     """Print the plan, or carry it out and print what went."""
-    known = {run.name for run in list_runs(store)}
+    known = run_names(store)
     for name in sorted(policy.without_runs - known):
         there = ", ".join(sorted(known)) or "none"
         end_with_error(f"run {name!r}: not in the store; the runs are {there}", code=REFUSED)

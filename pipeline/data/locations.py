@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from strop.pipeline.errors import InputError
 
-PASSWORD = re.compile(r"://[^/?#@]*:[^/?#]*@")
+PASSWORD = re.compile(r"(?<!\bgithub)://[^/?#@]*:[^/?#]*@")
+"""A user's password in an address; GitHub's have ``OWNER:REPOSITORY@BRANCH`` there."""
 QUERY = re.compile(r"(.*?\bhttps?://[^?#]*)([?#].*)", re.DOTALL)
 """An address on the web, and what follows its path: it may be a key, as in a signed address."""
 
@@ -97,6 +98,14 @@ class Location:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()
+
+    def stamp(self) -> tuple[int, int, int] | None:
+        """What changes when a local file is written to; None where only reading it can tell."""
+        if not self.is_local:
+            return None
+        with self._explained():
+            found = Path(self.uri).stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _system(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs

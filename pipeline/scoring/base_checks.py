@@ -43,12 +43,12 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
 
 
 def settle_padding(model: Any, tokenizer: Any, name: str) -> None:
-    """Let a decoder, whose score is that of its last token, know the tokenizer's padding token.
+    """Let a decoder, whose score is that of its last token, know the padding that it gets.
 
     Raises `InputError` when a pair's score depends on the padding behind it: of a decoder without
     a padding token, and of models that read the last place, as XLNet does.
     """
-    if getattr(model.config, "pad_token_id", None) is None:
+    if tokenizer.pad_token_id is not None:
         model.config.pad_token_id = tokenizer.pad_token_id
     alone = tokenizer(*PROBE_PAIRS[0], return_tensors="pt")
     padding = {"input_ids": tokenizer.pad_token_id or 0}

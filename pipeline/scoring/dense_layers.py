@@ -133,7 +133,7 @@ def _dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
 def _dense_gelu_on_gpu(dense: Any, states: torch.Tensor) -> torch.Tensor:
     rows = states.reshape(-1, states.shape[-1])
     found = torch._addmm_activation(dense.bias, rows, dense.weight.t(), use_gelu=True)
-    return found.view(*states.shape[:-1], -1)
+    return found.view(*states.shape[:-1], found.shape[-1])
 
 
 def _trained_dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
@@ -153,7 +153,7 @@ def _linear_with_gradients(module: Any, states: torch.Tensor, *, sparse: bool) -
     found: torch.Tensor = DenseLayer.apply(  # type: ignore[no-untyped-call]
         rows, module.weight, module.bias, sparse
     )
-    return found.view(*states.shape[:-1], -1)
+    return found.view(*states.shape[:-1], found.shape[-1])
 
 
 def _sparse_forward(model: Any) -> Callable[[Any], Any]:

@@ -96,8 +96,7 @@ def test_commands_that_write_end_in_one_line_on_a_read_only_store(
     for command in commands:
         line = refused(monkeypatch, capsys, "artifacts", *command, *place)
         assert line.startswith(f"error: {backup.root}/")
-        assert line.endswith(": Read-only file system; expected a place that this command may "
-                             "write to")  # fmt: skip
+        assert line.endswith(": Read-only file system; expected a place that can be written")
     for command in (("gc",), ("purge", "--passage", "p5")):
         artifacts(backup, *command)
 

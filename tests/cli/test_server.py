@@ -147,7 +147,10 @@ def test_a_server_that_lives_on_another_machine_is_left_alone(server: Server, st
     for command in (lambda: ensure_server(fail_if_told), stop_server):
         with pytest.raises(ServerUnavailable) as caught:
             command()
-        assert f"of {state} runs on {socket.gethostname()}; set STROP_STATE" in str(caught.value)
+        where = (
+            f"of {state} runs on {socket.gethostname()} as process {record['pid']}; end it there"
+        )
+        assert where in str(caught.value)
         assert "\n" not in str(caught.value)
         assert recorded(state) == elsewhere
     (state / "server.json").unlink()

@@ -4,7 +4,7 @@ import pytest
 
 from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
-from strop.artifacts.runs import Run
+from strop.artifacts.runs import Run, run_names
 from strop.artifacts.store import Store
 from strop.flows.branch import branched
 from strop.flows.session import PREPARE, round_part
@@ -57,6 +57,20 @@ def test_a_branch_that_is_struck_while_it_begins_begins_again(parent, monkeypatc
     config = begin(parent, 3)
     assert (config.name, config.training.temperature) == ("tiny.hot", 0.5)
     assert Run(parent.store, "tiny.hot").parts() == parent.parts()
+
+
+def test_a_branch_of_which_an_earlier_strop_recorded_the_config_alone_begins_again(parent):
+    record = begin(parent, 3).identity()
+    other = Run(parent.store, "tiny.other")
+    other.claim({**record, "name": "tiny.other", "dataset": "dataset 0123456789abcdef"})
+    branched(parent.store, Config(name="tiny"), "other", 3, CHANGES)
+    assert other.parts() == parent.parts()
+
+
+def test_a_branch_that_was_struck_before_it_had_a_config_can_be_forgotten(parent):
+    with Run(parent.store, "tiny.hot").lease() as lease:
+        Run(parent.store, "tiny.hot").record(lease, PREPARE, parent.parts()[PREPARE])
+    assert run_names(parent.store) == {"tiny", "tiny.hot"}
 
 
 def test_a_branch_that_was_to_begin_later_takes_no_round_of_the_run_for_its_own(

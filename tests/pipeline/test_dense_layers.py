@@ -85,3 +85,11 @@ def test_a_model_may_change_in_place_what_a_layer_gave() -> None:
     expected = gradients(deberta, torch.ones(6))
     with fast_dense_layers(deberta, training=True):
         assert_close(gradients(deberta, torch.ones(6)), expected)
+
+
+def test_a_layer_may_be_given_nothing(model: torch.nn.Module) -> None:
+    # A mixture of experts has some without a token.
+    expert = torch.nn.ModuleList([torch.nn.Linear(8, 4)])
+    model.add_module("experts", expert)
+    with fast_dense_layers(model, training=True):
+        assert expert[0](torch.zeros(2, 0, 8)).shape == (2, 0, 4)

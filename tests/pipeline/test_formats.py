@@ -354,6 +354,9 @@ def test_a_column_that_comes_after_the_first_rows_is_refused(
     records[8]["split"] = "test"
     told = refusal("table", lines(tmp_path / "rows.jsonl", records))
     assert "rows.jsonl line 9: 'split' in none of the first 4 rows, expected in one of" in told
+    records[8] = {**records[7], "score": 1}
+    told = refusal("table", lines(tmp_path / "rows.jsonl", records))
+    assert "line 9: 'score' in none of the first 4 rows" in told, "a grade or a teacher's score"
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])

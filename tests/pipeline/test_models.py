@@ -70,6 +70,7 @@ def test_pickled_weights_of_a_module_are_refused_by_name(model: Path, file: str)
     """As in older sentence-transformers: they would be unpickled, and are in no fingerprint."""
     dense = model / "2_Dense"
     dense.mkdir()
+    (model / "modules.json").write_text('[{"path": ""}, {"path": "2_Dense"}]')
     (dense / file).write_bytes(b"pickled")
     with pytest.raises(InputError, match=f"2_Dense/{file} has pickled weights") as caught:
         resolve_model(str(model))
@@ -80,8 +81,9 @@ def test_pickled_weights_of_a_module_are_refused_by_name(model: Path, file: str)
 
 def test_pickled_weights_that_nothing_reads_are_no_matter(model: Path) -> None:
     (model / "pytorch_model.bin").write_bytes(b"pickled")
-    (model / "onnx").mkdir()
-    (model / "onnx" / "pytorch_model.bin").write_bytes(b"pickled")
+    for folder in ("onnx", "checkpoint-500"):
+        (model / folder).mkdir()
+        (model / folder / "pytorch_model.bin").write_bytes(b"pickled")
     assert not any(name.endswith(".bin") for name in resolve_model(str(model)).sha256_by_file)
 
 

@@ -194,3 +194,10 @@ def test_a_model_that_scores_by_the_last_place_is_refused(tmp_path: Path) -> Non
     bert_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"padding on the right changes .*; found xlnet with"):
         begin(tmp_path)
+
+
+def test_a_decoder_is_told_another_padding_token_than_its_own(tmp_path: Path) -> None:
+    folder = decoder(tmp_path, "[PAD]")
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "pad_token_id": 5}))
+    assert begin(folder)[0].model.config.pad_token_id == 0

@@ -92,7 +92,8 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(scheme: str) -> No
     with pytest.raises(InputError, match="expected no password in the address") as caught:
         location(f"{scheme}://user:secret@host/d.jsonl")
     assert "secret" not in str(caught.value)
-    assert str(location("abfs://container@account/d.jsonl")) == "abfs://container@account/d.jsonl"
+    for address in ("abfs://container@account/d.jsonl", "github://owner:name@main/d.jsonl"):
+        assert str(location(address)) == address
 
 
 @pytest.mark.parametrize("address", ["https://host/d.jsonl?key", "ftp://user:key@host/d.jsonl"])

@@ -13,6 +13,7 @@ from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import plain_name
 from strop.pipeline.data.text_files import LONGEST_LINE, Place, decoded, json_lines, raw_lines
 from strop.pipeline.data.validation import Defects
+from strop.pipeline.errors import InputError
 
 Rows = Iterator[tuple[Place, dict[str, Any]]]
 Meaning = TypeVar("Meaning")
@@ -66,12 +67,24 @@ def rows_with_meaning(
     del first
     for place, record in rows:
         late = [name for name in record if name not in known]
-        if late and meaning_of([*names, *late]) != meaning:
+        if late and not _means(meaning_of, [*names, *late], meaning):
             defects.add(
                 "late column", f"{place}: {', '.join(map(repr, late))} in none of the first "
                 f"{FIRST_ROWS:,} rows, expected in one of them, null where it has no value"
             )  # fmt: skip
+        else:
+            known.update(late)
         yield place, record, meaning
+
+
+def _means(
+    meaning_of: Callable[[Sequence[str]], Meaning], names: Sequence[str], meaning: Meaning
+) -> bool:
+    """Whether columns have this meaning; those that nobody can tell the meaning of have not."""
+    try:
+        return meaning_of(names) == meaning
+    except InputError:
+        return False
 
 
 def _names(rows: Rows) -> list[str]:
