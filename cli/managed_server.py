@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import platformdirs
 import psutil
 
+from strop.cli.server_alive import held_alive, refuse_another_machines
 from strop.cli.server_probe import (
     HOST,
     ServerUnavailable,
@@ -36,8 +36,6 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
 RECORD_FILE, LOCK_FILE, LOG_FILE, HOME_FOLDER = "server.json", "server.lock", "server.log", "home"
-ALIVE_FILE = "server.alive"
-"""Names the server's host, and is locked by the server as long as it lives, wherever that is."""
 
 # Children that this process started: kept, or Popen warns when it is collected.
 _children: list[subprocess.Popen[bytes]] = []
@@ -154,24 +152,6 @@ def is_alive(record: Record) -> bool:
     return _process(record) is not None
 
 
-def refuse_another_machines(folder: Path) -> None:
-    """Raise ServerUnavailable where a server that is no process here works in this folder.
-
-    A pid means nothing on another machine; two servers would break one database.
-    """
-    try:
-        with (folder / ALIVE_FILE).open(encoding="utf-8") as alive:
-            fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return
-    except BlockingIOError:
-        where = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
-        raise ServerUnavailable(
-            f"the Prefect server of {folder} runs on {where}; end it there, or set STROP_STATE to a"
-            " folder of this machine alone, or PREFECT_API_URL to a server that both can reach"
-        ) from None
-
-
 def _package_stamp(package: str) -> str:
     try:
         status = Path(package).stat()
@@ -216,10 +196,7 @@ def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
     Its output goes to a file: prefect's ``--background`` leaves it pipes that nobody reads.
     """
     arguments = ["-P", "-m", PROCESS, "server", "start", "--host", HOST, "--port", str(port)]
-    with (folder / LOG_FILE).open("wb") as log, (folder / ALIVE_FILE).open("w") as alive:
-        fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        alive.write(socket.gethostname())
-        alive.flush()
+    with (folder / LOG_FILE).open("wb") as log, held_alive(folder) as alive:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=folder,

@@ -7,8 +7,7 @@ from strop.artifacts.store import Store
 from strop.cli.deployments import deployment_name, sentence
 from strop.cli.output import console
 from strop.cli.running import prefect_server
-
-KEY_DIGITS = 8
+from strop.flows.run_names import KEY_DIGITS
 
 
 def serve_flows(store: str) -> None:

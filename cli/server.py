@@ -19,12 +19,12 @@ from strop.cli.managed_server import (
     find,
     is_alive,
     read_record,
-    refuse_another_machines,
     start,
     state_folder,
     state_path,
     wait_until_healthy,
 )
+from strop.cli.server_alive import refuse_another_machines
 from strop.cli.server_probe import HOST, ServerUnavailable, complaint, is_local
 
 __all__ = [
