@@ -2,6 +2,7 @@
 
 import fcntl
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from strop.cli.server_probe import ServerUnavailable, one_line
 
 ALIVE_FILE = "server.alive"
 """Names the server's host and process; the lock tells that it lives, wherever that is."""
+LEAVING_SECONDS = 5.0
+"""How long a process that is gone by its state may take to close its files: threads end last."""
 
 
 @contextmanager
@@ -28,14 +31,24 @@ def refuse_another_machines(folder: Path) -> None:
 
     A pid means nothing on another machine; two servers would break one database.
     """
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while _is_held(folder):
+        if time.monotonic() > deadline:
+            where = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
+            raise ServerUnavailable(
+                f"the Prefect server of {folder} runs on {where}; end it there, or set STROP_STATE"
+                " to a folder of this machine alone, or PREFECT_API_URL to a server that both can"
+                " reach"
+            )
+        time.sleep(0.1)
+
+
+def _is_held(folder: Path) -> bool:
     try:
         with (folder / ALIVE_FILE).open(encoding="utf-8") as alive:
             fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
-        return
+        return False
     except BlockingIOError:
-        where = one_line((folder / ALIVE_FILE).read_text(encoding="utf-8"))
-        raise ServerUnavailable(
-            f"the Prefect server of {folder} runs on {where}; end it there, or set STROP_STATE to a"
-            " folder of this machine alone, or PREFECT_API_URL to a server that both can reach"
-        ) from None
+        return True
+    return False

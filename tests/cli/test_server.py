@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from strop.cli import server_alive
 from strop.cli.managed_server import STOP_SECONDS
 from strop.cli.server import (
     Server,
@@ -140,7 +141,10 @@ def test_the_server_outlives_its_starter_and_is_found_again(server: Server, stat
     assert server.ui_url == server.url.removesuffix("/api")
 
 
-def test_a_server_that_lives_on_another_machine_is_left_alone(server: Server, state: Path) -> None:
+def test_a_server_that_lives_on_another_machine_is_left_alone(
+    server: Server, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_alive, "LEAVING_SECONDS", 0.2)
     record = recorded(state)
     elsewhere = {**record, "pid": 2**22 + 1}  # as if its process were none of this machine
     (state / "server.json").write_text(json.dumps(elsewhere))
@@ -158,6 +162,13 @@ def test_a_server_that_lives_on_another_machine_is_left_alone(server: Server, st
         ensure_server(lambda text: None)
     (state / "server.json").write_text(json.dumps(record))
     assert ensure_server(fail_if_told) == server
+
+
+def test_a_server_that_is_still_leaving_is_waited_for(tmp_path: Path) -> None:
+    with server_alive.held_alive(tmp_path) as alive:
+        leaving = subprocess.Popen(["sleep", "1"], pass_fds=[alive.fileno()])
+    server_alive.refuse_another_machines(tmp_path)
+    assert leaving.wait(timeout=0.5) == 0
 
 
 @pytest.mark.parametrize(
