@@ -32,10 +32,10 @@ def main() -> None:
     worst = 0
     for step in STEPS:
         if step in WITH_SCRIPTS and given.scripts is None:
-            print(f"{step} is left out: give --scripts")
+            print(f"{step} is left out: give --scripts", flush=True)
             continue
         if step == "loop" and given.quick:
-            print("loop is left out: one turn takes ten minutes and more")
+            print("loop is left out: one turn takes ten minutes and more", flush=True)
             continue
         more = ["--scripts", str(given.scripts)] if step in WITH_SCRIPTS else []
         command = [sys.executable, "-m", f"benchmarks.speed.{step}", *shared, *more]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers.utils import logging
 
 from strop.pipeline.models import resolve_model
 from strop.pipeline.scoring.reranker import initialise, save_reranker
@@ -35,8 +36,13 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """What was asked for; quick is fewer alternations, since less work has other ratios."""
+    """What was asked for; quick is fewer alternations, since less work has other ratios.
+
+    From then on transformers tells neither its progress nor that a fresh head is fresh.
+    """
     given = parser.parse_args()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     if given.quick:
         given.rounds = min(given.rounds, QUICK_ROUNDS)
     return given
