@@ -55,8 +55,9 @@ test-slow: develop
 # The peers' own environment: FlagEmbedding does not run with transformers 5. Torch is strop's.
 peers:
 	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
-	@echo "Installing FlagEmbedding into build/peers"
+	@echo "Installing FlagEmbedding and Tevatron into build/peers"
 	@build/peers/bin/python -m pip install --quiet $(PIP_OPTIONS) 'FlagEmbedding==1.4.2' 'transformers<5' datasets faiss-cpu peft $(shell grep '^torch==' $(CONSTRAINTS))
+	@build/peers/bin/python -m pip install --quiet $(PIP_OPTIONS) --no-deps 'tevatron==0.1.0'
 
 bench bench-quick: develop
 	$(BIN)/python -m benchmarks.speed $(DATA) --peers $(PEERS) $(if $(SCRIPTS),--scripts $(SCRIPTS)) $(if $(filter bench-quick,$@),--quick)

@@ -1,19 +1,13 @@
 """A Trainer whose step runs ragged groups in token-budget micro-batches with exact gradients."""
 
 import contextlib
-import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, TrainingArguments
 
 from strop.pipeline.arrays import Ints
 from strop.pipeline.config import Training
@@ -25,6 +19,7 @@ from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.precision import resolved_precision
 from strop.pipeline.training import checkpoints, gradients
+from strop.pipeline.training.checkpointed_trainer import CheckpointedTrainer
 from strop.pipeline.training.collator import GroupBatch, GroupCollator, GroupPositions
 from strop.pipeline.training.course import Course, StepCalls
 from strop.pipeline.training.embedding_gradients import EmbeddingGradients
@@ -41,10 +36,8 @@ LOGGED = {
 }
 """What trackers are told of a step by their names for it, and the records'."""
 
-logger = logging.getLogger(__name__)
 
-
-class GroupTrainer(Trainer):  # type: ignore[misc]
+class GroupTrainer(CheckpointedTrainer):
     """Trains on ragged groups; every step's record is kept in ``records``.
 
     A loss needs all scores of a group at once, so whole groups are run together, in micro-batches
@@ -268,54 +261,6 @@ class GroupTrainer(Trainer):  # type: ignore[misc]
             self.control.should_training_stop = True
             self.control.should_save = False
         return metrics
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._course.checkpoint_folder or self.args.output_dir)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a whole checkpoint; one that cannot be written costs a warning alone."""
-        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
-        states = self._random_states()
-        if not self._ranks.writes:
-            return
-        try:
-            super()._save_checkpoint(model, trial)
-            for name, state in states.items():
-                (folder / name).write_bytes(state)
-            self.records.save(folder)
-            checkpoints.finish(folder, processes=self._ranks.size)
-            checkpoints.remove_older(folder.parent)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            logger.warning("checkpoint of step %d not written: %s", self.state.global_step, error)
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        if self._ranks.size == 1:
-            super()._save_rng_state(output_dir)
-
-    def store_flos(self) -> None:
-        """Not added up over processes: one alone writes checkpoints, where this is asked for."""
-        if self._ranks.size == 1:
-            super().store_flos()
-
-    def _random_states(self) -> dict[str, bytes]:
-        """Every process's random state, by the name of its file, where there are several."""
-        if self._ranks.size == 1:
-            return {}
-        with tempfile.TemporaryDirectory(prefix="strop-random-") as folder:
-            super()._save_rng_state(folder)
-            own = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-        return {name: state for part in self._ranks.all(own) for name, state in part.items()}
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Only the weights that training changes, and nothing pickled."""
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(checkpoints.trained_weights(self.model), folder / checkpoints.WEIGHTS)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        weights = load_file(Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
-        checkpoints.put_weights(self.model, weights)
 
 
 @contextlib.contextmanager

@@ -91,9 +91,3 @@ def test_a_broken_run_file_is_refused_before_anything_is_encoded(with_run_file, 
     refused(project.strop("run", config), *words)
     kinds = {manifest["kind"] for manifest in project.manifests().values()}
     assert kinds <= {"dataset", "model", "reranker", "run_file"}
-
-
-def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(project):
-    config = project.config(training={"start": "average"})
-    refused(project.strop("run", config), "training.start = 'average'", "fresh head")
-    assert {m["kind"] for m in project.manifests().values()} <= {"dataset", "model", "reranker"}

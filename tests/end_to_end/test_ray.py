@@ -1,5 +1,6 @@
 """Stages whose shards are made by the workers of a Ray cluster of this host."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from strop.pipeline.config import Config, Execution, VectorIndex
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import SILENT
+from strop.pipeline.threads import processors
 from strop.tasks import cluster as clusters
 from strop.tasks import free_disk, searching
 from strop.tasks.build_index import build_index
@@ -198,6 +200,21 @@ def lines_of_refusal(project: Project, **execution: Any) -> str:
     assert not list(project.store.glob("objects/*/*/manifest.json"))
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     return line
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_host_has_the_workers_of_its_share(tmp_path: Path) -> None:
+    if processors() < 2:
+        pytest.skip("needs two processors")
+    code = (
+        "from strop.pipeline.config import Execution; "
+        "from strop.tasks.cluster_start import started\n"
+        f"with started(Execution(runner='ray'), {str(tmp_path)!r}, 1) as there:\n"
+        "    print(there.workers)"
+    )
+    limited = {**os.environ, "LOKY_MAX_CPU_COUNT": "1"}
+    found = subprocess.check_output([sys.executable, "-c", code], env=limited, text=True)
+    assert found.strip() == "1"
 
 
 def test_an_address_where_no_cluster_answers_is_refused(project: Project) -> None:
