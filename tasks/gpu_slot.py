@@ -77,11 +77,12 @@ class Slot:
 
     def take(self) -> None:
         """Wait until there is a free slot; whoever cancels the run ends the waiting too."""
-        said = False
+        said = ended = False
         while not self._try(self._client):
-            self._free_those_of_the_dead()
-            if not said:
-                self._say_who_holds_it()
+            freed = self._free_those_of_the_dead()
+            ended = ended or freed
+            if not said and not freed:
+                self._say_who_holds_it("a process that has ended" if ended else "another machine")
                 said = True
             stop_if_cancelled()
             time.sleep(WAIT_SECONDS)
@@ -126,16 +127,20 @@ class Slot:
         slot_holders.note(str(client.api_url), self._limit, str(self._lease), self._stage)
         return True
 
-    def _free_those_of_the_dead(self) -> None:
+    def _free_those_of_the_dead(self) -> bool:
+        """Whether there were slots of processes of this host that are gone."""
+        freed = False
         for holder in slot_holders.holders(str(self._client.api_url), self._limit):
             if not holder.process.lives():
                 with contextlib.suppress(*FAULTS):
                     self._client.release_concurrency_slots_with_lease(UUID(holder.lease_id))
                 slot_holders.forget(holder.lease_id)
+                freed = True
+        return freed
 
-    def _say_who_holds_it(self) -> None:
+    def _say_who_holds_it(self, unseen: str) -> None:
         others = self._others()
-        who = f"{others[0].run} in process {others[0].process.pid}" if others else "another machine"
+        who = f"{others[0].run} in process {others[0].process.pid}" if others else unseen
         get_run_logger().info("waiting for the slot %s, which %s holds", self._limit, who)
         for watcher in watchers():
             watcher.waiting(self._stage, f"the slot {self._limit}, which {who} holds")
