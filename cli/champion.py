@@ -155,6 +155,7 @@ def _told(store: Store, ref: Ref) -> dict[str, Any]:
         "generation": ref.generation,
         **{key: value.get(key) for key in keys},
         "restored": value.get("restored"),
+        "note": value.get("approved") or None,
         "model": str(store.place(ArtifactRef(**reranker))) if reranker else None,
         "reason": _reason(store, value),
     }
@@ -166,6 +167,9 @@ def _reason(store: Store, value: dict[str, Any]) -> str:
         reason = f"decision {value['decision']} is not in the store"
     else:
         reason = str(made.summary["reason"])
+    if made is not None and made.summary["verdict"] == "awaiting":  # and a person gave the word
+        note = f" ({value['approved']})" if value.get("approved") else ""
+        reason = f"{reason.partition(': awaits')[0]}: promoted by hand{note}"
     restored = value.get("restored")
     return f"rolled back to move {restored}: {reason}" if restored else reason
 

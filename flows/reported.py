@@ -6,6 +6,7 @@ from strop.flows.drift import drift_notes
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
+from strop.tasks.decide import verdict
 from strop.tasks.missed import missed_sentence
 from strop.tasks.repeated import repeated_sentence
 from strop.tasks.report import ReportInputs, report
@@ -65,7 +66,7 @@ def run_inputs(
         shown=last_accepted(session, last + 1) or last,
         breakdown=found["breakdown"],
         latency=found["latency"],
-        notes=[*_notes(session, rounds), *drift_notes(session)],
+        notes=[*_notes(session, rounds), *_approval(session), *drift_notes(session)],
         work=_work(session, rounds),
         started=session.run.started,
     )
@@ -83,6 +84,17 @@ def _notes(session: Session, rounds: list[int]) -> list[str]:
     missed = missed_sentence(session.store, shared["dataset"], shared["candidates"])
     repeated = repeated_sentence(session.store, shared["dataset"])
     return [*notes, *(note for note in (repeated, missed) if note)]
+
+
+def _approval(session: Session) -> list[str]:
+    """Who gave the word, where the decision that made this run's champion awaited one."""
+    decision, champion = session.run.parts().get(PROMOTE, {}).get("decision"), session.champion()
+    if decision is None or champion is None or champion.get("decision") != decision.id:
+        return []
+    if verdict(session.store, decision)[0] != "awaiting":
+        return []
+    note = f": {champion['approved']}" if champion.get("approved") else ""
+    return [f"Round {champion['round']} awaited approval and was promoted by hand{note}."]
 
 
 def _rounds(session: Session, rounds: list[int]) -> dict[int, Refs]:

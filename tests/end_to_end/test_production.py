@@ -116,6 +116,11 @@ def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champ
     assert "on 1 new and " in report
 
 
+def report_of(project, run):
+    found = Run(Store(project.store), run)
+    return found.store.file(found.parts()["assess"]["report"], "report.md").read_text()
+
+
 @pytest.mark.slow
 def test_a_challenger_that_won_awaits_a_person(project):
     decision = {"alpha": 0.49, "approval": True, "min_gate_queries": 5}
@@ -133,6 +138,12 @@ def test_a_challenger_that_won_awaits_a_person(project):
     assert promoted["decision"].endswith("promoted by hand")
     champion = refs.read(store, "approve").value
     assert (champion["round"], champion["approved"]) == (2, "looked at it")
+    move = project.json("champion", "history", "approve")[-1]
+    assert move["note"] == "looked at it"
+    assert move["reason"].endswith("promoted by hand (looked at it)")
+    assert "awaits" not in project.strop("champion", "show", "approve").stdout
+    assert project.strop("assess", config).returncode == 0
+    assert "promoted by hand: looked at it." in report_of(project, "approve")
 
     other = project.strop("promote", project.config(name="approve", decision=decision))
     assert other.returncode == 0, "a second word changes nothing"
