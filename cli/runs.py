@@ -93,7 +93,8 @@ def run_round(
     if branch.name:
         out.print(f"next: strop compare {config.name}:{number} {name}:{number}")
     else:
-        out.print(f"next: strop round {path} --round {number + 1}, or strop assess {path}")
+        again = f"strop round {path} --round {number + 1}, or " if number < config.rounds else ""
+        out.print(f"next: {again}strop assess {path}")
 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:

@@ -10,7 +10,17 @@ from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.location import Location
 from strop.flows.outside import outside_of_run
 from strop.flows.reported import run_inputs
-from strop.flows.session import ASSESS, PREPARE, PROMOTE, Refs, Session, hold, round_part
+from strop.flows.same_config import refuse_another_config
+from strop.flows.session import (
+    ASSESS,
+    PREPARE,
+    PROMOTE,
+    Refs,
+    Session,
+    hold,
+    is_held,
+    round_part,
+)
 from strop.pipeline.config import Config
 from strop.tasks.break_down import break_down
 from strop.tasks.measure import evaluate
@@ -32,7 +42,10 @@ def assess(config: Config, store: Location = ".strop", read_test: bool = True) -
         store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
         read_test: Whether the test split is read; dev is reported on where not.
     """
+    is_alone = not is_held(config, store)
     with hold(config, store) as session:
+        if is_alone:
+            refuse_another_config(session)
         rounds = finished_rounds(session)
         split = "test" if read_test and has_test(session) else "dev"
         calibration = calibrate_last(session)

@@ -118,6 +118,11 @@ class Session:
 _held: dict[tuple[str, str], Session] = {}
 
 
+def is_held(config: Config, store: Location) -> bool:
+    """Whether this process holds the run's lease already: a flow within another one."""
+    return (Store(store).location, config.name) in _held
+
+
 @contextlib.contextmanager
 def hold(config: Config, store: Location) -> Iterator[Session]:
     """The session of a run, whose lease this process takes unless it holds it already."""

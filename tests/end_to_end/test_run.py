@@ -6,6 +6,7 @@ import urllib.request
 from html import escape
 
 import pytest
+import yaml
 
 from strop.artifacts.reviews import review_lease
 from strop.artifacts.runs import Run
@@ -121,15 +122,35 @@ def test_another_store_gets_byte_identical_artifacts(finished, project):
 def test_rounds_by_hand_make_the_same_artifacts(finished, project):
     theirs, _ = finished
     config = project.config(dataset=str(theirs.folder / "data"))
-    assert project.strop("round", config, "--round", "1").returncode == 0
-    done = project.json("round", config, "--round", "2")
-    assert done["round"] == 2
+    done = project.strop("round", config, "--round", "1")
+    assert f"next: strop round {config} --round 2, or strop assess {config}" in done.stdout
+    done = project.strop("round", config, "--round", "2")
+    assert done.stdout.splitlines()[-1] == f"next: strop assess {config}"
     assert project.json("assess", config)["rounds"]
     made, expected = made_by_part(project), made_by_part(theirs)
     del expected["promote"]
     for parts in (made, expected):
         del parts["assess"]["breakdown"]  # it is told of the gate, which only a promotion measures
     assert made == expected
+
+
+def test_a_run_is_assessed_with_its_own_config_and_data_alone(finished, tmp_path):
+    """Or a report would tell of values, or of data, that nothing in it was made with."""
+    project, theirs = back_to_round_one(finished[0], tmp_path), finished[0].folder
+    data = shutil.copytree(theirs / "data", tmp_path / "other")
+    with (data / "corpus.jsonl").open("a") as corpus:
+        corpus.write('{"_id": "one-more", "title": "", "text": "a passage that is new"}\n')
+    values = yaml.safe_load((theirs / "strop.yaml").read_text())
+    deeper = {**values, "evaluation": {**values["evaluation"], "depth": 9}}
+    for changed, words in (
+        (deeper, "evaluation.depth = 8, the config now says 9"),
+        ({**values, "dataset": str(data)}, "dataset = 'dataset "),
+    ):
+        (tmp_path / "changed.yaml").write_text(json.dumps(changed))
+        done = project.strop("assess", "changed.yaml")
+        assert done.returncode == 2
+        assert f"error: run tiny: was started with {words}" in done.stderr
+    assert "assess" not in Run(Store(project.store), "tiny").parts()
 
 
 def made_by_part(project):
