@@ -88,7 +88,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "notes": sources.notes,
         **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 9, parameters, sources.refs())
+    recipe = Recipe("report", "report", 10, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown

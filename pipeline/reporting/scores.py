@@ -23,15 +23,21 @@ COLUMNS = {
 """Title and form of every number of a diagnosis that is told."""
 NOTE = (
     "On dev, of all scored candidates of queries with a positive; what nobody labelled counts as"
-    " negative. AUC and KS (Kolmogorov and Smirnov's distance) over all queries together; AUC"
-    " within queries is their mean, blind to a level that differs from query to query. The gap is"
-    " that of the means in pooled standard deviations. Outscored are queries whose best positive"
-    " another candidate outscores. The spread is the median standard deviation of a query's scores,"
-    " in logits. The loss is that of the training's last quarter as a share of that of equal"
-    " scores: at 1 nothing was learned, and harder negatives raise it. Moved and stretched are the"
-    " drift against the last accepted round: in its standard deviations, and as a factor of the"
-    " spread."
+    " negative."
 )
+MEANINGS = {
+    ("auc", "ks"): "AUC and KS (Kolmogorov and Smirnov's distance) are over all queries together.",
+    ("auc_within_query",): "AUC within queries is the mean of each query's own, blind to a level"
+    " that differs from query to query.",
+    ("gap",): "The gap is that of the means in pooled standard deviations.",
+    ("outscored_share",): "Outscored are queries whose best positive another candidate outscores.",
+    ("spread",): "The spread is the median standard deviation of a query's scores, in logits.",
+    ("loss_share",): "The loss is that of the training's last quarter as a share of that of equal"
+    " scores: at 1 nothing was learned, and harder negatives raise it.",
+    ("shift",): "Moved is the drift against the last accepted round, in its standard deviations.",
+    ("rescaling",): "Stretched is the drift as a factor of that round's spread.",
+}
+"""What the columns of the same table mean; told where one of them is there."""
 HEALTHY = "No alarm in any round."
 
 
@@ -80,7 +86,13 @@ def _numbers(facts_by_title: Mapping[str, ScoreFacts]) -> list[Block]:
         for title, facts in facts_by_title.items()
     ]
     grid = Grid(("on dev", *(COLUMNS[name][0] for name in names)), rows)
-    return [grid, Paragraph(NOTE, "note")]
+    return [grid, Paragraph(_note(names), "note")]
+
+
+def _note(names: Sequence[str]) -> str:
+    """What the table's columns mean, and no others."""
+    told = (text for columns, text in MEANINGS.items() if not set(columns).isdisjoint(names))
+    return " ".join((NOTE, *told))
 
 
 def _cell(name: str, numbers: Mapping[str, float]) -> str:

@@ -30,7 +30,7 @@ from strop.pipeline.reporting.report import (
     render_markdown,
     verdict,
 )
-from strop.pipeline.reporting.scores import ScoreFacts
+from strop.pipeline.reporting.scores import COLUMNS, MEANINGS, ScoreFacts
 
 HISTOGRAM = pa.Table.from_pylist(
     [
@@ -363,6 +363,24 @@ def test_every_round_has_the_numbers_of_its_scores_and_a_healthy_run_says_so(dat
     assert "No alarm" not in text
     healthy = replace(data.rounds[1], scores=ScoreFacts({"auc": 0.9}))
     assert "No alarm in any round." in render_markdown(replace(data, rounds={1: healthy}))
+
+
+def test_the_note_explains_the_columns_that_are_there_and_no_others(data):
+    def text(**numbers):
+        facts = replace(data.rounds[1], scores=ScoreFacts(numbers))
+        return render_markdown(replace(data, rounds={1: facts}))
+
+    assert "The loss is that of the training's last quarter" in text(auc=0.9, loss_share=0.5)
+    without = text(auc=0.9, spread=0.2)
+    assert "AUC and KS" in without
+    assert "The spread is" in without
+    assert not re.search(
+        "The loss is|AUC within|The gap|Outscored are|Moved is|Stretched is", without
+    )
+
+
+def test_every_number_that_is_told_is_explained():
+    assert {name for names in MEANINGS for name in names} == set(COLUMNS)
 
 
 def test_a_run_of_a_hundred_rounds_stays_below_two_megabytes(data):
