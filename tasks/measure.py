@@ -87,21 +87,23 @@ def diagnose(
     """
     inputs = {"dataset": dataset, "ranking": ranking, "reranker": reranker}
     inputs |= {"before": before} if before else {}
-    recipe = Recipe("diagnosis", "diagnose", 6, {"split": split}, inputs)
+    recipe = Recipe("diagnosis", "diagnose", 7, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation import alarms, diagnosis, metrics
-        from strop.pipeline.training.lesson import loss_share
+        from strop.pipeline.training.lesson import loss_share, stayed_flat
 
         store = place.open()
         qrels, queries = store.table(dataset, "qrels"), store.table(dataset, "queries")
         judgements = metrics.judge(qrels, queries, split=split)
         earlier = store.table(before, "ranking") if before else None
+        log = store.table(reranker, "train_log")
         found = diagnosis.diagnose(
             store.table(ranking, "ranking"),
             judgements,
             before=earlier,
-            loss_share=loss_share(store.table(reranker, "train_log"), config),
+            loss_share=loss_share(log, config),
+            stayed_flat=stayed_flat(log, config),
         )
         attempt.write_table("summary", found.summary)
         attempt.write_table("histogram", found.histogram)

@@ -54,12 +54,19 @@ class Alarm:
 Numbers = Mapping[str, float]
 
 
-def alarms(numbers: Numbers, limits: AlarmLimits) -> tuple[Alarm, ...]:
-    """What is alarming about one round's scores, and about what became of those before."""
+def alarms(
+    numbers: Numbers, limits: AlarmLimits, *, stayed_flat: bool = False
+) -> tuple[Alarm, ...]:
+    """What is alarming about one round's scores, and about what became of those before.
+
+    Nearly equal scores are a collapse, unless they ``stayed_flat`` all through the training.
+    """
+    equal = _never_spread if stayed_flat else _collapse
+    underfit = _underfit(numbers, limits)
     found = (
-        _underfit(numbers, limits),
+        underfit,
         _no_positives(numbers),
-        _collapse(numbers, limits),
+        None if stayed_flat and underfit else equal(numbers, limits),
         _weak(numbers, limits),
         _overlap(numbers, limits),
         _over_conservative(numbers, limits),
@@ -90,6 +97,21 @@ def _underfit(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
         " the negatives",
         "training.pairs_per_round or training.epochs up, training.warm_start_share, or"
         " mining.guard.margin up",
+    )
+
+
+def _never_spread(numbers: Numbers, limits: AlarmLimits) -> Alarm | None:
+    value = numbers["spread"]
+    if value >= limits.min_spread:
+        return None
+    return Alarm(
+        "underfit",
+        value,
+        limits.min_spread,
+        f"training has hardly learned: a query's scores differ by {value:.4f} logits (median"
+        f" standard deviation, limit {limits.min_spread:g}), as nearly equal as they began",
+        "too few steps or too low a learning rate for a fresh head",
+        "training.pairs_per_round or training.epochs up, or training.learning_rate up",
     )
 
 

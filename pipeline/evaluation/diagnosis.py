@@ -30,6 +30,7 @@ def diagnose(
     *,
     before: pa.Table | None = None,
     loss_share: float | None = None,
+    stayed_flat: bool = False,
     num_bins: int = 30,
     limits: AlarmLimits | None = None,
 ) -> Diagnosis:
@@ -38,7 +39,7 @@ def diagnose(
     A negative is any scored candidate without a positive grade, so unlabelled positives are among
     them. Only queries with a positive in the judgements count. ``before`` is the ranking of the
     same candidates by the last accepted round; with it, drift and over-conservatism are judged too.
-    ``loss_share`` is what the training says of itself (`training.lesson`).
+    ``loss_share`` and ``stayed_flat`` are what the training says of itself (`training.lesson`).
     Calibration is that of the sigmoid of the score, and never alarming: a loss over groups leaves
     the level of scores free.
     """
@@ -59,7 +60,7 @@ def diagnose(
         reliability=reliability_table(
             probabilities, found.positive, split=judgements.split, calibration="none"
         ),
-        alarms=alarms(numbers, limits or AlarmLimits()),
+        alarms=alarms(numbers, limits or AlarmLimits(), stayed_flat=stayed_flat),
     )
 
 

@@ -1,4 +1,4 @@
-"""How much a training learned: its loss beside that of a reranker that tells nothing apart."""
+"""How much a training learned: its loss and scores beside those that tell nothing apart."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +8,8 @@ from strop.pipeline.training.health import tells_equal_scores
 
 LAST_SHARE, FEWEST_STEPS = 4, 10
 """The last quarter of the steps is looked at; of fewer steps a mean says little."""
+FLAT = 0.3
+"""Scores of a group that spread less than this, over the temperature, are still nearly equal."""
 
 
 def loss_share(log: pa.Table, config: Training) -> float | None:
@@ -23,3 +25,15 @@ def loss_share(log: pa.Table, config: Training) -> float | None:
     columns = {name: log[name].to_numpy()[-last:] for name in ("loss", "pairs", "groups")}
     equal = np.log(columns["pairs"] / columns["groups"])
     return float(columns["loss"].mean() / equal.mean())
+
+
+def stayed_flat(log: pa.Table, config: Training) -> bool:
+    """Whether a training left its groups' scores as equal as it found them.
+
+    A collapse takes a spread away, be it the one that was there or one that training made before.
+    """
+    if log.num_rows == 0:
+        return False
+    spreads = log["score_spread"].to_numpy()
+    last = spreads[-max(1, log.num_rows // LAST_SHARE) :].mean()
+    return bool(spreads.max() < FLAT * config.temperature and last > spreads[0] / 2)

@@ -55,6 +55,30 @@ def test_a_training_that_ends_where_equal_scores_are_has_learned_nothing(tables)
     assert not found(None)
 
 
+def test_scores_that_were_never_spread_are_underfit_and_ask_for_no_lower_rate(tables):
+    def found(scale=0.001, **facts):
+        ids = [f"q{number}" for number in range(QUERIES)]
+        candidates = tables.candidates({q: [f"p{i}" for i in range(CANDIDATES)] for q in ids})
+        judgements = tables.judgements({q: {"p0": 1} for q in ids})
+        ranking = build_ranking(candidates, scores(scale=scale).ravel(), CANDIDATES)
+        return diagnose(ranking, judgements, **facts).alarms
+
+    (alarm,) = found(stayed_flat=True)
+    assert alarm.name == "underfit"
+    assert alarm.value < alarm.limit == AlarmLimits().min_spread
+    assert "training.learning_rate up" in str(alarm)
+    assert "learning_rate down" not in str(alarm)
+    assert set(config_keys(alarm.remedy)) == {
+        "training.pairs_per_round",
+        "training.epochs",
+        "training.learning_rate",
+    }
+    (alarm,) = found(stayed_flat=True, loss_share=0.99)
+    assert alarm.limit == AlarmLimits().max_loss_share, "told once"
+    assert [alarm.name for alarm in found()] == ["collapse"]
+    assert found(scale=1.0, stayed_flat=True) == ()
+
+
 def test_a_healthy_run_fires_none(tables):
     rounds = [scores(gap=gap, seed=3) for gap in (1.5, 1.8, 2.1)]
     assert diagnosed(tables, rounds[0]).alarms == ()

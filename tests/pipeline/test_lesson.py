@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from strop.pipeline.config import Training
-from strop.pipeline.training.lesson import loss_share
+from strop.pipeline.training.lesson import loss_share, stayed_flat
 from tests.pipeline.training_world import config, fit
 from tests.world import tiny_model
 
@@ -30,6 +30,32 @@ def test_the_last_quarter_counts() -> None:
 )
 def test_other_losses_tell_nothing(change: dict[str, Any]) -> None:
     assert loss_share(log([LN4] * 40), Training.model_validate(change)) is None
+
+
+@pytest.mark.parametrize(
+    ("spreads", "flat"),
+    [
+        ([0.066, 0.11, 0.09, 0.1, 0.08], True),
+        ([0.07, 2.0, 3.0, 0.5, 0.07], False),  # spread by training, then collapsed
+        ([2.0, 1.0, 0.2, 0.01, 0.001], False),  # trained before
+        ([0.07, 0.05, 0.001, 0.0, 0.0], False),  # collapsed at once
+        ([], False),
+    ],
+)
+def test_scores_stay_flat_where_training_neither_spreads_nor_collapses_them(
+    spreads: list[float], flat: bool
+) -> None:
+    spread_log = pa.table({"score_spread": pa.array(spreads, pa.float32())})
+    assert stayed_flat(spread_log, Training()) is flat
+
+
+@pytest.mark.parametrize(("epochs", "rate", "flat"), [(2, 2e-5, True), (2, 1.0, False)])
+def test_few_small_steps_leave_scores_flat_and_large_ones_do_not(
+    tmp_path: Any, epochs: int, rate: float, flat: bool
+) -> None:
+    folder = tiny_model(tmp_path / "model", seed=1, one_logit=True)
+    asked = config(epochs=epochs, learning_rate=rate)
+    assert stayed_flat(fit(folder, asked).log, asked.training) is flat
 
 
 def test_who_learns_and_who_does_not(tmp_path: Any) -> None:

@@ -3,14 +3,15 @@
 import re
 
 import pyarrow as pa
+import pytest
 
-from strop.artifacts.schemas import CANDIDATES, CORPUS, QRELS, QUERIES
+from strop.artifacts.schemas import CANDIDATES, CORPUS, QRELS, QUERIES, TRAIN_LOG
 from strop.cli.display import headline
 from strop.pipeline.config import Config
 from strop.pipeline.evaluation.fusion import fuse
 from strop.pipeline.evaluation.ranking import build_ranking
 from strop.tasks.decide import accept
-from strop.tasks.measure import evaluate
+from strop.tasks.measure import diagnose, evaluate
 from strop.tasks.stage import Place
 from tests.review_world import keep
 
@@ -19,7 +20,7 @@ HITS, QUERY_COUNT = 17, 21
 CONFIG = Config(evaluation={"metrics": ["P@1"], "depth": 2})
 
 
-def kept_ranking(place):
+def kept_ranking(place, scale=1.0):
     """A data set, and its ranking with a hit at the head of 17 of 21 queries."""
     ids = [f"q{number:02d}" for number in range(QUERY_COUNT)]
     queries = [
@@ -44,7 +45,7 @@ def kept_ranking(place):
     ]
     store = place.open()
     table = pa.Table.from_pylist(candidates, schema=CANDIDATES)
-    ranking = fuse(build_ranking(table, table["score"].to_numpy(), 2), 0.5)
+    ranking = fuse(build_ranking(table, scale * table["score"].to_numpy(), 2), 0.5)
     dataset = keep(
         store,
         "dataset",
@@ -64,3 +65,18 @@ def test_a_metric_reads_alike_where_it_is_measured_and_where_it_decides(tmp_path
     decided = headline("accept · round 1", store.manifest(decision).summary)
     assert re.search(r"fused P@1 ([\d.]+)", measured)[1] == "0.810"
     assert re.search(r"P@1 on dev ([\d.]+)", decided)[1] == "0.810"
+
+
+@pytest.mark.parametrize(("spread", "alarm"), [(0.07, "underfit"), (2.0, "collapse")])
+def test_nearly_equal_scores_are_explained_by_what_the_training_saw(tmp_path, spread, alarm):
+    place = Place(tmp_path / "store", "tiny", "round 1")
+    dataset, ranking = kept_ranking(place, scale=0.001)
+    log = [
+        {**dict.fromkeys(TRAIN_LOG.names, 1), "step": step, "score_spread": spread}
+        for step in (1, 2)
+    ]
+    train_log = pa.Table.from_pylist(log, schema=TRAIN_LOG)
+    reranker = keep(place.open(), "reranker", train_log=train_log)
+    made = diagnose.fn(place, dataset, ranking, reranker, CONFIG.training, "dev")
+    raised = place.open().table(made, "alarms").to_pylist()
+    assert {"underfit", "collapse"} & {row["name"] for row in raised} == {alarm}
