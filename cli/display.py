@@ -188,7 +188,15 @@ def headline(stage: str, summary: dict[str, Any]) -> str:
     name = stage.split(" · ")[0]
     everything = loudness() == Loudness.VERBOSE
     keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
-    return ", ".join(_phrase(key, summary[key]) for key in keys if key in summary)
+    silent = _about_reuse(summary)
+    told = (key for key in keys if key in summary and key not in silent)
+    return ", ".join(_phrase(key, summary[key]) for key in told)
+
+
+def _about_reuse(summary: dict[str, Any]) -> tuple[str, ...]:
+    """The keys on an earlier artifact of which nothing was taken: there is nothing to tell."""
+    counts = ("reused_passages", "reused_queries")
+    return () if any(summary.get(key) for key in counts) else ("reused_from", *counts)
 
 
 def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:

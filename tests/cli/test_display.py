@@ -62,6 +62,17 @@ def test_one_of_a_thing_is_said_in_the_singular():
     )
 
 
+def test_an_earlier_artifact_of_which_nothing_was_taken_is_not_told():
+    made = {"passages": 9, "new_passages": 9, "reused_passages": 0, "reused_from": "117e21"}
+    made |= {"new_queries": 2, "reused_queries": 0}
+    assert headline("tokenize", made) == "9 new passages, 2 new queries, 9 passages"
+    told = headline("tokenize", made | {"reused_passages": 4})
+    assert told == (
+        "reused from 117e21, 9 new passages, 2 new queries, 9 passages, 4 reused passages, "
+        "0 reused queries"
+    )
+
+
 def test_a_check_of_data_says_how_far_it_is(beir_folder, monkeypatch, capsys):
     monkeypatch.setattr(display_file, "PLAIN_SECONDS", 0)
     passages = len((beir_folder / "corpus.jsonl").read_text().splitlines())
