@@ -88,7 +88,7 @@ def report(place: Place, config: Config, sources: ReportInputs) -> Any:
         "notes": sources.notes,
         **({"round": sources.round} if sources.round else {}),
     }
-    recipe = Recipe("report", "report", 10, parameters, sources.refs())
+    recipe = Recipe("report", "report", 11, parameters, sources.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.reporting.report import render_html, render_markdown
@@ -160,7 +160,7 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         lineage={role: f"{ref.kind} {ref.id}" for role, ref in sources.refs().items()},
         config=yaml.safe_dump(config.identity(), sort_keys=False, allow_unicode=True),
         commands=commands(
-            config.name, __version__, round_=sources.round, last=max(sources.rounds, default=0)
+            config.name, __version__, round_=sources.round, mined_by=_mined_by(store, sources)
         ),
         notes=sources.notes,
         breakdown=_breakdown(store, sources),
@@ -168,6 +168,14 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         outcome=_outcome(decisions[-1].to_pylist()[0]) if sources.round else "",
         calibration=calibration_facts(store, sources.rounds, sources.calibration),
     )
+
+
+def _mined_by(store: Store, sources: ReportInputs) -> dict[int, str]:
+    """Whose scores mined each round: `first_stage`, `reranker` or `fused`."""
+    return {
+        number: store.manifest(made["selection"]).summary["mined_by"]
+        for number, made in sources.rounds.items()
+    }
 
 
 def _outcome(decision: dict[str, Any]) -> str:

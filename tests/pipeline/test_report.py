@@ -22,6 +22,7 @@ from strop.pipeline.evaluation.results import Outsider, results_table, results_t
 from strop.pipeline.reporting.blocks import Code, plain
 from strop.pipeline.reporting.breakdown import Breakdown
 from strop.pipeline.reporting.calibration import CalibrationFacts
+from strop.pipeline.reporting.commands import commands
 from strop.pipeline.reporting.plots import latency_plot, rounds_plot
 from strop.pipeline.reporting.report import (
     ReportData,
@@ -391,6 +392,21 @@ def test_a_run_of_a_hundred_rounds_stays_below_two_megabytes(data):
     assert "Reranker scores of round 89 on dev" not in html
     assert "Reranker scores of round 90 on dev" in html
     assert render_markdown(many).count("| 0.912 |") == 100
+
+
+@pytest.mark.parametrize(
+    ("mined_by", "suggested"),
+    [
+        ({1: "first_stage", 2: "fused", 3: "reranker"}, "--round 3 --margin"),
+        ({1: "first_stage", 2: "fused", 3: "first_stage"}, "--round 2 --margin"),
+        ({1: "first_stage", 2: "first_stage"}, None),  # its scores have another margin
+        ({}, None),
+    ],
+)
+def test_mining_with_another_margin_is_suggested_where_it_is_read(mined_by, suggested):
+    text = commands("demo", "1.0", round_=None, mined_by=mined_by)
+    assert ("strop mine" in text) == (suggested is not None)
+    assert (suggested or "strop assess strop.yaml") in text
 
 
 def test_what_mined_reads_in_plain_words(data):
