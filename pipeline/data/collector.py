@@ -67,7 +67,7 @@ class Collector:
     """Positives that were too many to be held against the other passages."""
     judges_documents: bool = False
     """Whether judgements are of the documents that passages were cut from."""
-    _pairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _pairs: dict[tuple[str, str, str], Judgement] = field(default_factory=dict)
     _scored: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,14 +105,16 @@ class Collector:
         """Add how relevant a passage is; with ``repeats`` the same grade may come again."""
         earlier = self._pairs.get((query_id, passage_id, split))
         if earlier is None:
-            self._pairs[query_id, passage_id, split] = grade
             found = Judgement(query_id, passage_id, grade, split, str(place))
+            self._pairs[query_id, passage_id, split] = found
             self.judgements.append(found)
-        elif not (self.repeats and earlier == grade):
-            other = f" with grade {earlier}" if earlier != grade else ""
+        elif not (self.repeats and earlier.grade == grade):
+            how = "twice"
+            if earlier.grade != grade:
+                how = f"with grade {grade}, and with grade {earlier.grade} in {earlier.where}"
             self.defects.add(
                 "repeated judgement", f"{place}: query {query_id!r} and passage {passage_id!r} are "
-                f"judged twice{other}; remove one line"
+                f"judged {how}; remove one line"
             )  # fmt: skip
         self._split(place, query_id, split)
 

@@ -257,6 +257,11 @@ BAD_LINES = [
         "train.tsv line 4: query 'q0' and passage 'p0' are judged twice; remove one line",
     ),
     (
+        "qrels/train.tsv",
+        "q1\tp1\t0",
+        "train.tsv line 4: query 'q1' and passage 'p1' are judged with grade 0, and with grade 2",
+    ),
+    (
         "qrels/dev.tsv",
         "q0\tp3\t1",
         "dev.tsv line 4: query 'q0' is also in train; a query belongs to one split, remove "
