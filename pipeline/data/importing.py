@@ -74,6 +74,8 @@ def import_files(
     found = Collector(Defects(), write_corpus, chosen.repeats, progress)
     found.passages.keep_parents = rule.by == "source"
     found.passages.chunking = request.chunking
+    if chosen.warn:
+        chosen.warn(request.path, found.defects)
     with tempfile.TemporaryFile() as file, Behind() as writing, Behind() as sketching:
         found.passages.writing, found.passages.sketching = writing, sketching
         found.passages.sketched = SketchedCorpus(file) if read_rows else None

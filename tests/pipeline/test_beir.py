@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -127,6 +128,38 @@ def test_group_ids_come_from_the_metadata(beir: Beir) -> None:
     beir.write("queries.jsonl", *map(json.dumps, [*records, {"_id": "q3", "text": "t3"}]))
     # All of dev's queries are q2 (group "1") and q3 (its own group).
     assert beir.load()[0].queries["group_id"].to_pylist() == ["0", "0", "1", "q3"]
+
+
+@pytest.mark.parametrize("name", ["validation.tsv", "val.tsv.gz"])
+def test_qrels_may_have_another_word_for_their_split(beir: Beir, name: str) -> None:
+    expected = beir.load()[0]
+    data = (beir.folder / "qrels/dev.tsv").read_bytes()
+    (beir.folder / "qrels/dev.tsv").unlink()
+    path = beir.folder / "qrels" / name
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    assert list(request(beir.folder).files())[2:] == ["qrels/train.tsv", "qrels/dev.tsv"]
+    assert beir.load()[0].qrels.equals(expected.qrels)
+    found = import_split(location(beir.folder), "dev", write_corpus=lambda table: None)
+    assert found.queries["query_id"].to_pylist() == ["q2", "q3"]
+
+
+def test_two_files_of_qrels_for_one_split_are_refused(beir: Beir) -> None:
+    beir.write("qrels/validation.tsv", "q2\tp2\t1")
+    told = r"qrels/validation\.tsv: dev is also in dev\.tsv; expected one file a split"
+    with pytest.raises(InputError, match=told):
+        beir.load()
+
+
+def test_qrels_that_are_not_read_are_a_warning(beir: Beir) -> None:
+    assert beir.load()[0].warnings == []
+    beir.write("qrels/foo.tsv", "q0\tp0\t1")
+    beir.write("qrels/notes.txt", "no qrels")
+    imported, _ = beir.load()
+    (told,) = imported.warnings
+    assert told == (
+        f"{beir.folder}/qrels/foo.tsv: not read; expected train.tsv, dev.tsv, gate.tsv or test.tsv"
+    )
+    assert imported.summary["warnings"] == {"qrels not read": 1}
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl"])

@@ -7,10 +7,11 @@ from strop.pipeline.data import fields
 from strop.pipeline.data.collector import SPLITS, Collector, Query
 from strop.pipeline.data.json_columns import text_columns
 from strop.pipeline.data.locations import Location
-from strop.pipeline.data.readers.files import Files, with_compression
+from strop.pipeline.data.readers.files import SPLIT_WORDS, Files, plain_name, with_compression
 from strop.pipeline.data.readers.named_fields import NamedFields
 from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.text_files import Place, json_lines, json_records, raw_blocks, utf8_lines
+from strop.pipeline.data.validation import Defects
 from strop.pipeline.errors import InputError
 
 MEANINGS = ("weight", "group_id", "parent_id")
@@ -38,16 +39,51 @@ def beir_files(folder: Location, options: Options, splits: tuple[str, ...] = SPL
                 f"qrels/{{{','.join(SPLITS)}}}.tsv ({name} was not found)"
             )
         files[name] = found
-    qrels = {
-        f"qrels/{split}.tsv": found
-        for split in splits
-        if (found := with_compression(folder / "qrels" / f"{split}.tsv"))
-    }
+    qrels = _qrels_files(folder / "qrels", splits)
     if not qrels:
         names = [f"{split}.tsv" for split in splits if split != "gate" or len(splits) == 1]
         expected = " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
         raise InputError(f"{folder / 'qrels'}: no qrels; expected {expected}")
     return files | qrels
+
+
+def _qrels_files(folder: Location, splits: tuple[str, ...]) -> Files:
+    """The qrels of ``splits``, by the name in BEIR's own words; raises `InputError` for two of one.
+
+    A split may be called by another of its words: ``validation.tsv`` is dev.
+    """
+    tables = _tables(folder)
+    found: Files = {}
+    for split in splits:
+        words = (word for word, meant in SPLIT_WORDS.items() if meant == split)
+        there = [tables[f"{word}.tsv"] for word in words if f"{word}.tsv" in tables]
+        if len(there) > 1:
+            raise InputError(
+                f"{there[1]}: {split} is also in {there[0].name}; expected one file a split, "
+                "remove or merge one"
+            )
+        if there:
+            found[f"qrels/{split}.tsv"] = there[0]
+    return found
+
+
+def _tables(folder: Location) -> Files:
+    """The files of a folder that end in .tsv, by their plain name; not compressed ones first."""
+    found: Files = {}
+    for name in folder.names() if folder.is_folder() else ():
+        if plain_name(name).endswith(".tsv"):
+            found.setdefault(plain_name(name), folder / name)
+    return found
+
+
+def warn_of_unread(folder: Location, defects: Defects) -> None:
+    """Warn of qrels whose name says no split: nobody reads them."""
+    for name, path in _tables(folder / "qrels").items():
+        if name.removesuffix(".tsv") not in SPLIT_WORDS:
+            defects.warn(
+                "qrels not read", f"{path}: not read; expected train.tsv, dev.tsv, gate.tsv or "
+                "test.tsv"
+            )  # fmt: skip
 
 
 def read_beir(files: Files, options: Options, into: Collector) -> None:
