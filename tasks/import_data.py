@@ -23,6 +23,7 @@ from strop.pipeline.data.locations import location
 from strop.pipeline.data.python_sources import documentation_sources
 from strop.pipeline.data.readers.files import Files
 from strop.pipeline.data.readers.options import Options
+from strop.pipeline.data.readers.tables import has_grades
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
 from strop.pipeline.errors import InputError
@@ -94,6 +95,8 @@ def _version(request: Request) -> int:
         return 3
     if request.format == "beir":
         return 2 if moves_queries(request) else 1
+    if request.format == "huggingface" and has_grades(request.files(), request.options):
+        return 4
     if request.format in ("table", "huggingface") and _reads_anew(request.files()):
         return 3
     return {"trec": 1}.get(request.format, 2)

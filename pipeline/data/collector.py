@@ -67,6 +67,8 @@ class Collector:
     """Positives that were too many to be held against the other passages."""
     judges_documents: bool = False
     """Whether judgements are of the documents that passages were cut from."""
+    labels_negatives: bool = False
+    """Whether a grade of 0 or less only gives a negative, which is no judgement."""
     _pairs: dict[tuple[str, str, str], Judgement] = field(default_factory=dict)
     _scored: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -102,11 +104,16 @@ class Collector:
     def judgement(
         self, place: Place, query_id: str, passage_id: str, grade: int, split: str
     ) -> None:
-        """Add how relevant a passage is; with ``repeats`` the same grade may come again."""
+        """Add how relevant a passage is; with ``repeats`` the same grade may come again.
+
+        Negatives that are labelled alone are held against the other labels, and not added.
+        """
         earlier = self._pairs.get((query_id, passage_id, split))
         if earlier is None:
             found = Judgement(query_id, passage_id, grade, split, str(place))
             self._pairs[query_id, passage_id, split] = found
+            if grade <= 0 and self.labels_negatives:
+                return
             self.judgements.append(found)
         elif not (self.repeats and earlier.grade == grade):
             how = "twice"

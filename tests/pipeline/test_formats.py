@@ -235,12 +235,31 @@ def test_hugging_face_layouts(tmp_path: Path, name: str, saved: str) -> None:
     path = tmp_path / ("train.parquet" if saved == "to_parquet" else "folder")
     getattr(dataset, saved)(str(path))
     found, texts = load("huggingface", path)
-    assert {row for row in positives(found, texts) if row[2]} == EXPECTED
+    assert positives(found, texts) == EXPECTED
     mined = {text for _, text, _, _ in pool(found, texts)}
     several = name.startswith("n-tuple") or name == "labelled list"
     assert mined == (
         set() if name.startswith("pair") else {"nothing"} | ({"no"} if several else set())
     )
+
+
+def test_labels_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    labelled = LAYOUTS["labelled pair"]
+    again = {name: [*values, values[0]] for name, values in labelled.items()} | {
+        "label": [*labelled["label"], 0]
+    }
+    pq.write_table(pa.table(again), tmp_path / "train.parquet")
+    told = refusal("huggingface", tmp_path)
+    assert "row 21: query" in told
+    assert "judged with grade 0, and with grade 1 in" in told
+
+
+def test_grade_0_of_a_table_is_a_judgement_and_a_candidate(tmp_path: Path) -> None:
+    pq.write_table(pa.table(LAYOUTS["labelled pair"]), tmp_path / "train.parquet")
+    found, texts = load("table", tmp_path)
+    judged = {(f"what are {topic}", "nothing", 0) for topic in TOPICS}
+    assert positives(found, texts) == EXPECTED | judged
+    assert {text for _, text, _, _ in pool(found, texts)} == {"nothing"}
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,19 @@ def test_a_config_alone_reads_named_columns_splits_and_chunks(tmp_path: Path) ->
     assert {row["document_id"] for row in chunks} == {f"d{n}" for n in range(8, 20)}
 
 
+@pytest.mark.parametrize(("grades", "version"), [({}, 3), ({"label": 1}, 4)])
+def test_only_labelled_data_of_hugging_face_have_a_new_version(
+    tmp_path: Path, grades: dict[str, int], version: int
+) -> None:
+    records = [{"anchor": f"w{n} ?", "positive": f"w{n} " * (n + 1), **grades} for n in range(20)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    request = Request.checked("huggingface", str(path), [], {"dev_share": 0.2, "gate_share": 0.5})
+    place = Place(tmp_path / "store", "tiny", "prepare")
+    found = place.open().manifest(done(import_request, place, request))
+    assert found.recipe == version
+
+
 @pytest.mark.parametrize("split", [None, "dev"])
 def test_data_that_change_while_they_are_read_are_refused(
     beir_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str | None

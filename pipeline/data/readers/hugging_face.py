@@ -65,5 +65,9 @@ def _downloaded(name: str) -> str:
 
 
 def read_hugging_face(files: Files, options: Options, into: Collector) -> None:
-    """Read pairs, triplets, n-tuples, labelled pairs and lists; columns by name or in order."""
+    """Read pairs, triplets, n-tuples, labelled pairs and lists; columns by name or in order.
+
+    Label 0 gives a negative, as a triplet does.
+    """
+    into.labels_negatives = True
     read_pair_files(files, options, into, in_order=True)

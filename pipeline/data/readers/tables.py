@@ -8,7 +8,7 @@ from strop.pipeline.data.collector import Collector, Query
 from strop.pipeline.data.locations import Location
 from strop.pipeline.data.readers.files import Files, split_of
 from strop.pipeline.data.readers.options import Options
-from strop.pipeline.data.readers.pairs import find_layout, read_pairs, split_field
+from strop.pipeline.data.readers.pairs import NAMES, find_layout, read_pairs, split_field
 from strop.pipeline.data.readers.rows import (
     first_columns,
     is_table,
@@ -65,6 +65,13 @@ def read_pair_files(files: Files, options: Options, into: Collector, *, in_order
         for place, row, layout in rows_with_meaning(path, into.defects, layout_of):
             record = null_where_empty(row, path, layout.optional)
             read_pairs(record, layout, split_of(name) or "train", place, into)
+
+
+def has_grades(files: Files, options: Options) -> bool:
+    """Whether rows of pairs come with grades or labels."""
+    return "grade" in options.columns or any(
+        name in NAMES["grade"] for path in files.values() for name in first_columns(path)
+    )
 
 
 CORPUS = {"passage_id": ("passage_id", "_id", "id"), "passage": ("text", "passage", "contents")}
