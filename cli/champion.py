@@ -167,7 +167,7 @@ def _reason(store: Store, value: dict[str, Any]) -> str:
         reason = f"decision {value['decision']} is not in the store"
     else:
         reason = str(made.summary["reason"])
-    if made is not None and made.summary["verdict"] == "awaiting":  # and a person gave the word
+    if made is not None and made.summary.get("verdict") == "awaiting":  # and a person gave the word
         note = f" ({value['approved']})" if value.get("approved") else ""
         reason = f"{reason.partition(': awaits')[0]}: promoted by hand{note}"
     restored = value.get("restored")
