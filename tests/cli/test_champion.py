@@ -71,6 +71,19 @@ def test_history_has_every_move_with_time_and_reason(store):
     assert all(move["moved"] for move in moves)
 
 
+@pytest.mark.parametrize(
+    ("note", "told_of_it"), [("read the report", " (read the report)"), ("", "")]
+)
+def test_an_approved_challenger_awaits_no_more(store, note, told_of_it):
+    summary = {"reason": "round 3: better: awaits approval, round 2 stays", "verdict": "awaiting"}
+    decision = commit(store, "decision", {"n": 3}, summary, d=b"3")
+    now = refs.read(store, "tiny")
+    refs.move(store, now, {**now.value, "decision": decision.id, "approved": note})
+    found = told(store, "show")
+    assert found["reason"] == f"round 3: better: promoted by hand{told_of_it}"
+    assert found["note"] == (note or None)
+
+
 def test_rolling_back_goes_further_back_each_time_and_keeps_the_history(store):
     assert told(store, "rollback")["round"] == 1
     back = told(store, "rollback")
