@@ -20,9 +20,11 @@ NEGATIVES = "negatives.parquet"
 @stage_task("train")
 def train(place: Place, inputs: TrainingInputs, config: Config, number: int) -> Any:
     """Train a reranker on the negatives of one round."""
-    # Dev was measured in the training's precision once, and chose the weights to keep.
-    measured = config.training.evaluate_every and config.training.precision != "fp32"
-    version = 8 if measured else 7
+    # Dev was measured in the training's precision once, and chose the weights to keep; a CPU's bf16
+    # was PyTorch's autocast.
+    precision = config.training.precision
+    measured = config.training.evaluate_every and precision != "fp32"
+    version = 9 if precision == "bf16" else 8 if measured else 7
     recipe = Recipe("reranker", "train", version, _parameters(config, number), inputs.refs())
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:

@@ -31,9 +31,10 @@ def mined(given: argparse.Namespace) -> Dataset:
     pool = [json.loads(line)["text"] for line in (folder / "pool.jsonl").open(encoding="utf-8")]
     pairs = [(row["query"], text) for row in rows for text in row["pos"]]
     random.Random(given.seed).shuffle(pairs)
-    model = SentenceTransformer(given.encoder, device="cpu")
+    weights = {"torch_dtype": "bfloat16"} if given.precision == "bf16" else {}
+    model = SentenceTransformer(given.encoder, device="cpu", model_kwargs=weights)
     judge = given.cross_encoder and CrossEncoder(
-        given.cross_encoder, max_length=given.max_tokens, device="cpu"
+        given.cross_encoder, max_length=given.max_tokens, device="cpu", model_kwargs=weights
     )
     model.max_seq_length = 64
     return mine_hard_negatives(
@@ -74,6 +75,7 @@ def train(given: argparse.Namespace) -> None:
         warmup_ratio=0.1,
         seed=given.seed,
         use_cpu=True,
+        bf16=given.precision == "bf16",
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=DEPTH, help="candidates a query")
     parser.add_argument("--keep-all", action="store_true", help="no margin: all candidates stay")
     parser.add_argument("--loss", choices=FORMATS, required=True)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--learning-rate", type=float, required=True)
     for name in ("--pairs", "--step-pairs", "--max-tokens", "--seed"):
         parser.add_argument(name, type=int, required=True)

@@ -83,8 +83,9 @@ def strop(chain: Chain) -> Spent:
         "name": "loop",
         "dataset": str(chain.given.data.resolve()),
         "rounds": ROUNDS,
-        "bi_encoder": {"max_tokens": PASSAGE_TOKENS},
+        "bi_encoder": {"max_tokens": PASSAGE_TOKENS, "precision": chain.given.precision},
         "reranker": {
+            "precision": chain.given.precision,
             "base": str(chain.encoder),
             "max_tokens": TOKENS,
             "max_query_tokens": QUERY_TOKENS,
@@ -101,6 +102,7 @@ def strop(chain: Chain) -> Spent:
             "learning_rate": RATE,
             "dropout": 0.0,
             "frozen_layers": 2,
+            "precision": chain.given.precision,
         },
         "evaluation": {"depth": 10},
         "execution": {"threads": chain.given.threads},
@@ -181,6 +183,7 @@ def _add_scores(chain: Chain, mined: Path, scored: Path, model: Path) -> list[st
         *("--input_file", str(mined), "--output_file", str(scored), "--use_fp16", "False"),
         *("--reranker_name_or_path", str(model), "--devices", "cpu"),
         *("--reranker_model_class", "encoder-only-base", "--reranker_batch_size", "64"),
+        *("--use_bf16", str(chain.given.precision == "bf16")),
         *("--reranker_query_max_length", str(QUERY_TOKENS), "--reranker_max_length", str(TOKENS)),
     ]
 
@@ -199,6 +202,7 @@ def _train(chain: Chain, base: Path, mined: Path, out: Path) -> list[str]:
         "per_device_train_batch_size": 1,
         "save_strategy": "no",
         "use_cpu": True,
+        "bf16": chain.given.precision == "bf16",
         "report_to": "none",
     }
     pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
@@ -218,6 +222,7 @@ def sentence_transformers(chain: Chain) -> Spent:
             *("--negatives", str(GROUP - 1), "--depth", str(GROUP), "--keep-all"),
             *("--learning-rate", str(RATE), "--pairs", str(chain.pairs)),
             *("--step-pairs", str(GROUP), "--max-tokens", str(TOKENS), "--seed", "1"),
+            *("--precision", chain.given.precision),
             *(("--cross-encoder", str(last)) if number else ()),
         ]
         total += _spend(chain, command)

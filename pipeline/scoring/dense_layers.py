@@ -25,7 +25,9 @@ ERF_GELU = ("GELUActivation", "GELU")
 """Activations that are computed together with the product before them."""
 
 
-def _kernels_for(model: Any, *, training: bool, sparse: bool) -> Callable[[Any], Any] | None:
+def _kernels_for(
+    model: Any, *, training: bool, sparse: bool, dtype: torch.dtype
+) -> Callable[[Any], Any] | None:
     """What gives a module its faster forward: in fp32 on a CPU with AVX-512, for scores in bf16 on
     a GPU, and for training there under autocast; None elsewhere.
     """
@@ -36,7 +38,9 @@ def _kernels_for(model: Any, *, training: bool, sparse: bool) -> Callable[[Any],
         return None
     if not training:
         return _scoring_forward
-    return _sparse_forward(model) if sparse else _training_forward
+    if sparse or dtype != torch.float32:
+        return _feed_forwards(model, sparse=sparse, dtype=dtype)
+    return partial(_training_forward, sparse=False, dtype=dtype)
 
 
 def _gpu_kernels_for(weight: torch.Tensor, *, training: bool) -> Callable[[Any], Any] | None:
@@ -64,19 +68,39 @@ def supported(model: Any) -> bool:
     )
 
 
+def products(precision: str) -> torch.dtype:
+    """What training in a precision multiplies in, by `fast_dense_layers`.
+
+    A CPU with instructions for bf16 multiplies in it, and keeps fp32 for all else. Elsewhere 16
+    bits are autocast's, which takes care of the products too.
+    """
+    half = (
+        precision == "bf16"
+        and not torch.cuda.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if half else torch.float32
+
+
 @contextlib.contextmanager
 def fast_dense_layers(
-    model: Any, *, training: bool = False, sparse: bool = False
+    model: Any,
+    *,
+    training: bool = False,
+    sparse: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Iterator[None]:
     """While entered, the model's dense layers compute by these kernels; others stay as they are.
 
     Outputs and gradients equal PyTorch's up to the order of sums in fp32, and up to the rounding in
     bf16. Without ``training`` there are no gradients, and GELU is computed together with the
     product before it. With both ``training`` and ``sparse``, tokens without a gradient cost next to
-    nothing in a backward pass.
+    nothing in a backward pass. Training on a CPU multiplies in ``dtype``, and does all else in the
+    weights' arithmetic.
     """
     changed: list[Any] = []
-    forward_of = _kernels_for(model, training=training, sparse=sparse)
+    forward_of = _kernels_for(model, training=training, sparse=sparse, dtype=dtype)
     if forward_of is not None:
         for module in model.modules():
             forward = forward_of(module)
@@ -90,10 +114,12 @@ def fast_dense_layers(
             del module.forward
 
 
-def _training_forward(module: Any, *, sparse: bool = False) -> Any:
-    if type(module) is torch.nn.Linear:
-        return partial(_linear_with_gradients, module, sparse=sparse)
-    return None
+def _training_forward(module: Any, *, sparse: bool, dtype: torch.dtype) -> Any:
+    if type(module) is not torch.nn.Linear:
+        return None
+    scores = module.out_features == 1  # which 16 bits would round themselves
+    dtype = torch.float32 if scores else dtype
+    return partial(_linear_with_gradients, module, sparse=sparse, dtype=dtype)
 
 
 def _scoring_forward(module: Any) -> Any:
@@ -145,19 +171,21 @@ def _trained_dense_gelu(dense: Any, states: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def _linear_with_gradients(module: Any, states: torch.Tensor, *, sparse: bool) -> torch.Tensor:
+def _linear_with_gradients(
+    module: Any, states: torch.Tensor, *, sparse: bool, dtype: torch.dtype
+) -> torch.Tensor:
     if torch.is_autocast_enabled("cpu"):  # entered within the model's call; has kernels of its own
         return linear(states, module.weight, module.bias)
     # By rows: oneDNN answers others with a view, which no model may then change in place.
     rows = states.reshape(-1, states.shape[-1])
     found: torch.Tensor = DenseLayer.apply(  # type: ignore[no-untyped-call]
-        rows, module.weight, module.bias, sparse
+        rows, module.weight, module.bias, sparse, dtype
     )
     return found.view(*states.shape[:-1], found.shape[-1])
 
 
-def _sparse_forward(model: Any) -> Callable[[Any], Any]:
-    """What gives a module its forward where tokens without a gradient are to cost nothing."""
+def _feed_forwards(model: Any, *, sparse: bool, dtype: torch.dtype) -> Callable[[Any], Any]:
+    """What gives a module its forward where a layer's two wide products are computed together."""
     wide = {
         layer.output.dense: layer.intermediate
         for layer in layers_like_bert(model) or ()
@@ -168,8 +196,8 @@ def _sparse_forward(model: Any) -> Callable[[Any], Any]:
         if module in wide.values():
             return _as_it_is  # the layer behind it computes both
         if module in wide:
-            return partial(_feed_forward, wide[module].dense, module)
-        return _training_forward(module, sparse=True)
+            return partial(_feed_forward, wide[module].dense, module, sparse=sparse, dtype=dtype)
+        return _training_forward(module, sparse=sparse, dtype=dtype)
 
     return forward_of
 
@@ -178,8 +206,10 @@ def _as_it_is(states: torch.Tensor) -> torch.Tensor:
     return states
 
 
-def _feed_forward(wide: Any, dense: Any, states: torch.Tensor) -> torch.Tensor:
+def _feed_forward(
+    wide: Any, dense: Any, states: torch.Tensor, *, sparse: bool, dtype: torch.dtype
+) -> torch.Tensor:
     found: torch.Tensor = FeedForward.apply(  # type: ignore[no-untyped-call]
-        states, wide.weight, wide.bias, dense.weight, dense.bias
+        states, wide.weight, wide.bias, dense.weight, dense.bias, sparse, dtype
     )
     return found

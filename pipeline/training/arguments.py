@@ -8,6 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from strop.pipeline.config import Training
+from strop.pipeline.scoring.dense_layers import products
 from strop.pipeline.scoring.precision import resolved_precision
 
 
@@ -37,7 +38,7 @@ def training_arguments(
         max_grad_norm=config.max_gradient_norm,
         optim="adamw_torch_fused",
         seed=seed % 2**32,
-        bf16=precision == "bf16",
+        bf16=precision == "bf16" and products(precision) == torch.float32,
         fp16=precision == "fp16",
         use_cpu=not torch.cuda.is_available(),
         save_strategy="no",

@@ -14,7 +14,7 @@ from strop.pipeline.config import Training
 from strop.pipeline.profiling import model_call
 from strop.pipeline.progress import Progress
 from strop.pipeline.scoring.batches import Batching, token_budget_batches
-from strop.pipeline.scoring.dense_layers import fast_dense_layers, supported
+from strop.pipeline.scoring.dense_layers import fast_dense_layers, products, supported
 from strop.pipeline.scoring.forward import batch_of, lean_layers, logits
 from strop.pipeline.scoring.packing import packs
 from strop.pipeline.scoring.precision import resolved_precision
@@ -76,8 +76,12 @@ class GroupTrainer(CheckpointedTrainer):
         )
         self.remove_callback(PrinterCallback)
         self._packed = packs(self.model, self._precision)
-        selective = config.gradients == "selective" and self._precision == "fp32"
-        self._sparse = selective and supported(self.model)
+        self._products = products(self._precision)
+        self._sparse = (
+            config.gradients == "selective"
+            and (self._precision == "fp32" or self._products == torch.bfloat16)
+            and supported(self.model)
+        )
         self._layers: contextlib.ExitStack | None = None
         self._step: Step | None = None
         # A selective step asks what the ones before it carried.
@@ -139,7 +143,9 @@ class GroupTrainer(CheckpointedTrainer):
         if self._layers is None:
             self._layers = contextlib.ExitStack()
             self._layers.enter_context(lean_layers(self.model, packed=self._packed))
-            fast = fast_dense_layers(self.model, training=True, sparse=self._sparse)
+            fast = fast_dense_layers(
+                self.model, training=True, sparse=self._sparse, dtype=self._products
+            )
             self._layers.enter_context(fast)
             self._layers.enter_context(self._embeddings.accumulated())
             model.train()

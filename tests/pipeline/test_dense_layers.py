@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DebertaConfig, DebertaForSequenceClassification
 
 from strop.pipeline.scoring.dense_layers import fast_dense_layers, supported
@@ -62,6 +64,39 @@ def test_rows_without_a_gradient_cost_no_products(model: torch.nn.Module, few: l
     multiplied = {size for shape in shapes if len(shape) == 2 and inner in shape for size in shape}
     # In the last layer only the first token has one.
     assert multiplied == ({len(few), 19 * len(few), inner} if few else set())
+
+
+class Multiplied(TorchDispatchMode):
+    """What oneDNN multiplies while entered: types, and whether one factor is a mere vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[torch.dtype, bool]] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> torch.Tensor:
+        if func is torch.ops.mkldnn._linear_pointwise.default:
+            self.found.add((args[0].dtype, 1 in (*args[0].shape, *args[1].shape)))
+        found: torch.Tensor = func(*args, **(kwargs or {}))
+        return found
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_products_in_bf16_leave_everything_else_in_fp32(
+    model: torch.nn.Module, sparse: bool
+) -> None:
+    weights = torch.tensor([1.0, 0.0, 2.0, 0.0, 0.0, 1.0])
+    expected = gradients(model, weights)
+    fast = fast_dense_layers(model, training=True, sparse=sparse, dtype=torch.bfloat16)
+    with fast, Multiplied() as multiplied:
+        found = gradients(model, weights)
+    assert found.keys() == expected.keys()
+    assert {value.dtype for value in found.values()} == {torch.float32}
+    flat = [torch.cat([g[name].flatten() for name in expected]) for g in (found, expected)]
+    assert 0.999 < torch.nn.functional.cosine_similarity(*flat, dim=0) < 1
+    # The head's products are those of vectors; scores are not rounded.
+    assert multiplied.found == {(torch.bfloat16, False), (torch.float32, True)}
 
 
 def test_other_precisions_stay_with_pytorch(model: torch.nn.Module) -> None:

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from strop.pipeline.config import Training
-from strop.pipeline.scoring.dense_layers import supported
+from strop.pipeline.scoring.dense_layers import products, supported
 from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.training import gradients as ways
 from strop.pipeline.training import trainer
@@ -32,14 +32,12 @@ def sparse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 
 
 def one_step(
-    folder: Path, tmp_path: Path, *, way: str, before: list[Any], graph_tokens: int = 65_536
+    folder: Path, tmp_path: Path, *, way: str, before: list[Any], **training: Any
 ) -> tuple[float, dict[str, torch.Tensor], list[int], float]:
     """Loss, gradient, the rows of every forward pass with a graph, and the share that carried."""
     loaded = without_dropout(load_reranker(folder))
     # Scores that are far apart beside the temperature, as those of a trained reranker are.
-    settings = config(
-        dropout=0.0, temperature=0.002, groups_per_step=6, gradients=way, graph_tokens=graph_tokens
-    )
+    settings = config(dropout=0.0, temperature=0.002, groups_per_step=6, gradients=way, **training)
     made = trainer_of(loaded, settings, tmp_path)
     made.records.steps.extend(before)
     batch = made.data_collator(list(range(6)))["groups"]
@@ -85,15 +83,18 @@ def test_the_gradient_is_the_same_with_one_pass_and_with_two(
         torch.testing.assert_close(found[1][name], values, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_members_that_carry_nothing_are_not_multiplied(
-    reranker_folder: Path, tmp_path: Path
+    reranker_folder: Path, tmp_path: Path, precision: str
 ) -> None:
     if not supported(load_reranker(reranker_folder).model):
         pytest.skip("no AVX-512 here: members are run again instead")
+    if precision == "bf16" and products("bf16") != torch.bfloat16:
+        pytest.skip("no instructions for bf16 here: autocast's products are PyTorch's")
 
     def multiplied(way: str) -> int:
         with torch.profiler.profile(record_shapes=True) as trace:
-            one_step(reranker_folder, tmp_path, way=way, before=[])
+            one_step(reranker_folder, tmp_path, way=way, before=[], precision=precision)
         products = [e for e in trace.events() if e.name == "mkldnn::_linear_pointwise"]
         return sum(e.input_shapes[0][0] for e in products if len(e.input_shapes[0]) == 2)
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from strop.pipeline.config import Config
+from strop.pipeline.scoring.dense_layers import products
 from strop.pipeline.scoring.reranker import load_reranker
 from strop.pipeline.training import gradients as ways
 from strop.pipeline.training.collator import GroupBatch
@@ -185,11 +186,18 @@ def test_a_warm_start_distils_the_first_stage(reranker_folder: Path, tmp_path: P
     )
 
 
-def test_half_precision_stays_near_on_a_cpu(reranker_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("instructions", [True, False])
+def test_half_precision_stays_near_on_a_cpu(
+    reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instructions: bool
+) -> None:
+    if instructions and products("bf16") != torch.bfloat16:
+        pytest.skip("no instructions for bf16 here")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
     loss, expected, batch = one_padded_batch(reranker_folder)
     for way in ("kept", "two_pass"):
         loaded = without_dropout(load_reranker(reranker_folder))
         trainer = trainer_of(loaded, settings(precision="bf16", gradients=way), tmp_path)
+        assert trainer.args.bf16 is not instructions, "autocast is for machines without"
         model = trainer.accelerator.prepare(loaded.model)
         found = trainer.training_step(model, {"groups": batch}).item()
         assert found != loss

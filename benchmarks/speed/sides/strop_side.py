@@ -152,6 +152,7 @@ def training(folder: Path, settings: dict[str, Any]) -> dict[str, Job]:
                 "warmup_share": 0.0,
                 "dropout": 0.0,
                 "gradients": settings.get("gradients", "auto"),
+                "precision": "bf16" if settings.get("half") else "auto",
             },
         }
     )
