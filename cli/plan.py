@@ -38,6 +38,8 @@ def run_plan(path: Path, store: str, *, devices: int | None, again: bool, json: 
         f"{size(values['disk'])} in the store.",
         soft_wrap=True,
     )
+    if found.warning:
+        out.print(f"warning: {found.warning}", soft_wrap=True, markup=False)
     out.print(f"[dim]{_basis(found)}[/]", soft_wrap=True)
 
 

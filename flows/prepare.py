@@ -22,10 +22,12 @@ from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
+from strop.flows.watched import announce
 from strop.pipeline.config import GIVEN, Config
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
+from strop.tasks.gate_size import gate_warning
 from strop.tasks.given import read_given_scores
 from strop.tasks.import_data import (
     configured_request,
@@ -67,6 +69,7 @@ def prepare(config: InnerConfig, store: Location) -> None:
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(session, reranker)
         claim()
+        _warn_of_gate(session.store, dataset, config)
         session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
         candidates = production_candidates(first_stage)
@@ -89,6 +92,13 @@ def prepare(config: InnerConfig, store: Location) -> None:
             get_run_logger().warning(missed)
         _measure_untuned(session)
         note_drift(session)
+
+
+def _warn_of_gate(store: Store, dataset: ArtifactRef, config: Config) -> None:
+    """Tell in the log, and on the terminal, what would only show at the run's end."""
+    if warning := gate_warning(store, dataset, config):
+        get_run_logger().warning(warning)
+        announce(f"warning: {warning}")
 
 
 def import_dataset(place: Place, config: Config) -> Any:

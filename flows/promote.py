@@ -15,7 +15,8 @@ from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Name
 from strop.pipeline.errors import InputError
-from strop.tasks.decide import ask_for_approval, num_judged, promote, verdict
+from strop.tasks.decide import ask_for_approval, promote, verdict
+from strop.tasks.gate_size import too_small_a_gate
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.rerank import rerank
@@ -44,11 +45,7 @@ def why_no_contest(session: Session) -> str:
     """Why no round can be held against the champion; nothing where one can."""
     if not last_accepted(session, session.config.rounds + 1):
         return "no round was accepted"
-    wanted = session.config.decision.min_gate_queries
-    count = num_judged(session.store, session.part(PREPARE)["dataset"], "gate")
-    if count < wanted:
-        return f"gate has {count:,} judged queries, decision.min_gate_queries asks for {wanted:,}"
-    return ""
+    return too_small_a_gate(session.store, session.part(PREPARE)["dataset"], session.config)
 
 
 def _first_champion(session: Session) -> dict[str, Any]:

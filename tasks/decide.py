@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import FlowRunContext
 
@@ -119,14 +117,6 @@ def ask_for_approval(place: Place, decision: ArtifactRef) -> None:
         f"`{place.run}`; the decision is artifact `{decision.id}`."
     )
     create_markdown_artifact(text, key=artifact_key(place.run, "approval"))
-
-
-def num_judged(store: Store, dataset: ArtifactRef, split: str) -> int:
-    """The queries of a split that have a positive: those that a metric is over."""
-    queries, qrels = store.table(dataset, "queries"), store.table(dataset, "qrels")
-    chosen = queries.filter(pc.equal(queries["split"].cast(pa.string()), split))
-    positive = qrels.filter(pc.greater(qrels["grade"], 0))["query_id"]
-    return int(pc.sum(pc.is_in(chosen["query_id"], value_set=pc.unique(positive))).as_py() or 0)
 
 
 def verdict(store: Store, decision: ArtifactRef) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from strop.artifacts.tables import TableWriter
 from strop.pipeline.config import Config, Execution
 from strop.pipeline.data.importing import import_files
 from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.gate_size import gate_warning
 from strop.pipeline.mining.cross_fitting import plan_queries
 from strop.pipeline.models import ModelFolder, resolve_model
 from strop.pipeline.planning.costs import UnitCosts
@@ -43,13 +44,17 @@ SPLITS = ("train", "dev", "gate", "test")
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages to come, on how many devices, and whether their costs were kept from before."""
+    """The stages to come, on how many devices, and whether their costs were kept from before.
+
+    ``warning`` is what the run will start with: that no round of it can become champion.
+    """
 
     stages: list[Planned]
     devices: int
     workers: int
     costs: UnitCosts
     kept: bool
+    warning: str = ""
 
     @property
     def dominant(self) -> tuple[str, float]:
@@ -69,6 +74,7 @@ class Plan:
             "devices": self.devices,
             "workers": self.workers,
             "unit_costs": asdict(self.costs),
+            "warning": self.warning,
         }
 
 
@@ -84,7 +90,7 @@ def plan_run(
     use_threads(config.execution.threads)
     encoder = resolve_model(config.bi_encoder.model)
     base = _base(config, store)
-    counts, sample = _data(config, store)
+    counts, sample, warning = _data(config, store)
     path = state / "unit-costs" / f"{_key(config, encoder, base)}.json"
     costs = None if again else UnitCosts.kept(path)
     kept = costs is not None
@@ -93,7 +99,7 @@ def plan_run(
         costs.keep(path)
     workers = _workers(config.execution)
     stages = planned(config, counts, costs, devices=devices, workers=workers)
-    return Plan(stages, devices, workers, costs, kept)
+    return Plan(stages, devices, workers, costs, kept, warning)
 
 
 def _workers(execution: Execution) -> int:
@@ -112,8 +118,10 @@ def _base(config: Config, store: Store | None) -> ModelFolder:
     return model_by_name(store, name)
 
 
-def _data(config: Config, store: Store | None) -> tuple[Counts, Sample]:
-    """How much there is to do, and some texts; files are read and checked as an import does."""
+def _data(config: Config, store: Store | None) -> tuple[Counts, Sample, str]:
+    """How much there is to do, some texts, and a warning or nothing; files are read and checked as
+    an import does.
+    """
     started = time.process_time()
     if not looks_like_id(config.dataset):
         passages, texts, queries, qrels = _from_files(config)
@@ -134,7 +142,7 @@ def _data(config: Config, store: Store | None) -> tuple[Counts, Sample]:
         folds=config.mining.folds if plan.strategy == "folds" else 0,
     )
     questions = queries["text"].slice(0, TEXTS).to_pylist()
-    return counts, Sample(texts, questions)
+    return counts, Sample(texts, questions), gate_warning(queries, qrels, config)
 
 
 Found = tuple[int, list[str], pa.Table, pa.Table]

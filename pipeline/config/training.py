@@ -55,9 +55,8 @@ class Training(Section):
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Replaces the base model's dropout; null keeps it."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of forward and backward pass; `auto` is bf16 on a GPU that has it, else fp32. A CPU
-    with bf16 instructions trains about 1.5 times as fast with `bf16`, whose products alone are in
-    it."""
+    """Arithmetic of training; `auto` is bf16 on a GPU that has it, else fp32. A CPU with bf16
+    instructions trains about 1.5 times as fast with `bf16`, and has all but products in fp32."""
     micro_batch_tokens: int = Field(default=32_768, ge=64)
     """Tokens in one forward pass, padding included where pairs are padded; a CPU takes 2,048 at
     most, as its cache holds, and a GPU that keeps all graphs of packed pairs anyway takes them at

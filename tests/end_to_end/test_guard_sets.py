@@ -97,13 +97,17 @@ def test_a_guard_set_that_cannot_be_measured_is_one_line_before_any_training(pro
 
 
 @pytest.mark.slow
-def test_a_gate_too_small_to_decide_is_told_in_the_report_too(guarded):
-    done = guarded.strop(
-        "run", config(guarded, "small", {"min_gate_queries": 11, "guard_sets": []})
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_gate_too_small_to_decide_is_told_at_once_at_the_end_and_in_the_report(guarded):
+    file = config(guarded, "small", {"min_gate_queries": 11, "guard_sets": []})
     why = "gate has 10 judged queries, decision.min_gate_queries asks for 11"
-    assert f"small: {why}; the first stage stays champion" in " ".join(done.stdout.split())
+    hopeless = f"{why}: no round of this run can become champion"
+    planned = guarded.strop("plan", file)
+    assert f"warning: {hopeless}" in planned.stdout
+    done = guarded.strop("run", file)
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert hopeless in told.partition("round 1")[0]
+    assert f"small: {why}; the first stage stays champion" in told
     run = Run(Store(guarded.store), "small")
     assert "decision" not in run.parts().get("promote", {})
     text = run.store.file(run.parts()["assess"]["report"], "report.md").read_text()

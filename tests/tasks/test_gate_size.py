@@ -1,10 +1,11 @@
-"""What a decision rests on, counted in a real store."""
+"""What a promotion asks of gate, counted in a real store."""
 
 import pyarrow as pa
 
 from strop.artifacts.schemas import CORPUS, QRELS, QUERIES
 from strop.artifacts.store import Store
-from strop.tasks.decide import num_judged
+from strop.pipeline.config import Config, Decision
+from strop.tasks.gate_size import too_small_a_gate
 from tests.review_world import keep
 
 
@@ -25,5 +26,7 @@ def test_only_queries_with_a_positive_count(tmp_path):
             [dict(zip(QRELS.names, row, strict=True)) for row in judged], schema=QRELS
         ),
     )
-    found = {split: num_judged(store, dataset, split) for split in ("gate", "dev", "test")}
-    assert found == {"gate": 1, "dev": 0, "test": 0}
+    asked = {n: Config(decision=Decision(min_gate_queries=n)) for n in (1, 2)}
+    assert too_small_a_gate(store, dataset, asked[1]) == ""
+    why = "gate has 1 judged queries, decision.min_gate_queries asks for 2"
+    assert too_small_a_gate(store, dataset, asked[2]) == why
