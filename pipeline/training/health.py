@@ -22,6 +22,10 @@ COLLAPSED_SHARE = 0.3
 """Share of the run's steps that must be so one after another."""
 COLLAPSED_STEPS = 50
 """And how many they are at least."""
+FLAT = 0.3
+"""Scores of a group that spread less than this, over the temperature, are still nearly equal."""
+LAST_SHARE = 4
+"""The last quarter of the steps is looked at."""
 SKIPPED_STEPS = 32
 """Steps in a row that fp16 may skip while it looks for its loss scale."""
 
@@ -125,14 +129,29 @@ def check_collapse(records: Sequence[Record], limits: Limits, config: Training) 
     """Raise `InputError` when the last steps' scores have collapsed for too long."""
     if limits.steps is None or len(records) < limits.warmup + limits.steps:
         return
-    if all(record["collapsed"] for record in records[-limits.steps :]):
-        last = records[-1]
-        raise InputError(
-            f"scores collapsed: in the {limits.steps:,} steps up to step {len(records):,} they "
-            f"hardly differ within a group (spread {last['score_spread']:.2g}), and the loss "
-            f"({last['loss']:.3f}) is that of equal scores; lower training.learning_rate, raise "
-            "training.warmup_share, or start with training.warm_start_share"
-        )
+    if not all(record["collapsed"] for record in records[-limits.steps :]):
+        return
+    last = records[-1]
+    spreads = np.array([record["score_spread"] for record in records])
+    what, cure = "scores collapsed", "lower training.learning_rate, raise training.warmup_share"
+    if stays_flat(spreads, config):
+        what, cure = "scores never differed", "raise training.learning_rate"
+    raise InputError(
+        f"{what}: in the {limits.steps:,} steps up to step {len(records):,} they hardly differ "
+        f"within a group (spread {last['score_spread']:.2g}), and the loss ({last['loss']:.3f}) is "
+        f"that of equal scores; {cure}, or start with training.warm_start_share"
+    )
+
+
+def stays_flat(spreads: ModelFloats, config: Training) -> bool:
+    """Whether steps left their groups' scores as equal as they found them, by their spreads.
+
+    A collapse takes a spread away, be it the one that was there or one that training made before.
+    """
+    if not len(spreads):
+        return False
+    last = spreads[-max(1, len(spreads) // LAST_SHARE) :].mean()
+    return bool(spreads.max() < FLAT * config.temperature and last > spreads[0] / 2)
 
 
 def health_summary(records: dict[str, np.ndarray[Any, Any]]) -> dict[str, float]:

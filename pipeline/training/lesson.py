@@ -4,12 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from strop.pipeline.config import Training
-from strop.pipeline.training.health import tells_equal_scores
+from strop.pipeline.training.health import LAST_SHARE, stays_flat, tells_equal_scores
 
-LAST_SHARE, FEWEST_STEPS = 4, 10
-"""The last quarter of the steps is looked at; of fewer steps a mean says little."""
-FLAT = 0.3
-"""Scores of a group that spread less than this, over the temperature, are still nearly equal."""
+FEWEST_STEPS = 10
+"""A mean of fewer says little."""
 
 
 def loss_share(log: pa.Table, config: Training) -> float | None:
@@ -28,12 +26,5 @@ def loss_share(log: pa.Table, config: Training) -> float | None:
 
 
 def stayed_flat(log: pa.Table, config: Training) -> bool:
-    """Whether a training left its groups' scores as equal as it found them.
-
-    A collapse takes a spread away, be it the one that was there or one that training made before.
-    """
-    if log.num_rows == 0:
-        return False
-    spreads = log["score_spread"].to_numpy()
-    last = spreads[-max(1, log.num_rows // LAST_SHARE) :].mean()
-    return bool(spreads.max() < FLAT * config.temperature and last > spreads[0] / 2)
+    """Whether a training left its groups' scores as equal as it found them (see `stays_flat`)."""
+    return stays_flat(log["score_spread"].to_numpy(), config)

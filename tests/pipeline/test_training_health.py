@@ -67,10 +67,12 @@ def test_collapse_is_no_spread_and_the_loss_of_equal_scores(
 
 def test_only_a_long_run_of_collapsed_steps_after_the_warm_up_counts() -> None:
     settings, allowed = Training(), Limits(warmup=10, steps=50)
-    collapsed, well = record(gradient_norm=0.0), record(collapsed=False)
+    collapsed, well = record(gradient_norm=0.0), record(collapsed=False, score_spread=1.0)
     check_collapse([collapsed] * 59, allowed, settings)
     check_collapse([collapsed] * 20 + [well] + [collapsed] * 49, allowed, settings)
     with pytest.raises(InputError, match=r"scores collapsed: in the 50 steps up to step 60 .*2\.0"):
+        check_collapse([well] + [collapsed] * 59, allowed, settings)
+    with pytest.raises(InputError, match=r"scores never differed: .*; raise training\.learning_r"):
         check_collapse([collapsed] * 60, allowed, settings)
     check_collapse([collapsed] * 500, Limits(10, None), settings)
 
@@ -115,7 +117,7 @@ def test_a_model_that_scores_all_alike_is_not_saved_as_a_good_one(reranker_folde
     with torch.no_grad():
         loaded.model.bert.pooler.dense.weight.zero_()
     settings = config(rounds=1, epochs=60, learning_rate=1e-12)
-    with pytest.raises(InputError, match=r"scores collapsed: in the 54 steps up to step \d+ "):
+    with pytest.raises(InputError, match=r"scores never differed: in the 54 steps up to step \d+ "):
         train(loaded, negatives(), source(), settings, round_number=1)
 
 
