@@ -49,11 +49,16 @@ def nightly(
         tonight = config_of_tonight(opened, config, dataset, place)
         outcome = Run(opened, tonight.name).outcome
         if outcome is not None:
-            said = f"unchanged since run {tonight.name}: {outcome}"
+            said = f"unchanged since run {_told(tonight, outcome)}"
             return Completed(name=UNCHANGED, message=said, data=said)
         outcome = improve(tonight, opened.location, read_test)
         show_contents(Run(opened, tonight.name))
-        return f"run {tonight.name}: {outcome}"
+        return f"run {_told(tonight, outcome)}"
+
+
+def _told(tonight: Config, outcome: str) -> str:
+    """A run's name and outcome, which names the run itself where no round was held up."""
+    return f"{tonight.name}: {outcome.removeprefix(f'{tonight.name}: ')}"
 
 
 def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place: Place) -> Config:
