@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from strop.cli.output import Loudness, loudness
+from strop.cli.signals import stop_if_signalled
 
 PLAIN_SECONDS = 15.0
 """Without a terminal, long work says how far it is this often."""
@@ -109,6 +110,7 @@ class Display:
 
     def started(self, stage: str) -> None:
         """A stage looks for its artifact."""
+        stop_if_signalled()
         self._clear()
         self._task = self._progress.add_task(stage, total=None, unit="")
         self._said = self._started = time.monotonic()
@@ -126,6 +128,7 @@ class Display:
 
     def advanced(self, stage: str, count: int) -> None:
         """The stage is further; a count of 0 only says that it is alive."""
+        stop_if_signalled()
         if not count:
             return
         self._done += count

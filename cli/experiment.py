@@ -39,7 +39,9 @@ def run_experiment(
 ) -> None:
     """Run the arms and show how they did."""
     config = load_config(path)
-    arms = {name: CHANGES[name] for name in presets} | dict(read_arm(text) for text in others)
+    read = [read_arm(text) for text in others]
+    arms = {name: CHANGES[name] for name in presets} | dict(read)
+    _check_arms([*presets, *(name for name, _ in read)], arms, pairs)
     if not arms:
         arms = dict(CHANGES)
     for name, values in arms.items():
@@ -60,6 +62,17 @@ def run_experiment(
             ),
         )
     show_comparison(opened, made, json=json)
+
+
+def _check_arms(names: list[str], arms: Mapping[str, Mapping[str, Any]], pairs: int | None) -> None:
+    """Raise `InputError` for a name given twice, and for a value that the experiment sets."""
+    if twice := [name for name in arms if names.count(name) > 1]:
+        raise InputError(f"--arm {twice[0]}: is the name of two arms, expected one of its own")
+    ours = {"seed": "--seeds", "training.pairs_per_round": "--pairs" if pairs else ""}
+    for name, values in arms.items():
+        for key in values:
+            if ours.get(key):
+                raise InputError(f"--arm {name}: {key} is what {ours[key]} sets; leave one out")
 
 
 def read_arm(text: str) -> tuple[str, dict[str, Any]]:

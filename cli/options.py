@@ -1,5 +1,6 @@
 """Options and arguments that several commands share, and the store that must be there."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,11 @@ ProfileOption = Annotated[
 ]
 ConfigArgument = Annotated[Path, typer.Argument(help="Config file, as `strop init` writes it.")]
 STORE = ".strop"
+
+
+def where(location: str) -> str:
+    """What a command that is told to a person needs to find the store: nothing for the default."""
+    return "" if location == os.environ.get("STROP_STORE", STORE) else f" --store {location}"
 
 
 def existing_store(location: str) -> Store:

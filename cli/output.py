@@ -89,16 +89,20 @@ def no_access(error: BaseException) -> str | None:
     return None
 
 
+FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+"""What libraries that are not written in Python say of a full disk, a quota or a limit of size."""
+
+
 def full_disk(error: BaseException) -> str | None:
     """What to say when a disk is full, if that is what went wrong."""
     import errno
 
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             place = f" at {seen.filename}" if seen.filename else ""
             return f"disk full{place}: free some space and run the same command again to resume"
-        if "No space left on device" in str(seen):
+        if any(words in str(seen) for words in FULL):
             return "disk full: free some space and run the same command again to resume"
         seen = seen.__cause__ or seen.__context__
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from strop.artifacts.store import Store
 from strop.cli.config_file import load_config
-from strop.cli.options import existing_store
+from strop.cli.options import existing_store, where
 from strop.cli.output import console, print_json
 from strop.cli.results import relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
@@ -91,10 +91,10 @@ def run_round(
         return
     out.print(f"round {number}: {'accepted' if accepted else 'rejected'}")
     if branch.name:
-        out.print(f"next: strop compare {config.name}:{number} {name}:{number}")
+        out.print(f"next: strop compare {config.name}:{number} {name}:{number}{where(store)}")
     else:
-        again = f"strop round {path} --round {number + 1}, or " if number < config.rounds else ""
-        out.print(f"next: {again}strop assess {path}")
+        again = f"strop round {path} --round {number + 1}{where(store)}, or "
+        out.print(f"next: {again * (number < config.rounds)}strop assess {path}{where(store)}")
 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:
@@ -124,5 +124,6 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
     out.print(f"report      {relative(results['report'])}")
     if model := results["champion"]["model"]:
         out.print(f"champion    {relative(model)}")
-    out.print(f"artifacts   {relative(store.location)}  (strop artifacts ls)")
+    place = relative(store.location)
+    out.print(f"artifacts   {place}  (strop artifacts ls{where(place)})")
     out.print(f"Prefect UI  {results['ui']}")

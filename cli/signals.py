@@ -11,6 +11,9 @@ from types import FrameType
 RESUME = "interrupted; the same command resumes from the last finished stage"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_came: list[Callable[[], bool]] = []
+"""What tells whether a signal came, while `stoppable` is entered."""
+
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[Callable[[], bool]]:
@@ -33,12 +36,24 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
     with _arrivals() as arrived:
+        _came.append(lambda: bool(received or arrived()))
         try:
-            yield lambda: bool(received or arrived())
+            yield _came[-1]
         except KeyboardInterrupt:
             sys.stderr.write(f"\n{RESUME}\n")
             sys.stderr.flush()
             raise SystemExit(128 + (received or arrived() or [signal.SIGINT])[0]) from None
+        finally:
+            _came.pop()
+
+
+def stop_if_signalled() -> None:
+    """Raise KeyboardInterrupt when a signal came whose handler's exception was lost.
+
+    Python drops what a handler raises while an object is being finalised.
+    """
+    if _came and _came[-1]():
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.recorded import with_defaults
 from strop.flows.run_names import branch_name
-from strop.flows.session import PREPARE, part_title, round_part
+from strop.flows.session import PREPARE, missing, round_part
 from strop.pipeline.config import Config, with_values
 from strop.pipeline.errors import InputError
 
@@ -50,9 +50,7 @@ def _copy(parent: Run, run: Run, config: Config, number: int) -> None:
     for part in wanted:
         ended = "metrics_dev" if part == PREPARE else "decision"
         if ended not in parts.get(part, {}):
-            raise NotFound(
-                f"run {parent.name}: {part_title(part)} does not exist yet; run it first"
-            )
+            raise NotFound(missing(parent.name, part))
     with run.lease() as lease:
         # Or another has begun it since we looked.
         if PREPARE not in run.parts() or run.config_or_none() is None:

@@ -36,6 +36,13 @@ def part_title(part: str) -> str:
     return f"{name} {int(number)}" if number.isdigit() else part
 
 
+def missing(run: str, part: str) -> str:
+    """What to say of a run's part that does not exist yet."""
+    if part == PREPARE:
+        return f"run {run}: has not been started; `strop run CONFIG` starts it"
+    return f"run {run}: {part_title(part)} does not exist yet; run it first"
+
+
 @dataclass(frozen=True)
 class Session:
     """What the flows of one run share while this process holds the run's lease."""
@@ -61,9 +68,7 @@ class Session:
         """A part's refs; raises `NotFound` naming what has to run first."""
         found = self.run.parts().get(part)
         if found is None:
-            raise NotFound(
-                f"run {self.run.name}: {part_title(part)} does not exist yet; run it first"
-            )
+            raise NotFound(missing(self.run.name, part))
         return found
 
     def has(self, part: str, role: str) -> bool:

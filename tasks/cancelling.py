@@ -4,17 +4,16 @@ A worker ends the process of a run that it started. A run of a terminal has nobo
 stages look at the state of their flow runs every few seconds, and stop themselves.
 """
 
-import contextlib
 import time
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import TaskRunContext
-from prefect.exceptions import PrefectException
 from prefect.states import Cancelled
+
+from strop.tasks.passing_word import in_passing, server_is_away
 
 LOOK_SECONDS = 4.0
 OPEN_OR_STRUCK = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING", "CRASHED"]}}
@@ -40,13 +39,10 @@ def stop_if_cancelled() -> None:
     Looks at most every few seconds; a server that does not answer cancels nothing.
     """
     context = TaskRunContext.get()
-    if context is None or time.monotonic() - _looked[0] < LOOK_SECONDS:
+    if context is None or time.monotonic() - _looked[0] < LOOK_SECONDS or server_is_away():
         return
     _looked[0] = time.monotonic()
-    with (
-        contextlib.suppress(httpx.HTTPError, PrefectException),
-        get_client(sync_client=True) as client,
-    ):
+    with in_passing(), get_client(sync_client=True) as client:
         number = context.task_run.flow_run_id
         while number is not None:
             run = client.read_flow_run(number)

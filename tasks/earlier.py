@@ -1,11 +1,13 @@
 """Earlier versions of an artifact, from which a stage takes what other data have not changed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from strop.artifacts import tables
 from strop.artifacts.errors import StoreError
@@ -13,6 +15,11 @@ from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe
 from strop.artifacts.store import Store
 from strop.pipeline.data.passage_text import passage_text
 from strop.pipeline.reuse import Earlier, Reuse, text_digests
+
+FIRST_TEXTS = 4096
+NEARLY_THE_SAME = 0.9
+LOOKED_AT = 16
+"""Artifacts whose data are looked at."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +31,25 @@ class Version:
 
 
 def earlier_version(store: Store, recipe: Recipe) -> Version | None:
-    """The newest artifact of this recipe but for its data set; None where there is none.
+    """The artifact of this recipe over the data most like these; None where there is none.
 
-    Both are pinned: they are read while this stage works.
+    Several data sets in one store may have the same encoder. They are told apart by the first texts
+    of their corpora, newest first, until one is nearly the same. What is looked at is pinned: it is
+    read while this stage works.
     """
+    best, most = None, -1.0
+    texts = _first_texts(store, recipe.inputs["dataset"])
+    for version in islice(_versions(store, recipe), LOOKED_AT):
+        share = _share(texts, _first_texts(store, version.dataset))
+        if share > most:
+            best, most = version, share
+        if share >= NEARLY_THE_SAME:
+            break
+    return best
+
+
+def _versions(store: Store, recipe: Recipe) -> Iterator[Version]:
+    """The artifacts of this recipe over any data, newest first."""
     wanted = {role: ref.digest for role, ref in recipe.inputs.items() if role != "dataset"}
     for found in reversed(store.artifacts(recipe.kind)):
         others = {role: ref.digest for role, ref in found.inputs.items() if role != "dataset"}
@@ -39,8 +61,18 @@ def earlier_version(store: Store, recipe: Recipe) -> Version | None:
             store.use(found.ref)
         except StoreError:  # without the data set nobody knows which texts these rows are of
             continue
-        return Version(found, found.inputs["dataset"])
-    return None
+        yield Version(found, found.inputs["dataset"])
+
+
+def _first_texts(store: Store, dataset: ArtifactRef) -> pa.Array:
+    """Digests of the texts that a corpus begins with."""
+    batches = tables.iterate_batches(store.file(dataset, "corpus.parquet"), rows=FIRST_TEXTS)
+    return text_digests(joined_texts(next(iter(batches))))
+
+
+def _share(texts: pa.Array, others: pa.Array) -> float:
+    """The share of texts that others have too."""
+    return float(pc.mean(pc.is_in(texts, value_set=others)).as_py() or 0.0)
 
 
 def joined_texts(batch: pa.Table) -> list[str]:

@@ -1,22 +1,20 @@
 """What Prefect's UI shows of a stage: its artifact's summary, and the progress of long work."""
 
-import contextlib
 import time
 from typing import Any
 
-import httpx
 from prefect.artifacts import (
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 from prefect.context import TaskRunContext
-from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
 from strop.artifacts.manifest import Manifest
 from strop.tasks.cancelling import stop_if_cancelled
 from strop.tasks.gpu_slot import stop_if_slot_lost
+from strop.tasks.passing_word import in_passing, server_is_away
 from strop.tasks.shown_pages import artifact_name, remember, shown_pages
 from strop.tasks.watching import watchers
 
@@ -100,14 +98,14 @@ class StageProgress:
         stop_if_cancelled()
         stop_if_slot_lost()
         long = time.monotonic() - self._told >= QUIET_SECONDS
-        if self._total and long and TaskRunContext.get() is not None:
+        if self._total and long and TaskRunContext.get() is not None and not server_is_away():
             self._told = time.monotonic()
             self._tell_prefect()
 
     def _tell_prefect(self) -> None:
         """Move the bar in the UI; a server that does not answer now must not stop the work."""
         share = round(100.0 * self._done / max(self._total, 1), 1)
-        with contextlib.suppress(httpx.HTTPError, PrefectException):
+        with in_passing():
             if self._artifact is None:
                 self._artifact = create_progress_artifact(share, description=self._label)
             else:

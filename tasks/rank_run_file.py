@@ -12,6 +12,7 @@ from strop.artifacts.store import Attempt
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
+from strop.tasks.run_pool import rows_of_other_queries
 from strop.tasks.stage import Place, carry_out, stage_task
 
 
@@ -26,15 +27,15 @@ def rank_run_file(
 ) -> Any:
     """One split's candidates in the run's order; ``path`` is for messages only.
 
-    Raises `InputError` for a query or passage that the data set lacks, and for a run that ranks
-    none of the candidates.
+    Queries that the data set lacks are left out. Raises `InputError` for a passage that it lacks,
+    and for a run that ranks none of the candidates.
     """
     inputs = {"dataset": dataset, "candidates": candidates, "run_file": run_file}
     recipe = Recipe("ranking", "rank run file", 1, {"split": split}, inputs)
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         from strop.pipeline.evaluation.run_ranking import run_ranking
-        from strop.pipeline.first_stage.run_file import Lines, require_known_ids
+        from strop.pipeline.first_stage.run_file import Lines, known_query_rows
 
         store = place.open()
         run, queries = store.table(run_file, "run"), store.table(dataset, "queries")
@@ -42,7 +43,7 @@ def rank_run_file(
         corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
         documents = document_map(store, dataset)
         known = [*corpus["passage_id"].chunks, *documents.table["document_id"].chunks]
-        require_known_ids(run, queries, pa.chunked_array(known, pa.string()), lines=lines)
+        known_query_rows(run, queries, pa.chunked_array(known, pa.string()), lines=lines)
         table = store.table(candidates, "candidates")
         table = documents.best_ranks(table.filter(pc.equal(table["split"], split)))
         found = run_ranking(documents.best_ranks(run), table)
@@ -57,6 +58,7 @@ def rank_run_file(
             "queries": pc.count_distinct(found.table["query_id"]).as_py(),
             "rows": len(found.table),
             "rows_of_no_candidate": found.num_others,
+            **rows_of_other_queries(run, queries),
         }
 
     return carry_out(place, recipe, compute)

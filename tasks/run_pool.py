@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef
@@ -25,9 +26,10 @@ def write_run_pool(
 
     qrels = store.table(dataset, "qrels")
     corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
+    queries = store.table(dataset, "queries")
     found = run_candidates(
         run,
-        store.table(dataset, "queries"),
+        queries,
         corpus["passage_id"].combine_chunks(),
         depth=depth,
         lines=lines,
@@ -37,4 +39,12 @@ def write_run_pool(
     attempt.write_table("candidates", found)
     attempt.write_table("positives", documents.best_passages(positives))
     ceiling = recall_ceiling([found], qrels, documents)
-    return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling}
+    others = rows_of_other_queries(run, queries)
+    return {"rows": len(found), "depth": depth, "recall_ceiling": ceiling, **others}
+
+
+def rows_of_other_queries(run: pa.Table, queries: pa.Table) -> dict[str, int]:
+    """How many rows of a run are of queries that the data set lacks, for a summary, if any are."""
+    known = pc.is_in(run["query_id"], value_set=queries["query_id"])
+    others = len(run) - int(pc.sum(known).as_py() or 0)
+    return {"rows_of_other_queries": others} if others else {}

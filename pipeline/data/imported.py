@@ -46,7 +46,7 @@ def imported(
     check(found, source)
     groups = query_groups(found, rule)
     kept, splits = split(found, rule, groups)
-    _require_splits(splits, source)
+    _require_splits(splits, source, kept.left_out)
     _warn(found, kept, source)
     if read_rows and found.passages.sketched:
         warn_of_like_passages(found, found.passages.sketched, read_rows)
@@ -134,12 +134,17 @@ def _require_positives(found: Collector, source: str) -> None:
         found.defects.add("no positive", f"{source}: no query has a positive, expected some")
 
 
-def _require_splits(splits: dict[str, str], source: str) -> None:
+def _require_splits(splits: dict[str, str], source: str, left_out: int) -> None:
+    repeated = (
+        f", and {left_out:,} that nearly repeat a query of dev, gate or test are left out"
+        if left_out
+        else ""
+    )
     for name in ("train", "dev"):
         if name not in splits.values():
             raise InvalidData(
-                [f"{source}: no judged {name} queries; training needs queries of a train split, "
-                 "and of a dev split or enough train queries to cut it from"]
+                [f"{source}: no judged {name} queries{repeated}; training needs queries of a train "
+                 "split, and of a dev split or enough train queries to cut it from"]
             )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -186,11 +186,11 @@ def run_candidates(
 ) -> pa.Table:
     """The run's rows down to ``depth`` as candidates, in order of query and rank.
 
-    Raises `InputError` for the first query or passage that the data set lacks.
+    Queries that the data set lacks are left out. Raises `InputError` as `known_query_rows`.
     """
-    query_rows = require_known_ids(run, queries, passage_ids, lines=lines)
+    query_rows = known_query_rows(run, queries, passage_ids, lines=lines)
     ranks = run["rank"].to_numpy()
-    kept = np.flatnonzero(ranks <= depth)
+    kept = np.flatnonzero((ranks <= depth) & (query_rows >= 0))
     order = kept[np.lexsort((ranks[kept], query_rows[kept]))]
     return candidate_rows(
         queries,
@@ -202,28 +202,37 @@ def run_candidates(
     )
 
 
-def require_known_ids(
+def known_query_rows(
     run: pa.Table, queries: pa.Table, passage_ids: Any, *, lines: Lines
 ) -> IntArray:
-    """The row of each query among the queries.
+    """The row of each query among the queries; -1 where the data set lacks it.
 
-    Raises `InputError` for the first query or passage that the data set lacks.
+    A run of production ranks queries without a judgement too, and those that an import left out.
+    Raises `InputError` for the first passage that the data set lacks, and for a run that has none
+    of its queries.
     """
-    query_rows = _rows(run["query_id"], queries["query_id"], "query", lines)
-    _rows(run["passage_id"], passage_ids, "passage", lines)
+    query_rows, passages = (
+        _rows(run[name], known)
+        for name, known in (("query_id", queries["query_id"]), ("passage_id", passage_ids))
+    )
+    if (passages < 0).any():
+        _refuse_id(run["passage_id"], passage_ids, int(np.argmax(passages < 0)), "passage", lines)
+    if (query_rows < 0).all():
+        _refuse_id(run["query_id"], queries["query_id"], 0, "query", lines)
     return query_rows
 
 
-def _rows(ids: pa.ChunkedArray, known: Any, noun: str, lines: Lines) -> IntArray:
-    """The row of each id among those known."""
-    rows: IntArray = pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy().astype(np.int64)
-    if (rows < 0).any():
-        row = int(np.argmax(rows < 0))
-        raise InputError(
-            f"{lines.at(row)}: {noun} {ids[row].as_py()!r} is not in the data set, expected one "
-            f"of its {len(known):,} ids"
-        )
-    return rows
+def _rows(ids: pa.ChunkedArray, known: Any) -> IntArray:
+    """The row of each id among those known, or -1."""
+    found: IntArray = pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy()
+    return found.astype(np.int64)
+
+
+def _refuse_id(ids: pa.ChunkedArray, known: Any, row: int, noun: str, lines: Lines) -> NoReturn:
+    raise InputError(
+        f"{lines.at(row)}: {noun} {ids[row].as_py()!r} is not in the data set, expected one of its "
+        f"{len(known):,} ids"
+    )
 
 
 def run_positives(run: pa.Table, qrels: pa.Table) -> pa.Table:

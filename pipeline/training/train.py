@@ -125,8 +125,9 @@ def train(
 def _check(groups: Groups, config: Config, round_number: int) -> None:
     if not len(groups):
         raise InputError(
-            f"round {round_number}: no query has a negative to train on; lower "
-            "mining.guard.margin or raise mining.pool_size"
+            f"round {round_number}: no query has a negative to train on; lower the guard's margin "
+            "(mining.guard.first_stage_margin where the first stage mines, else "
+            "mining.guard.margin), raise mining.pool_size, or add passages to the corpus"
         )
     taught = [loss.name for loss in config.training.losses if loss.name in TEACHER_LOSSES]
     unknown = int(np.isnan(groups.members.teacher_scores).sum())

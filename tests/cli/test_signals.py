@@ -96,3 +96,39 @@ def test_what_we_end_by_ctrl_c_heeds_it_where_we_do_not() -> None:
     handler, ignored = done.stdout.splitlines()
     assert "default_int_handler" in handler
     assert ignored == "True"
+
+
+LOST = """
+import os, signal, sys, time
+from rich.console import Console
+from strop.cli import main
+from strop.cli.display import Display
+
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.1)
+
+def work(**_):
+    display = Display(Console(stderr=True))
+    display.started("train")
+    item = Finalised()
+    del item
+    display.{meets}
+    print("went on")
+
+main.app = work
+main.main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("meets", ['started("rerank")', 'advanced("train", 1)'])
+def test_a_signal_whose_exception_python_drops_ends_at_the_next_stage_or_step(
+    name: str, code: int, meets: str
+) -> None:
+    script = LOST.format(name=name, meets=meets)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "Exception ignored in" in done.stderr
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.endswith(f"\n{RESUME}\n")

@@ -108,11 +108,14 @@ def test_without_mining_again_the_negatives_stay(compared):
         ("a: mining.sampler", "expected KEY=VALUE"),
         ("a: mining.nothing.at=1", "there is no key mining.nothing.at"),
         ("a: mining.sampler=best", "mining.sampler = 'best'"),
+        ("a: seed=7", "seed is what --seeds sets"),
+        ("again: mining.sampler=top", "again: is the name of two arms"),
     ],
 )
 def test_arms_that_cannot_be_are_refused(compared, arm, message):
     project, _ = compared
-    done = project.strop("experiment", "strop.yaml", "--arm", arm)
+    twice = ("--arm", arm) if arm.startswith("again") else ()
+    done = project.strop("experiment", "strop.yaml", "--arm", arm, *twice)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --arm")
     assert message in done.stderr

@@ -358,6 +358,18 @@ def test_without_train_queries_nothing_can_be_trained(beir: Beir) -> None:
         beir.load()
 
 
+def test_it_is_told_where_train_queries_went_that_repeat_those_of_another_split(
+    beir: Beir,
+) -> None:
+    for id_ in ("0", "1"):
+        beir.append("queries.jsonl", json.dumps({"_id": f"again{id_}", "text": f"query {id_} ?"}))
+    header = "query-id\tcorpus-id\tscore"
+    beir.write("qrels/test.tsv", header, "again0\tp0\t1", "again1\tp1\t1")
+    why = "no judged train queries, and 2 that nearly repeat a query of dev, gate or"
+    with pytest.raises(InvalidData, match=why):
+        beir.load()
+
+
 def test_one_split_is_read_as_it_is_without_anything_to_train_on(beir: Beir) -> None:
     beir.append("qrels/train.tsv", "q9\tp9\tmany")
     batches: list[pa.Table] = []

@@ -122,7 +122,7 @@ def test_candidates_are_in_order_of_queries_and_ranks_down_to_the_depth(tables, 
 @pytest.mark.parametrize(
     ("query_ids", "passage_ids", "words"),
     [
-        (["q1"], ["a", "b", "c"], r"mine\.run line 3: query 'q0' is not in the data set, .* 1 ids"),
+        (["q7"], ["a", "b", "c"], r"mine\.run line 1: query 'q1' is not in the data set, .* 1 ids"),
         (
             ["q0", "q1"],
             ["b", "c"],
@@ -146,3 +146,14 @@ def test_positives_have_the_score_of_the_run_where_it_has_them(tables, path: Pat
     assert found.schema == SCORES
     assert [row[:2] for row in shown(found)] == [("q0", "c"), ("q1", "a"), ("q1", "c")]
     assert found["score"].to_pylist()[1:] == [3.5, 8.0]
+
+
+def test_queries_that_the_data_lack_are_left_out(tables, path: Path) -> None:
+    run, first_line = read_run(write(path, TREC))
+    lines = Lines("mine.run", first_line)
+    known = tables.queries(["q1"], split="train")
+    found = run_candidates(run, known, pa.array(["a", "b", "c"]), depth=2, lines=lines)
+    assert shown(found.select(["query_id", "passage_id", "rank"])) == [
+        ("q1", "c", 1),
+        ("q1", "a", 2),
+    ]

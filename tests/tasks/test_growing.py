@@ -107,6 +107,22 @@ def test_one_percent_changed_passages_are_one_percent_of_the_work(
     assert store.manifest(tokens).digest == fresh.manifest(tokenized).digest
 
 
+def test_data_of_another_source_between_two_versions_cost_nothing_anew(
+    tmp_path: Path, bi_encoder_folder: Path
+) -> None:
+    world = World(tmp_path, bi_encoder_folder)
+    world.prepare("store")
+    other = World(tmp_path / "other", bi_encoder_folder)
+    path = other.data / "corpus.jsonl"
+    path.write_text(path.read_text().replace('"text": "', '"text": "another '))
+    other.folder = world.folder
+    other.prepare("store")
+    grow(world.data)
+    store, _, *made = world.prepare("store")
+    for ref in made:
+        assert store.manifest(ref).summary["new_passages"] == CHANGED
+
+
 def test_earlier_versions_are_pinned_while_they_are_read(
     tmp_path: Path, bi_encoder_folder: Path
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_run_may_rank_the_documents_that_passages_were_cut_from(
     ("line", "words"),
     [
         ("test-0 Q0 D77 1 2 x", r"bad\.run line 2: passage 'D77' is not in the data set"),
-        ("test-77 Q0 p3 1 2 x", r"bad\.run line 2: query 'test-77' is not in the data set"),
+        ("test-77 Q0 p3 1 2 x", r"bad\.run: ranks none of the candidates of the test queries"),
         ("train-0 Q0 p4 1 2 x", r"bad\.run: ranks none of the candidates of the test queries"),
     ],
 )
