@@ -85,7 +85,7 @@ def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:
     if to is None and target < 1:
         raise NotFound(f"ref {name}: has its first value; there is nothing before it")
     if not 1 <= target <= len(moves):
-        raise NotFound(f"ref {name}: has no move {target}; it has moved {len(moves)} times")
+        raise NotFound(f"ref {name}: has no move {target}; its moves are 1 to {len(moves)}")
     origin = _first_of(moves[target - 1])
     if origin == now:
         raise StoreError(f"ref {name}: has the value of move {target} already")

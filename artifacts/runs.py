@@ -36,9 +36,15 @@ class Run:
         """The identity config that the run was started with; raises `NotFound`."""
         path = self.folder / "config.json"
         if not path.is_file():
-            raise NotFound(f"run {self.name}: not in the store {self.store.location}")
+            beside = [run.name for run in list_runs(self.store) if run.is_beside(self.name)]
+            there = f"; there are {', '.join(beside)}" if beside else ""
+            raise NotFound(f"run {self.name}: not in the store {self.store.location}{there}")
         config: dict[str, Any] = json.loads(path.read_bytes())
         return config
+
+    def is_beside(self, name: str) -> bool:
+        """Whether this is a night, a branch or an arm of a config of that name."""
+        return self.name.startswith(f"{name}.")
 
     def config_or_none(self) -> dict[str, Any] | None:
         """The same, and None for a run that nobody has started."""

@@ -15,7 +15,7 @@ from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
-from strop.cli.results import NAMES, relative
+from strop.cli.results import NAMES, reason_of, relative
 
 champion_app = typer.Typer(
     help="Look at the champion, move it back, export it.", no_args_is_help=True
@@ -157,21 +157,8 @@ def _told(store: Store, ref: Ref) -> dict[str, Any]:
         "restored": value.get("restored"),
         "note": value.get("approved") or None,
         "model": str(store.place(ArtifactRef(**reranker))) if reranker else None,
-        "reason": _reason(store, value),
+        "reason": reason_of(store, value),
     }
-
-
-def _reason(store: Store, value: dict[str, Any]) -> str:
-    made = {item.id: item for item in store.artifacts("decision")}.get(value["decision"])
-    if made is None:
-        reason = f"decision {value['decision']} is not in the store"
-    else:
-        reason = str(made.summary["reason"])
-    if made is not None and made.summary.get("verdict") == "awaiting":  # and a person gave the word
-        note = f" ({value['approved']})" if value.get("approved") else ""
-        reason = f"{reason.partition(': awaits')[0]}: promoted by hand{note}"
-    restored = value.get("restored")
-    return f"rolled back to move {restored}: {reason}" if restored else reason
 
 
 def _ranking(told: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.refs import read
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.pipeline.config import Config
 
 SHOWN = ("nDCG@10", "MAP", "MRR@10")
 NAMES = {"reranker": "alone", "fused": "fused"}
@@ -27,6 +28,29 @@ def run_results(store: Store, run: str, champion: str) -> dict[str, Any]:
         | {"model": model_folder(store, current)},
         "report": str(store.file(made, "report.html")),
     }
+
+
+def reason_of(store: Store, value: dict[str, Any]) -> str:
+    """Why a champion became one, a person's word and a roll-back told."""
+    made = {item.id: item for item in store.artifacts("decision")}.get(value["decision"])
+    if made is None:
+        reason = f"decision {value['decision']} is not in the store"
+    else:
+        reason = str(made.summary["reason"])
+    if made is not None and made.summary.get("verdict") == "awaiting":  # and a person gave the word
+        note = f" ({value['approved']})" if value.get("approved") else ""
+        reason = f"{reason.partition(': awaits')[0]}: promoted by hand{note}"
+    restored = value.get("restored")
+    return f"rolled back to move {restored}: {reason}" if restored else reason
+
+
+def decision_told(store: Store, config: Config, reason: str) -> str:
+    """Why a run's decision was made, and what has become of it since by a person's word."""
+    from strop.flows.session import PROMOTE
+
+    made = Run(store, config.name).parts().get(PROMOTE, {}).get("decision")
+    current = read(store, config.champion).value or {}
+    return reason_of(store, current) if made and current.get("decision") == made.id else reason
 
 
 def outside_rows(store: Store, report: ArtifactRef) -> list[dict[str, Any]]:

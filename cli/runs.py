@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from strop.artifacts.store import Store
 from strop.cli.config_file import load_config
 from strop.cli.options import existing_store, where
 from strop.cli.output import console, print_json
-from strop.cli.results import relative, results_grid, run_results, verdict_sentence
+from strop.cli.results import decision_told, relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
 from strop.flows.run_names import branch_name, check_nights
@@ -46,6 +48,10 @@ def run_nightly(path: Path, store: str, *, read_test: bool, json: bool) -> None:
         print_json({"unchanged": state.name == UNCHANGED, "outcome": outcome})
     else:
         out.print(outcome)
+
+
+AWAITS = "awaits approval"
+"""What the reason of a decision says that waits for a person."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,8 @@ def run_assess(path: Path, store: str, *, json: bool) -> None:
 def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, Any]) -> None:
     """The results of a run, as a table or as JSON."""
     results = run_results(store, config.name, config.champion) | extra
+    if decision := results.get("decision"):
+        results["decision"] = decision_told(store, config, decision)
     if json:
         print_json(results)
         return
@@ -119,7 +127,9 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
     out.print(results_grid(results, out.width))
     out.print(verdict_sentence(results))
     if reason := results.get("decision"):
-        out.print(f"[dim]{reason}[/]")
+        out.print(f"[dim]{escape(reason)}[/]")
+        if AWAITS in reason:
+            out.print(f"next: strop promote {config.name}{where(relative(store.location))}")
     out.print()
     out.print(f"report      {relative(results['report'])}")
     if model := results["champion"]["model"]:

@@ -150,7 +150,10 @@ def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
         approved = {"approved": note} if note else {}
         moved = session.crown(_new_champion(session, challenger, decision) | approved)
         became = "promoted by hand" if moved else second_word(session, decision.id)
-        return f"{reason.partition(': awaits')[0]}: {became}"
+        outcome = f"{reason.partition(': awaits')[0]}: {became}"
+        if moved and session.run.outcome is not None:
+            session.run.finish(session.lease, outcome)
+        return outcome
 
 
 def second_word(session: Session, decision: str) -> str:

@@ -133,7 +133,7 @@ def _flagembedding(export: Export) -> Iterator[Any]:
             export.left_out["queries without all scores"] += 1
             continue
         if scores is None:
-            export.left_out["scores"] += 1
+            export.left_out["lines' scores"] += 1
         else:
             row["pos_scores"] = scores[: len(group.positives)]
             row["neg_scores"] = scores[len(group.positives) :]

@@ -46,7 +46,7 @@ def imported(
     check(found, source)
     groups = query_groups(found, rule)
     kept, splits = split(found, rule, groups)
-    _require_splits(splits, source, kept.left_out)
+    _require_splits(splits, source, len(kept.left_out))
     _warn(found, kept, source)
     if read_rows and found.passages.sketched:
         warn_of_like_passages(found, found.passages.sketched, read_rows)
@@ -56,7 +56,7 @@ def imported(
 def imported_as_is(found: Collector, *, source: str) -> Imported:
     """The same with the splits that the data give, and without anything to train on."""
     check(found, source)
-    kept = Kept(found.splits, {}, near_duplicates=0, left_out=0)
+    kept = Kept(found.splits, {}, near_duplicates=0, left_out={})
     groups = {query: found.queries[query].group_id for query in found.splits}
     return _tables(found, kept, found.splits, groups)
 
@@ -149,11 +149,12 @@ def _require_splits(splits: dict[str, str], source: str, left_out: int) -> None:
 
 
 def _warn(found: Collector, kept: Kept, source: str) -> None:
-    if kept.left_out:
+    for query, like in kept.left_out.items():
         found.defects.warn(
-            "query in another split too", f"{source}: {kept.left_out:,} queries nearly repeat a "
-            "query of dev, gate or test and are left out"
-        )  # fmt: skip
+            "query in another split too",
+            f"{source}: query {query!r}, {found.queries[query].text!r}, is left out: it nearly "
+            f"repeats {like!r} of {kept.splits[like]}",
+        )
     _warn_of_positives(found)
 
 
@@ -218,14 +219,14 @@ def _summary(
         "documents_cut": found.passages.cut,
         "documents": _documents(found),
         "near_duplicate_queries": kept.near_duplicates,
-        "queries_left_out_as_duplicates": kept.left_out,
+        "queries_left_out_as_duplicates": len(kept.left_out),
         **found.left_out,
     }
     return {
         "passages": len(found.passages),
         **{f"{name}_queries": counts[name] for name in SPLITS},
         "judgements": len(judgements),
-        "queries_without_judgement": len(found.queries) - len(splits) - kept.left_out,
+        "queries_without_judgement": len(found.queries) - len(splits) - len(kept.left_out),
         **{name: count for name, count in rare.items() if count},
         **({"warnings": warned} if (warned := found.defects.warned()) else {}),
         **({"prompts": sorted(found.prompts)[:5]} if found.prompts else {}),

@@ -49,13 +49,16 @@ class SplitRule:
 
 @dataclass(frozen=True)
 class Kept:
-    """The splits without queries that another split has too, and how many those were."""
+    """The splits without queries that another split has too.
+
+    ``left_out`` are those, each with the query of the other split that it nearly repeats.
+    """
 
     splits: dict[str, str]
     linked: dict[str, str]
     """What every query is split with: its group's name, or the first of several that are linked."""
     near_duplicates: int
-    left_out: int
+    left_out: dict[str, str]
 
 
 def keep_apart(
@@ -76,7 +79,9 @@ def keep_apart(
     remaining = {query: splits[query] for query, keep in zip(queries, kept, strict=True) if keep}
     label = {query: int(number) for query, number in zip(queries, like, strict=True)}
     linked = _linked({query: group_by_query[query] for query in remaining}, label)
-    return Kept(remaining, linked, int((counts[like] > 1).sum()), int((~kept).sum()))
+    first = {label[query]: query for query in reversed(remaining)}
+    left_out = {query: first[label[query]] for query in queries if query not in remaining}
+    return Kept(remaining, linked, int((counts[like] > 1).sum()), left_out)
 
 
 def _linked(group_by_query: dict[str, str], like: dict[str, int]) -> dict[str, str]:

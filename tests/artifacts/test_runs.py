@@ -131,7 +131,8 @@ def test_runs_are_listed_by_name_once_they_have_a_config(store: Store) -> None:
 
 
 def test_an_unknown_run_and_a_bad_name_are_named(store: Store) -> None:
-    with pytest.raises(NotFound, match="run demo: not in the store"):
+    Run(store, "demo.1a2b").claim(CONFIG)
+    with pytest.raises(NotFound, match=r"run demo: not in the store .*; there are demo\.1a2b$"):
         _ = Run(store, "demo").config
     with pytest.raises(StoreError, match=r"run '\.\./x': expected lower-case letters"):
         Run(store, "../x")

@@ -132,6 +132,7 @@ def test_a_challenger_that_won_awaits_a_person(project):
     (row,) = store.table(made, "decision").to_pylist()
     assert row["verdict"] == "awaiting"
     assert "awaits approval" in done.stdout
+    assert "next: strop promote approve" in done.stdout
     assert (refs.read(store, "approve").value or {})["ranking"] == "first_stage"
 
     promoted = project.json("promote", "approve", "--note", "looked at it")
@@ -144,6 +145,9 @@ def test_a_challenger_that_won_awaits_a_person(project):
     assert "awaits" not in project.strop("champion", "show", "approve").stdout
     assert project.strop("assess", config).returncode == 0
     assert "promoted by hand: looked at it." in report_of(project, "approve")
+    again = project.strop("run", config).stdout
+    assert "awaits" not in again.partition("does")[2]
+    assert "promoted by hand (looked at it)" in again
 
     other = project.strop("promote", project.config(name="approve", decision=decision))
     assert other.returncode == 0, "a second word changes nothing"

@@ -69,7 +69,7 @@ def test_flagembedding_has_the_field_s_layout_and_scores_where_all_are_known() -
     }
     assert "«query»" in lines[0]
     assert "neg_scores" not in lines[1]
-    assert left_out == {"scores": 1}
+    assert left_out == {"lines' scores": 1}
     scored, left_out = export("flagembedding", scores=True)
     assert scored == [lines[0], lines[2]]
     assert left_out == {"queries without all scores": 1}

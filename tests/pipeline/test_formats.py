@@ -624,9 +624,10 @@ def test_queries_that_two_splits_have_are_counted(tmp_path: Path) -> None:
     assert found.summary["judgements_of_queries_in_two_splits"] == 2
     assert found.summary["queries_left_out_as_duplicates"] == 1
     assert found.summary["test_queries"] == 3
-    assert (
-        "1 queries nearly repeat a query of dev, gate or test and are left out" in found.warnings[0]
-    )
+    (warning,) = found.warnings
+    assert "'what are clouds', is left out: it nearly repeats" in warning
+    assert warning.endswith(" of test")
+    assert [item["count"] for item in found.report] == [1]
 
 
 def test_near_duplicates_are_cut_into_one_split_and_counted(tmp_path: Path) -> None:
