@@ -78,6 +78,7 @@ def products(precision: str) -> torch.dtype:
         precision == "bf16"
         and not torch.cuda.is_available()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.cpu._is_avx512_bf16_supported()
     )
     return torch.bfloat16 if half else torch.float32
