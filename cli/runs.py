@@ -99,8 +99,10 @@ def run_round(
     if branch.name:
         out.print(f"next: strop compare {config.name}:{number} {name}:{number}{where(store)}")
     else:
-        again = f"strop round {path} --round {number + 1}{where(store)}, or "
-        out.print(f"next: {again * (number < config.rounds)}strop assess {path}{where(store)}")
+        ways = [f"strop assess {path}{where(store)}"]
+        if number < config.rounds:
+            ways.insert(0, f"strop round {path} --round {number + 1}{where(store)}")
+        out.print(f"next: {', or '.join(ways)}")
 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:

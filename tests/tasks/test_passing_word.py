@@ -1,7 +1,9 @@
-"""Words with a server that is away: real requests to a port where nobody listens."""
+"""Words with a server that is going away: real requests to one that hangs up."""
 
-import socket
+import socketserver
+import threading
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -12,16 +14,25 @@ from strop.tasks import passing_word
 from strop.tasks.passing_word import in_passing, server_is_away
 
 
+class HangsUp(socketserver.BaseRequestHandler):
+    """Prefect's client sends a request again that was answered so, after seconds."""
+
+    def handle(self) -> None:
+        """Read the request, and say nothing."""
+        self.request.recv(4096)
+
+
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(passing_word, "_away_until", [0.0])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/api"
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangsUp) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{found.server_address[1]}/api"
+        found.shutdown()
 
 
-def test_a_server_that_is_away_is_asked_once_and_then_left_alone(nobody: str) -> None:
-    settings = {PREFECT_API_URL: nobody, PREFECT_CLIENT_MAX_RETRIES: 4}
+def test_a_server_that_is_away_is_asked_once_and_then_left_alone(server: str) -> None:
+    settings = {PREFECT_API_URL: server, PREFECT_CLIENT_MAX_RETRIES: 4}
     started = time.monotonic()
     with temporary_settings(updates=settings):
         assert not server_is_away()
@@ -31,7 +42,7 @@ def test_a_server_that_is_away_is_asked_once_and_then_left_alone(nobody: str) ->
     assert server_is_away()
 
 
-def test_other_faults_are_not_let_go(nobody: str) -> None:
+def test_other_faults_are_not_let_go(server: str) -> None:
     with pytest.raises(ZeroDivisionError), in_passing():
         raise ZeroDivisionError
     assert not server_is_away()
