@@ -45,6 +45,7 @@ HEADLINES = {
     "list suspects": ("suspects",),
     "train": ("pairs", "steps", "loss_first", "loss_last"),
     "rerank": ("split", "pairs", "fusion_weight"),
+    "rank": ("split",),
     "break down": ("split", "rounds"),
     "diagnose": ("alarms",),
     "report": ("champion", "rounds"),

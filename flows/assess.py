@@ -8,6 +8,7 @@ from prefect import flow
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.location import Location
+from strop.flows.measured import is_fresh, measured
 from strop.flows.outside import outside_of_run
 from strop.flows.reported import run_inputs
 from strop.flows.same_config import refuse_another_config
@@ -23,10 +24,8 @@ from strop.flows.session import (
 )
 from strop.pipeline.config import Config
 from strop.tasks.break_down import break_down
-from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.report import report
-from strop.tasks.rerank import rerank
 from strop.tasks.stage import Place, call
 from strop.tasks.time_reranking import time_reranking
 
@@ -34,6 +33,8 @@ from strop.tasks.time_reranking import time_reranking
 @flow(name="assess", flow_run_name="assess {config.name}")
 def assess(config: Config, store: Location = ".strop", read_test: bool = True) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
+
+    A base with a fresh head is not reranked with: the first stage stands for it.
 
     A data set without a test split is reported on dev, on which choices were made.
 
@@ -52,7 +53,8 @@ def assess(config: Config, store: Location = ".strop", read_test: bool = True) -
         metrics = {}
         for number in (0, *rounds):
             made = session.part(round_part(number) if number else PREPARE)
-            name = f"{ASSESS} round {number}" if number else f"{ASSESS} untuned"
+            untuned = "first stage" if is_fresh(session, made["reranker"]) else "untuned"
+            name = f"{ASSESS} {f'round {number}' if number else untuned}"
             place = session.place(name)
             metrics[number] = (
                 made["metrics_dev"] if split == "dev" else _test_metrics(session, place, made)
@@ -91,20 +93,8 @@ def has_test(session: Session) -> bool:
 
 
 def _test_metrics(session: Session, place: Place, made: Refs) -> ArtifactRef:
-    config, shared = session.config, session.part(PREPARE)
-    ranking = call(
-        rerank,
-        place,
-        shared["dataset"],
-        shared["candidates"],
-        shared["tokens"],
-        made["reranker"],
-        config,
-        "test",
-        fusion_weight(place, made["ranking_dev"]),
-    )
-    metrics: ArtifactRef = call(evaluate, place, shared["dataset"], ranking, config, "test")
-    return metrics
+    weight = fusion_weight(place, made["ranking_dev"])
+    return measured(session, place, made["reranker"], "test", weight=weight)[1]
 
 
 def _examined(session: Session, split: str, metrics: dict[int, ArtifactRef]) -> Refs:

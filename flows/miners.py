@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import accepted_before, made_by
+from strop.flows.measured import is_fresh
 from strop.flows.session import PREPARE, Session, part_title, round_part
 from strop.flows.training import train_on
 from strop.flows.verdicts import verdicts_of_round
@@ -63,11 +64,6 @@ def _scores_by(
         _scores(session, number, replace(pool, fold=fold), _fold_miner(session, miner, fold))
         for fold in range(1, session.config.mining.folds + 1)
     )
-
-
-def is_fresh(session: Session, reranker: ArtifactRef) -> bool:
-    """Whether a reranker's head has never been trained, so that its scores are noise."""
-    return bool(session.store.manifest(reranker).summary.get("fresh_head"))
 
 
 def _fold_miner(session: Session, number: int, fold: int) -> ArtifactRef:

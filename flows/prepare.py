@@ -20,6 +20,7 @@ from strop.flows.first_stage import (
 from strop.flows.guard_sets import guard_candidates, import_guard_sets
 from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
+from strop.flows.measured import is_fresh, measured
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.flows.watched import announce
@@ -36,10 +37,8 @@ from strop.tasks.import_data import (
 )
 from strop.tasks.import_model import import_model
 from strop.tasks.initialise import initialise
-from strop.tasks.measure import evaluate
 from strop.tasks.missed import missed_sentence
 from strop.tasks.query_fields import check_slices
-from strop.tasks.rerank import rerank
 from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call
 from strop.tasks.tokenize import tokenize
@@ -135,10 +134,7 @@ def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
 def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> None:
     """Raise `InputError` where rounds would start from a mean with a head of random weights."""
     config = session.config
-    if (
-        config.training.start == "average"
-        and session.store.manifest(reranker).summary["fresh_head"]
-    ):
+    if config.training.start == "average" and is_fresh(session, reranker):
         raise InputError(
             f"training.start = 'average': reranker.base = {config.reranker.base!r} gets a fresh "
             "head, with which there is nothing to average; expected last_round or base"
@@ -154,7 +150,7 @@ def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
     settings = config.reranker.model_copy(update={"base": name})
     model = call(import_model, place, name)
     teacher = call(initialise, place, model, settings, config.seed)
-    if session.store.manifest(teacher).summary["fresh_head"]:
+    if is_fresh(session, teacher):
         raise InputError(
             f"mining.teacher = {name!r}: has no trained head with one logit, expected a reranker"
         )
@@ -162,25 +158,17 @@ def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
 
 
 def _measure_untuned(session: Session) -> None:
-    config, place, made = session.config, session.place(PREPARE), session.part(PREPARE)
-    ranking = call(
-        rerank,
-        place,
-        made["dataset"],
-        made["candidates"],
-        made["tokens"],
-        made["reranker"],
-        config,
-        "dev",
-    )
-    metrics = call(evaluate, place, made["dataset"], ranking, config, "dev")
+    config, place = session.config, session.place(PREPARE)
+    reranker = session.part(PREPARE)["reranker"]
+    ranking, metrics = measured(session, place, reranker, "dev")
+    name = "the fresh head" if is_fresh(session, reranker) else "the untuned base"
     first_champion = call(
         promote,
         place,
         metrics,
         metrics,
         config,
-        names=("the untuned base", "the first stage"),
+        names=(name, "the first stage"),
         champion_ranking="first_stage",
         split="dev",
     )

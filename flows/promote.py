@@ -11,15 +11,14 @@ from strop.flows.accepted import last_accepted
 from strop.flows.guard_sets import hold_guard_sets
 from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
+from strop.flows.measured import measured
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
 from strop.pipeline.config import Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import ask_for_approval, promote, verdict
 from strop.tasks.gate_size import too_small_a_gate
-from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
-from strop.tasks.rerank import rerank
 from strop.tasks.stage import call
 from strop.tasks.tokenize import tokenize
 
@@ -117,13 +116,8 @@ def _champion_metrics(session: Session, reranker: ArtifactRef, weight: float) ->
 def _gate_metrics(
     session: Session, reranker: ArtifactRef, tokens: ArtifactRef, weight: float
 ) -> ArtifactRef:
-    config, place, shared = session.config, session.place(PROMOTE), session.part(PREPARE)
-    dataset = shared["dataset"]
-    ranking = call(
-        rerank, place, dataset, shared["candidates"], tokens, reranker, config, "gate", weight
-    )
-    metrics: ArtifactRef = call(evaluate, place, dataset, ranking, config, "gate")
-    return metrics
+    place = session.place(PROMOTE)
+    return measured(session, place, reranker, "gate", tokens=tokens, weight=weight)[1]
 
 
 @flow(name="promote by hand", flow_run_name="promote {run} by hand")

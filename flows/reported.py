@@ -3,6 +3,7 @@
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, previous, why_stopped
 from strop.flows.drift import drift_notes
+from strop.flows.measured import is_fresh
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
@@ -30,7 +31,7 @@ def report_round(session: Session, number: int) -> ArtifactRef:
         metrics=metrics,
         rounds=_rounds(session, rounds),
         candidates=shared["candidates"],
-        decisions=[shared["first_champion"], *(parts[round_part(n)]["decision"] for n in rounds)],
+        decisions=_decisions(session, rounds),
         champion=None,
         champion_name="",
         shown=number,
@@ -49,7 +50,7 @@ def run_inputs(
 ) -> ReportInputs:
     """What the report of the whole run is made from; ``found`` are its breakdown and latency."""
     shared, parts = session.part(PREPARE), session.run.parts()
-    decisions = [shared["first_champion"], *(parts[round_part(n)]["decision"] for n in rounds)]
+    decisions = _decisions(session, rounds)
     if "decision" in parts.get(PROMOTE, {}):
         decisions.append(parts[PROMOTE]["decision"])
     champion = session.champion()
@@ -70,6 +71,13 @@ def run_inputs(
         work=_work(session, rounds),
         started=session.run.started,
     )
+
+
+def _decisions(session: Session, rounds: list[int]) -> list[ArtifactRef]:
+    """Those before the gate, in order; on a fresh head there was none to make."""
+    shared, parts = session.part(PREPARE), session.run.parts()
+    first = [] if is_fresh(session, shared["reranker"]) else [shared["first_champion"]]
+    return [*first, *(parts[round_part(n)]["decision"] for n in rounds)]
 
 
 def _notes(session: Session, rounds: list[int]) -> list[str]:

@@ -12,6 +12,7 @@ from strop.flows.branch import branched
 from strop.flows.feedback import group_size
 from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
+from strop.flows.measured import is_fresh, measured
 from strop.flows.miners import mining_inputs
 from strop.flows.prepare import prepare
 from strop.flows.reported import report_round
@@ -20,9 +21,8 @@ from strop.flows.training import train_round
 from strop.pipeline.config import Config, Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import accept, verdict
-from strop.tasks.measure import diagnose, evaluate
+from strop.tasks.measure import diagnose
 from strop.tasks.mine import describe, list_negatives, list_suspects, select_candidates
-from strop.tasks.rerank import rerank
 from strop.tasks.stage import call
 
 
@@ -102,24 +102,14 @@ def _train(session: Session, number: int) -> None:
 def _judge(session: Session, number: int) -> bool:
     config, part = session.config, round_part(number)
     place, shared, made = session.place(part), session.part(PREPARE), session.part(part)
-    dataset = shared["dataset"]
-    ranking = call(
-        rerank,
-        place,
-        dataset,
-        shared["candidates"],
-        shared["tokens"],
-        made["reranker"],
-        config,
-        "dev",
-    )
-    metrics = call(evaluate, place, dataset, ranking, config, "dev")
+    ranking, metrics = measured(session, place, made["reranker"], "dev")
     accepted = last_accepted(session, number)
     # A fresh head's scores say nothing that a drift could be measured from.
     before = previous(session, number)["ranking_dev"] if accepted else None
     trained = (made["reranker"], config.training)
-    diagnosis = call(diagnose, place, dataset, ranking, *trained, "dev", before)
-    names = (f"round {number}", f"round {accepted}" if accepted else "the untuned base")
+    diagnosis = call(diagnose, place, shared["dataset"], ranking, *trained, "dev", before)
+    untuned = "the first stage" if is_fresh(session, shared["reranker"]) else "the untuned base"
+    names = (f"round {number}", f"round {accepted}" if accepted else untuned)
     opponent = previous(session, number)["metrics_dev"]
     decision = call(accept, place, metrics, opponent, config, names=names)
     session.record(

@@ -11,6 +11,8 @@ from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
 
 RANKINGS = ("first_stage", "reranker", "fused")
+UNSCORED = ("first_stage", "fused")
+"""Of a ranking without scores, whose fused order is the first stage's."""
 
 
 @stage_task("evaluate")

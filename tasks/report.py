@@ -11,6 +11,7 @@ from prefect.context import TaskRunContext
 
 from strop import __version__
 from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.schemas import DECISION
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
@@ -141,7 +142,8 @@ def _gather(store: Store, config: Config, sources: ReportInputs) -> Any:
         seed=config.seed,
         samples=config.evaluation.bootstrap_samples,
     )
-    decisions = [store.table(ref, "decision") for ref in sources.decisions]
+    decisions = [DECISION.empty_table()]
+    decisions += [store.table(ref, "decision") for ref in sources.decisions]
     ceiling = store.manifest(sources.candidates).summary["recall_ceiling"]
     return ReportData(
         title=f"{config.name}, round {sources.round}" if sources.round else config.name,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from strop.pipeline.errors import InputError
-from strop.pipeline.evaluation.results import MetricValues, compare, metric_values
+from strop.pipeline.evaluation.results import MetricValues, compare, has_scores, metric_values
 from strop.pipeline.evaluation.significance import bootstrap_interval, cluster_codes, holm
 from strop.pipeline.seeds import generator
 
@@ -39,7 +39,8 @@ class Beside:
     """One ranking's mean with its interval, and its change against the first one's ranking.
 
     That is the first one's of the same kind; for a run from outside, whose ``ranking`` is `RUN`,
-    it is the fused one, since both are what would be shown to people. The first one has no change;
+    it is the fused one, since both are what would be shown to people, and so it is for all where
+    the first one has a fresh head, which is not ranked alone. The first one has no change;
     ``adjusted_p_value`` holds for all changes of the table together.
     """
 
@@ -70,7 +71,7 @@ def beside(
     draws = Draws(split, chosen, seed, samples)
     systems = [side for side in sides if not side.is_run]
     rows = []
-    for ranking in KINDS:
+    for ranking in KINDS if has_scores(sides[0].per_query) else reversed(KINDS):
         rows += draws.rows(systems, ranking)
     runs = [side for side in sides if side.is_run]
     first = draws.values(sides[0], "fused") if runs else None
@@ -94,11 +95,13 @@ class Draws:
         return metric_values(side.per_query, split=self.split, ranking=ranking, metric=self.metric)
 
     def rows(self, sides: Sequence[Measured], ranking: str) -> list[Beside]:
-        """One kind of ranking of every side, against the first one's."""
-        values = [self.values(side, ranking) for side in sides]
+        """One kind of ranking of every side that has it, against the first one's."""
+        kind = ranking if has_scores(sides[0].per_query) else "fused"
+        first = self.values(sides[0], kind)
         return [
-            self.row(side.name, ranking, mine, values[0] if number else None)
-            for number, (side, mine) in enumerate(zip(sides, values, strict=True))
+            self.row(side.name, ranking, self.values(side, ranking), first if number else None)
+            for number, side in enumerate(sides)
+            if ranking == "fused" or has_scores(side.per_query)
         ]
 
     def row(

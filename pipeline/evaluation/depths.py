@@ -28,16 +28,21 @@ class Ranked:
     weight: float
     documents: DocumentMap = field(default_factory=DocumentMap.none)
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether a reranker has scored anything; of a fresh head nothing is."""
+        return int(self.table["score"].null_count) < len(self.table)
+
 
 def cut(ranked: Ranked, depth: int) -> pa.Table:
     """The ranking with the first ``depth`` candidates of the first stage reranked, from its scores.
 
     It is of documents where these are judged. The fusion weight stays; z-scores are taken over the
-    candidates that are left.
+    candidates that are left. Without any scores it is the first stage's.
     """
     ranking = ranked.table
     within = pc.less_equal(ranking["first_stage_rank"], pa.scalar(depth, pa.int32()))
-    scores = ranking.filter(within)["score"].to_numpy()
+    scores = ranking.filter(within)["score"].to_numpy() if ranked.has_scores else None
     candidates = pa.table(
         {
             "query_id": ranking["query_id"],
@@ -68,9 +73,10 @@ def depths_table(
     """
     rows = []
     for round_, ranked in sorted(ranked_by_round.items()):
-        for depth in depths:
+        first = SHOWN[:1] if round_ == min(ranked_by_round) else ()
+        kinds = (*first, *SHOWN[1:]) if ranked.has_scores else first
+        for depth in depths if kinds else ():
             table = cut(ranked, depth)
-            kinds = SHOWN if round_ == min(ranked_by_round) else SHOWN[1:]
             parts = [
                 per_query_metrics(table, judgements, kind=kind, depth=depth, metrics=metrics)
                 for kind in kinds

@@ -21,6 +21,8 @@ from strop.pipeline.evaluation.significance import (
     paired_comparison,
 )
 
+FIRST_STAGE, OF_RERANKER = "first_stage", ("reranker", "fused")
+
 
 @dataclass(frozen=True)
 class MetricValues:
@@ -82,8 +84,9 @@ def results_table(
 ) -> pa.Table:
     """``RESULTS`` rows: every metric of every round's rankings, against the first stage.
 
-    The table of round 0 holds the first stage and the untuned base. The first stage appears once,
-    as round 0, and has no difference from itself; its rows in later rounds are left out. The
+    The table of round 0 holds the first stage, and the untuned base where that has scored anything.
+    The first stage appears once, as round 0, and has no difference from itself; its rows in later
+    rounds are left out, and so is round 0's fused ranking where it is nothing else. The
     adjusted p-values of a metric hold for all its comparisons together.
     """
     return results_tables(per_query_by_round, (), split=split, seed=seed, samples=samples)[0]
@@ -107,7 +110,7 @@ def results_tables(
         {"round": round_, **row}
         for round_, per_query in sorted(per_query_by_round.items())
         for row in measure(per_query)
-        if row["ranking"] != "first_stage" or round_ == 0
+        if row["ranking"] in _shown(round_, per_query)
     ]
     others = [
         {"name": other.name, "role": other.role, **row}
@@ -120,6 +123,18 @@ def results_tables(
         pa.Table.from_pylist(ours, schema=RESULTS),
         pa.Table.from_pylist(others, schema=OUTSIDE),
     )
+
+
+def _shown(round_: int, per_query: pa.Table) -> tuple[str, ...]:
+    """The rankings that a round has rows of."""
+    if round_:
+        return OF_RERANKER
+    return (FIRST_STAGE, *OF_RERANKER) if has_scores(per_query) else (FIRST_STAGE,)
+
+
+def has_scores(per_query: pa.Table) -> bool:
+    """Whether a ``metrics.per_query`` table is of a ranking that a reranker has scored."""
+    return "reranker" in pc.unique(per_query["ranking"].cast(pa.string())).to_pylist()
 
 
 def _rows(

@@ -15,10 +15,11 @@ def dev_calibrations(
 ) -> dict[str, Calibration]:
     """The calibrations of ``mining`` (at the reranker's fusion weight) and of ``first_stage``.
 
-    Only candidates that the reranker scored count. Raises `InputError` when none of them, or all,
-    are relevant.
+    Only candidates that the reranker scored count; where it has scored none, as with a fresh head,
+    all do, and the first stage mines. Raises `InputError` when none of them, or all, are relevant.
     """
-    rows = ranking.filter(ranking["score"].is_valid())
+    scored = ranking.filter(ranking["score"].is_valid())
+    rows = scored if len(scored) else ranking
     relevant = qrels.filter(pc.greater(qrels["grade"], 0)).select(["query_id", "passage_id"])
     relevant = relevant.append_column("relevant", pa.array(np.ones(len(relevant), bool)))
     rows = rows.join(relevant, keys=["query_id", "passage_id"], join_type="left outer")
@@ -28,7 +29,7 @@ def dev_calibrations(
     mining = mining_score(
         np.asarray(codes, np.int64),
         first_stage,
-        _numbers(rows["score"]),
+        _numbers(rows["score"]) if len(scored) else None,
         weight=weight,
         margin=0.0,
         first_stage_margin=0.0,

@@ -104,7 +104,8 @@ class _Plan:
             shards=-(-counts.passages // SHARD_TEXTS) + 1,
             shard_bytes=SHARD_TEXTS * TEXT_BYTES,
         )
-        yield self._rerank("prepare", "dev")
+        if not self.costs.fresh_head:  # whose scores nobody needs
+            yield self._rerank("prepare", "dev")
 
     def rounds(self) -> Iterator[Planned]:
         mining = self.config.mining
@@ -129,8 +130,9 @@ class _Plan:
         yield self._rerank("promote", "gate")
         rounds, test = len(self.counts.round_queries) + 1, self.counts.queries.get("test", 0)
         if self.counts.queries.get("test"):
-            pairs = rounds * self.counts.queries["test"] * self.depth
-            yield self._scored("rerank", f"assess, test, {rounds} times", pairs, times=rounds)
+            scored = rounds - self.costs.fresh_head
+            pairs = scored * self.counts.queries["test"] * self.depth
+            yield self._scored("rerank", f"assess, test, {scored} times", pairs, times=scored)
         pairs = TIMED_QUERIES * sum(self.config.evaluation.cuts)
         seconds = pairs * self.costs.pair_tokens * self.costs.score_token
         seconds += self.costs.load_reranker

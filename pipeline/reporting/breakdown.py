@@ -76,12 +76,14 @@ def _depths(data: Breakdown, *, metric: str, pictures: bool) -> list[Block]:
     ]
     times = ("p50 ms", "p95 ms", "pairs/s") if latency else ()
     grid = Grid(("depth", "ranking", *metrics, *times), lines, num_text_columns=2)
-    note = f"{_title(data)} on {rows[0]['split']}, had only the first candidates been reranked."
+    scored = any(row["ranking"] != "first_stage" for row in rows)
+    ranked = _title(data) if scored else "The first stage, since the base has a fresh head,"
+    note = f"{ranked} on {rows[0]['split']}, had only the first candidates been reranked."
     note += " A positive that the first stage missed counts as a miss at every depth."
     blocks: list[Block] = [Heading("Quality by depth"), grid, Paragraph(note, "note")]
     if latency:
         blocks.append(Paragraph(_timing_note(data), "note"))
-    if latency and pictures:
+    if latency and scored and pictures:
         mine = [row for row in rows if row["metric"] == metric]
         caption = f"{metric} against the median time that a query waits for the reranker."
         blocks.append(Picture(latency_plot(mine, data.latency, metric=metric), caption))

@@ -30,7 +30,7 @@ def rounds_plot(results: pa.Table, *, metric: str, outside: pa.Table | None = No
     the right.
     """
     rows = _of_metric(results, metric)
-    rounds = sorted({row["round"] for row in rows})
+    rounds = sorted({row["round"] for row in rows if row["ranking"] != "first_stage"} or {0})
     beside = _of_metric(outside, metric) if outside is not None else []
     names = list(dict.fromkeys(row["name"] for row in beside))
     places = {name: rounds[-1] + 1 + number for number, name in enumerate(names)}

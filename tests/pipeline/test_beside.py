@@ -40,6 +40,22 @@ def test_every_ranking_is_held_against_the_first_of_its_kind(tables):
     assert rows[3].adjusted_p_value == pytest.approx(2 * rows[3].p_value)
 
 
+def test_a_fresh_head_is_not_ranked_alone(tables):
+    kinds = ("first_stage", "fused")
+    rows = [tables.metric_rows(BASE, ranking=kind, split="test") for kind in kinds]
+    fresh = Measured("a:0", pa.concat_tables(rows))
+    ours = side(tables, "a:2", 0.1)
+    # What it is held against is the first stage, which its fused ranking is.
+    found = put(fresh, ours)
+    assert [(row.name, row.ranking) for row in found] == [
+        ("a:0", "fused"), ("a:2", "fused"), ("a:2", "reranker"),
+    ]  # fmt: skip
+    assert [row.difference for row in found] == [None, pytest.approx(0.1), pytest.approx(-0.1)]
+    assert [(row.name, row.ranking) for row in put(ours, fresh)] == [
+        ("a:2", "reranker"), ("a:2", "fused"), ("a:0", "fused"),
+    ]  # fmt: skip
+
+
 def test_runs_without_a_metric_or_queries_in_common_are_refused(tables):
     ours = side(tables, "a", 0.0)
     with pytest.raises(InputError, match="no metric in common"):

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from strop.pipeline.errors import InputError
+from strop.pipeline.evaluation.ranking import build_ranking
 from strop.pipeline.mining.calibration import fit_calibration
+from strop.pipeline.mining.dev_calibration import dev_calibrations
 
 
 def test_a_curve_that_made_the_labels_is_found_again() -> None:
@@ -54,3 +56,12 @@ def test_a_missing_score_has_no_probability() -> None:
 def test_a_single_class_is_refused(relevant: bool) -> None:
     with pytest.raises(InputError, match=r"3 relevant and 0|0 relevant and 3"):
         fit_calibration(np.arange(3.0), np.full(3, relevant))
+
+
+def test_before_anything_is_scored_the_first_stage_is_calibrated(tables) -> None:
+    found = tables.candidates({f"q{number}": list("abcd") for number in range(8)})
+    qrels = tables.qrels({f"q{number}": {"ab"[number % 2]: 1} for number in range(8)})
+    unscored = dev_calibrations(build_ranking(found, None, 2), qrels, weight=0.0)
+    # All candidates count, the ones below the depth too.
+    every = dev_calibrations(build_ranking(found, np.zeros(32), 4), qrels, weight=0.0)
+    assert unscored["mining"] == unscored["first_stage"] == every["first_stage"]

@@ -77,6 +77,20 @@ def test_an_arms_difference_is_of_the_queries_means_over_seeds():
     assert (ours["num_seeds"], ours["n"]) == (2, 3)
 
 
+def test_an_arm_that_ends_with_a_fresh_head_is_not_ranked_alone():
+    final = per_query({"fused": [0.1, 0.2, 0.3], "first_stage": [0.1, 0.2, 0.3]}, "test")
+    base = [Arm("base", seed, 0, final, {0: final}, {}, {}) for seed in (1, 2)]
+    for opponent, gain in (("control", -0.1), ("base", None)):
+        found = differences_table(
+            [*ARMS, *base], opponent=opponent, metric="nDCG@10", seed=1, samples=500
+        ).to_pylist()
+        rows = {(row["arm"], row["ranking"]): row["difference"] for row in found}
+        assert ("base", "reranker") not in rows
+        assert rows["base", "fused"] == (gain and pytest.approx(gain))
+    assert rows["ours", "reranker"] is None
+    assert rows["ours", "fused"] == pytest.approx(0.3)
+
+
 def test_an_opponent_that_is_no_arm_is_refused():
     with pytest.raises(InputError, match="arm 'other': is none of control, ours"):
         differences_table(ARMS, opponent="other", metric="nDCG@10", seed=1, samples=500)

@@ -73,6 +73,19 @@ def test_depths_by_hand_with_a_missed_query_counted(tables):
     assert set(table["n"].to_pylist()) == {2}
 
 
+def test_a_base_that_scored_nothing_has_no_depths(tables):
+    found = tables.candidates({"q1": list("abcd")})
+    unscored = Ranked(fuse(build_ranking(found, None, 4), 0.0), 0.0)
+    judgements = tables.judgements({"q1": {"d": 1}})
+    table = depths_table(
+        {0: unscored, 1: ranked(tables, [1, 2, 3, 4])},
+        judgements, depths=(2, 4), metrics=("RR",), seed=1, samples=100,
+    )  # fmt: skip
+    shown = [(row["round"], row["ranking"], row["depth"]) for row in table.to_pylist()]
+    assert shown[:2] == [(0, "first_stage", 2), (0, "first_stage", 4)]
+    assert {round_ for round_, _, _ in shown[2:]} == {1}
+
+
 def test_the_deepest_values_are_those_of_the_metrics(tables):
     full = ranked(tables, [3, 1, 4, 2], weight=0.5)
     judgements = tables.judgements({"q1": {"c": 1}})

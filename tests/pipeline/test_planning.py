@@ -92,7 +92,6 @@ def test_the_work_and_time_of_every_stage() -> None:
         "encode · prepare",
         "retrieve · prepare",
         "tokenize · prepare",
-        "rerank · prepare, dev",
         "select · round 1",
         "train · round 1",
         "rerank · round 1, dev",
@@ -103,7 +102,7 @@ def test_the_work_and_time_of_every_stage() -> None:
         "rerank · round 2, dev",
         "tables and reports · round 2",
         "rerank · promote, gate",
-        "rerank · assess, test, 3 times",
+        "rerank · assess, test, 2 times",
         "time reranking · assess",
         "tables and reports · assess",
     ]
@@ -116,9 +115,9 @@ def test_the_work_and_time_of_every_stage() -> None:
     assert seconds["retrieve · prepare"] == pytest.approx(0.014 + SMALL_SECONDS)
     assert seconds["tokenize · prepare"] == pytest.approx(1.14)
     # 20 dev queries to depth 10, 50 tokens a pair.
-    assert found["rerank · prepare, dev"].units == 200
+    assert found["rerank · round 1, dev"].units == 200
     read = 140 * 30 * READ_SECONDS
-    assert seconds["rerank · prepare, dev"] == pytest.approx(200 * 50 * 0.002 + 2 + read)
+    assert seconds["rerank · round 1, dev"] == pytest.approx(200 * 50 * 0.002 + 2 + read)
     assert found["score · round 2"].units == 60 * 12
     assert found["select · round 1"].units == 60 * 30
     assert seconds["select · round 1"] == pytest.approx(SMALL_SECONDS + 60 * 30 * SELECT_SECONDS)
@@ -131,7 +130,14 @@ def test_the_work_and_time_of_every_stage() -> None:
     assert told == pytest.approx(6 * SMALL_SECONDS + 20 * each)
     fitted = stages(config(mining={"guard": {"caught_share": 0.9}}))["select · round 1"]
     assert fitted.seconds > seconds["select · round 1"]
-    assert found["rerank · assess, test, 3 times"].units == 900
+    assert found["rerank · assess, test, 2 times"].units == 600
+
+
+def test_only_a_base_with_a_trained_head_is_reranked_with() -> None:
+    fresh, trained = stages(config()), stages(config(), replace(COSTS, fresh_head=False))
+    assert not {"rerank · prepare, dev", "rerank · assess, test, 3 times"} & fresh.keys()
+    assert trained["rerank · prepare, dev"].units == 200
+    assert trained["rerank · assess, test, 3 times"].units == 900
 
 
 def test_who_mines_decides_what_is_scored() -> None:

@@ -51,6 +51,22 @@ def test_every_round_is_compared_with_the_first_stage(tables):
     assert rows[0]["adjusted_p_value"] is None
 
 
+def test_a_base_that_scored_nothing_has_no_rows(tables):
+    first_stage = np.linspace(0.2, 0.8, 60)
+    unscored = pa.concat_tables(
+        [
+            tables.metric_rows(first_stage, ranking=name, split="test")
+            for name in ("first_stage", "fused")
+        ]
+    )
+    rounds = {0: unscored, 1: round_rows(tables, 0.05)}
+    rows = results_table(rounds, split="test", seed=1, samples=500).to_pylist()
+    shown = [(row["round"], row["ranking"]) for row in rows]
+    assert shown == [(0, "first_stage"), (1, "reranker"), (1, "fused")]
+    assert rows[-1]["difference"] == pytest.approx(0.05)
+    assert rows[-1]["adjusted_p_value"] == pytest.approx(2 * rows[-1]["p_value"])
+
+
 def test_what_a_split_can_show_shrinks_with_its_queries(tables):
     def rows(count, split):
         noise = np.tile([-0.1, 0.1], count // 2)
