@@ -13,7 +13,7 @@ from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.measured import measured
 from strop.flows.recorded import config_of_run
-from strop.flows.session import PREPARE, PROMOTE, Session, hold, round_part
+from strop.flows.session import PREPARE, PROMOTE, Session, hold, is_same_move, round_part
 from strop.pipeline.config import Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import ask_for_approval, promote, verdict
@@ -142,23 +142,24 @@ def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
             )
         challenger = last_accepted(session, config.rounds + 1)
         approved = {"approved": note} if note else {}
-        moved = session.crown(_new_champion(session, challenger, decision) | approved)
-        became = "promoted by hand" if moved else second_word(session, decision.id)
+        value = _new_champion(session, challenger, decision) | approved
+        moved = session.crown(value)
+        became = "promoted by hand" if moved else second_word(session, value)
         outcome = f"{reason.partition(': awaits')[0]}: {became}"
         if moved and session.run.outcome is not None:
             session.run.finish(session.lease, outcome)
         return outcome
 
 
-def second_word(session: Session, decision: str) -> str:
-    """What became of a decision that has moved the champion before.
+def second_word(session: Session, value: dict[str, Any]) -> str:
+    """What became of a champion that a decision has made before.
 
     Raises `InputError` with the way back where its reranker is champion no more.
     """
     moves = refs.history(session.store, session.config.champion)
-    by = [(move.value or {}).get("decision") for move in moves]
-    first = moves[by.index(decision)].generation
-    if by[-1] == decision:
+    by_it = [is_same_move(move.value or {}, value) for move in moves]
+    first = moves[by_it.index(True)].generation
+    if by_it[-1]:
         return f"champion already, since move {first}"
     now = (moves[-1].value or {}).get("name")
     raise InputError(

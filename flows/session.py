@@ -101,13 +101,13 @@ class Session:
         return refs.read(self.store, self.config.champion).value
 
     def crown(self, value: dict[str, Any]) -> bool:
-        """Move the champion's ref, unless this very decision has moved it already; whether it did.
+        """Move the champion's ref, unless this decision has moved it already; whether it did.
 
         One that was rolled back since stays so: a run that goes on must not undo a person's word.
         """
         self.lease.check()
         moves = refs.history(self.store, self.config.champion)
-        if any((move.value or {}).get("decision") == value["decision"] for move in moves):
+        if any(is_same_move(move.value or {}, value) for move in moves):
             return False
         current = moves[-1] if moves else refs.Ref(self.config.champion, 0, None)
         seen = self.opponent()
@@ -118,6 +118,18 @@ class Session:
             )
         refs.move(self.store, current, value)
         return True
+
+
+def is_same_move(made: dict[str, Any], value: dict[str, Any]) -> bool:
+    """Whether a champion's move is of the same decision, or of the same reranker of the run.
+
+    A newer version of a stage may have made the decision again, under another id, when a run that
+    is finished is run once more. A run has one first champion, which is round 0.
+    """
+    if made.get("decision") == value["decision"]:
+        return True
+    keys = ("run", "round") if value.get("round") == 0 else ("run", "round", "reranker")
+    return all(made.get(key) == value.get(key) for key in keys)
 
 
 _held: dict[tuple[str, str], Session] = {}

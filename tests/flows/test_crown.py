@@ -18,21 +18,43 @@ def session(tmp_path):
         yield Session(Config(name="tiny"), run, lease)
 
 
+def moves_of_a_run(first, won):
+    """The champions of a run: before its gate, and after it, by these decisions."""
+    made = {"kind": "reranker", "id": "abc"}
+    return (
+        {"run": "tiny", "round": 0, "reranker": None, "decision": first, "name": "the first stage"},
+        {"run": "tiny", "round": 1, "reranker": made, "decision": won, "name": "round 1"},
+    )
+
+
 def test_a_decision_moves_the_champion_once_and_says_the_way_back(session):
-    first = {"run": "tiny", "decision": "d0", "name": "the first stage"}
-    won = {"run": "tiny", "decision": "d1", "name": "round 1"}
+    first, won = moves_of_a_run("d0", "d1")
     assert session.crown(first)
     assert session.crown(won)
     assert not session.crown(won)
-    assert second_word(session, "d1") == "champion already, since move 2"
+    assert second_word(session, won) == "champion already, since move 2"
 
     refs.roll_back(session.store, "tiny")
     assert not session.crown(won), "a resumed run leaves a rollback as it is"
     with pytest.raises(InputError) as refused:
-        second_word(session, "d1")
+        second_word(session, won)
     assert str(refused.value) == (
         "run tiny: was promoted by move 2, and the first stage is champion since move 3; "
         "`strop champion rollback tiny --to 2` makes it champion again"
     )
     refs.roll_back(session.store, "tiny", to=2)
-    assert second_word(session, "d1") == "champion already, since move 2"
+    assert second_word(session, won) == "champion already, since move 2"
+
+
+def test_a_finished_run_whose_decisions_are_made_again_moves_nothing(session):
+    """A newer version may make them under other ids; the first stage must not come back."""
+    before, after = moves_of_a_run("d0", "d1"), moves_of_a_run("e0", "e1")
+    assert all(map(session.crown, before))
+    assert not any(map(session.crown, after))
+    assert session.champion()["name"] == "round 1"
+    assert second_word(session, after[1]) == "champion already, since move 2"
+
+    refs.roll_back(session.store, "tiny")
+    assert not any(map(session.crown, after)), "nor does it undo a person's word"
+    another = {**after[1], "reranker": {"kind": "reranker", "id": "def"}, "decision": "f1"}
+    assert session.crown(another), "a reranker that was trained anew is another one"
