@@ -12,6 +12,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, made_by
 from strop.flows.assess import final_metrics, has_test
 from strop.flows.location import Location
+from strop.flows.measured import is_fresh
 from strop.flows.outside import find_reranker, measure_reranker, without_code
 from strop.flows.prepare import import_dataset, in_store, prepare
 from strop.flows.round import one_round
@@ -70,7 +71,7 @@ def experiment(
         for name, branched in by_name.items():
             announce(f"{name}, seed {seed}")
             made.append(_arm(branched, name, split, store))
-        made.append(_untuned(first, split, store))
+        made += _untuned(first, split, store)
         for name in outside or {}:
             announce(f"{name}, seed {seed}")
             made.append(_outside(first, name, rerankers[name, seed], split, store))
@@ -113,12 +114,14 @@ def _arm(config: Config, name: str, split: Split, store: Location) -> ArmRefs:
         return _refs(session, name, final, _measured(session, final, split))
 
 
-def _untuned(config: Config, split: Split, store: Location) -> ArmRefs:
-    """What an arm starts from."""
+def _untuned(config: Config, split: Split, store: Location) -> list[ArmRefs]:
+    """What an arm starts from, where that is more than the first stage."""
     with hold(config, store) as session:
+        if is_fresh(session, session.part(PREPARE)["reranker"]):
+            return []
         metrics = _measured(session, 0, split)
         dev = session.part(PREPARE)["metrics_dev"]
-    return ArmRefs(UNTUNED, config.seed, 0, metrics, {0: dev}, {}, {})
+    return [ArmRefs(UNTUNED, config.seed, 0, metrics, {0: dev}, {}, {})]
 
 
 def _measured(session: Session, number: int, split: Split) -> ArtifactRef:

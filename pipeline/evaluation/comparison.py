@@ -82,20 +82,16 @@ def differences_table(
     """``COMPARISON_DIFFERENCES`` rows: the final round of every arm against one arm's.
 
     A query's value is its mean over the seeds, so that interval and p-value speak of queries, and
-    the spread of seeds. An arm whose final reranker is one with a fresh head has no row alone, and
-    no arm has a change against such an opponent's. The last row is the first stage's. Raises
-    `InputError` when the opponent is none of the arms.
+    the spread of seeds. Where no round of an arm was accepted and its base has a fresh head, the
+    first stage stands for its reranker. The last row is the first stage's. Raises `InputError` when
+    the opponent is none of the arms.
     """
     names = list(dict.fromkeys(arm.name for arm in arms))
     if opponent not in names:
         raise InputError(f"arm {opponent!r}: is none of {', '.join(names)}")
     rows, split = [], _split(arms[0].final_per_query)
     for ranking in SHOWN:
-        values = {
-            name: list(_finals(arms, name, split, ranking, metric))
-            for name in names
-            if ranking == "fused" or _all_scored(arms, name)
-        }
+        values = {name: list(_finals(arms, name, split, ranking, metric)) for name in names}
         for name, by_seed in values.items():
             means = [float(found.values.mean()) for found in by_seed]
             rows.append(
@@ -109,7 +105,7 @@ def differences_table(
                     "spread": float(np.std(means, ddof=1)) if len(means) > 1 else None,
                     "num_seeds": len(means),
                     "n": len(by_seed[0].values),
-                    **_change(by_seed, values.get(opponent), name == opponent, seed, samples),
+                    **_change(by_seed, values[opponent], name == opponent, seed, samples),
                 }
             )
     rows.append(_first_stage(arms[0], opponent, split, metric))
@@ -131,27 +127,24 @@ def _first_stage(arm: Arm, opponent: str, split: str, metric: str) -> dict[str, 
     }
 
 
-def _all_scored(arms: Sequence[Arm], name: str) -> bool:
-    return all(has_scores(arm.final_per_query) for arm in arms if arm.name == name)
-
-
 def _finals(
     arms: Sequence[Arm], name: str, split: str, ranking: str, metric: str
 ) -> Iterator[MetricValues]:
     for arm in arms:
         if arm.name == name:
             table = arm.final_per_query
-            yield metric_values(table, split=split, ranking=ranking, metric=metric)
+            kind = ranking if has_scores(table) else "first_stage"
+            yield metric_values(table, split=split, ranking=kind, metric=metric)
 
 
 def _change(
     ours: Sequence[MetricValues],
-    theirs: Sequence[MetricValues] | None,
+    theirs: Sequence[MetricValues],
     same: bool,
     seed: int,
     samples: int,
 ) -> dict[str, float]:
-    if same or theirs is None:
+    if same:
         return {}
     found = compare(_mean_of(ours), _mean_of(theirs), seed=seed, samples=samples)
     return {
