@@ -33,7 +33,9 @@ def run_results(store: Store, run: str, champion: str) -> dict[str, Any]:
 def reason_of(store: Store, value: dict[str, Any]) -> str:
     """Why a champion became one, a person's word and a roll-back told."""
     made = {item.id: item for item in store.artifacts("decision")}.get(value["decision"])
-    if made is None:
+    if value["decision"] is None:
+        reason = "the base's head is fresh and not yet trained"
+    elif made is None:
         reason = f"decision {value['decision']} is not in the store"
     else:
         reason = str(made.summary["reason"])

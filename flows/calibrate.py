@@ -15,7 +15,8 @@ def calibrate_last(session: Session) -> Refs:
     """
     config, shared = session.config, session.part(PREPARE)
     number = last_accepted(session, config.rounds + 1)
-    crowned = verdict(session.store, shared["first_champion"])[0] == "promoted"
+    first = shared.get("first_champion")
+    crowned = first is not None and verdict(session.store, first)[0] == "promoted"
     if config.evaluation.calibration == "none" or not (number or crowned):
         return {}
     made, place = made_by(session, number), session.place(ASSESS)

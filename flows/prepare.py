@@ -158,18 +158,24 @@ def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
 
 
 def _measure_untuned(session: Session) -> None:
-    config, place = session.config, session.place(PREPARE)
-    reranker = session.part(PREPARE)["reranker"]
+    place, reranker = session.place(PREPARE), session.part(PREPARE)["reranker"]
     ranking, metrics = measured(session, place, reranker, "dev")
-    name = "the fresh head" if is_fresh(session, reranker) else "the untuned base"
-    first_champion = call(
+    # Of a fresh head there is nothing to decide: the first stage is first champion.
+    fresh = is_fresh(session, reranker)
+    first = {} if fresh else {"first_champion": _better_of_untuned(session, metrics)}
+    session.record(PREPARE, ranking_dev=ranking, metrics_dev=metrics, **first)
+
+
+def _better_of_untuned(session: Session, metrics: ArtifactRef) -> ArtifactRef:
+    """The decision between the untuned base and the first stage."""
+    decision: ArtifactRef = call(
         promote,
-        place,
+        session.place(PREPARE),
         metrics,
         metrics,
-        config,
-        names=(name, "the first stage"),
+        session.config,
+        names=("the untuned base", "the first stage"),
         champion_ranking="first_stage",
         split="dev",
     )
-    session.record(PREPARE, ranking_dev=ranking, metrics_dev=metrics, first_champion=first_champion)
+    return decision

@@ -50,13 +50,13 @@ def why_no_contest(session: Session) -> str:
 def _first_champion(session: Session) -> dict[str, Any]:
     """Before any promotion: the untuned base where it beats the first stage on dev, else that."""
     shared = session.part(PREPARE)
-    decision = shared["first_champion"]
-    if verdict(session.store, decision)[0] != "promoted":
+    decision = shared.get("first_champion")  # none is made on a fresh head
+    if decision is None or verdict(session.store, decision)[0] != "promoted":
         value = {"ranking": "first_stage", "name": "the first stage", "reranker": None, "weight": 0}
     else:
         weight = fusion_weight(session.place(PROMOTE), shared["ranking_dev"])
         value = _crowned("the untuned base", shared["reranker"], weight)
-    value |= {"run": session.run.name, "round": 0, "decision": decision.id}
+    value |= {"run": session.run.name, "round": 0, "decision": decision.id if decision else None}
     session.crown(value)
     return value
 

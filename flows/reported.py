@@ -3,7 +3,6 @@
 from strop.artifacts.manifest import ArtifactRef
 from strop.flows.accepted import last_accepted, previous, why_stopped
 from strop.flows.drift import drift_notes
-from strop.flows.measured import is_fresh
 from strop.flows.promote import why_no_contest
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session, round_part
 from strop.tasks.break_down import break_down
@@ -76,7 +75,7 @@ def run_inputs(
 def _decisions(session: Session, rounds: list[int]) -> list[ArtifactRef]:
     """Those before the gate, in order; on a fresh head there was none to make."""
     shared, parts = session.part(PREPARE), session.run.parts()
-    first = [] if is_fresh(session, shared["reranker"]) else [shared["first_champion"]]
+    first = [shared["first_champion"]] if "first_champion" in shared else []
     return [*first, *(parts[round_part(n)]["decision"] for n in rounds)]
 
 

@@ -126,7 +126,7 @@ def is_same_move(made: dict[str, Any], value: dict[str, Any]) -> bool:
     A newer version of a stage may have made the decision again, under another id, when a run that
     is finished is run once more. A run has one first champion, which is round 0.
     """
-    if made.get("decision") == value["decision"]:
+    if value["decision"] and made.get("decision") == value["decision"]:
         return True
     keys = ("run", "round") if value.get("round") == 0 else ("run", "round", "reranker")
     return all(made.get(key) == value.get(key) for key in keys)

@@ -3,6 +3,7 @@
 import pytest
 
 from strop.artifacts import refs
+from strop.artifacts.errors import Conflict
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.promote import second_word
@@ -56,5 +57,16 @@ def test_a_finished_run_whose_decisions_are_made_again_moves_nothing(session):
 
     refs.roll_back(session.store, "tiny")
     assert not any(map(session.crown, after)), "nor does it undo a person's word"
+    fresh = {**before[0], "decision": None}
+    assert not session.crown(fresh), "of a fresh head no decision was made"
     another = {**after[1], "reranker": {"kind": "reranker", "id": "def"}, "decision": "f1"}
     assert session.crown(another), "a reranker that was trained anew is another one"
+
+
+def test_a_first_champion_without_a_decision_is_not_another_runs(session):
+    theirs = {"run": "other", "round": 0, "reranker": None, "decision": None, "name": "theirs"}
+    refs.move(session.store, refs.read(session.store, "tiny"), theirs)
+    ours = {**theirs, "run": "tiny"}
+    session.run.opponent(session.lease, refs.Ref("tiny", 0, None))
+    with pytest.raises(Conflict, match="moved by another run"):
+        session.crown(ours)
