@@ -13,6 +13,7 @@ from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef, timestamp
 from strop.artifacts.refs import Ref, check_name
 from strop.artifacts.store import Store
+from strop.artifacts.words import as_yaml
 
 Refs = dict[str, ArtifactRef]
 Read = Callable[[dict[str, Any]], dict[str, Any]]
@@ -133,8 +134,8 @@ def refuse_other_config(name: str, recorded: dict[str, Any], asked: dict[str, An
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise StoreError(
-                f"run {name}: was started with {key} = {before.get(key)!r}, the config now says "
-                f"{now.get(key)!r}; give the run another name or restore the value"
+                f"run {name}: was started with {key} = {as_yaml(before.get(key))}, the config now "
+                f"says {as_yaml(now.get(key))}; give the run another name or restore the value"
             )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from strop.cli.config_file import refusals
+from strop.cli.wrong_values import refusals
 from strop.pipeline.config import Config, with_values
 from strop.pipeline.errors import InputError
 

@@ -8,7 +8,7 @@ from strop.pipeline.config.mining import GIVEN, Curriculum, Guard, Mining, Pool,
 from strop.pipeline.config.models import BUNDLED, BiEncoder, Reranker
 from strop.pipeline.config.presets import CHANGES, with_preset
 from strop.pipeline.config.run import Config
-from strop.pipeline.config.section import Name, Section
+from strop.pipeline.config.section import IN_WORDS, Name, Section
 from strop.pipeline.config.training import Lora, Training
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CHANGES",
     "EXECUTION",
     "GIVEN",
+    "IN_WORDS",
     "BiEncoder",
     "Bm25",
     "Config",

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
-from strop.pipeline.config.section import Section
+from strop.pipeline.config.section import ADDRESS, CLUSTER, Section
 
 EXECUTION: JsonDict = {"strop": "execution"}
 """Marks a field that says where or how wide a stage runs, and so never changes its result."""
@@ -26,9 +26,7 @@ class Execution(Section):
     """Processes on each host that train together by torchrun; each takes a GPU if there is one."""
     nodes: int = Field(default=1, ge=1, le=1024, json_schema_extra=EXECUTION)
     """Hosts whose processes train together; they need `rendezvous`."""
-    rendezvous: str | None = Field(
-        default=None, pattern=r"^\[?[\w.:-]+\]?:\d{1,5}$", json_schema_extra=EXECUTION
-    )
+    rendezvous: str | None = Field(default=None, pattern=ADDRESS, json_schema_extra=EXECUTION)
     """HOST:PORT of one of these hosts, where torchrun's processes meet; null on a single host."""
     gpu_slot: str | None = Field(
         default="gpu", min_length=1, max_length=100, json_schema_extra=EXECUTION
@@ -41,9 +39,7 @@ class Execution(Section):
     runner: Literal["local", "ray"] = Field(default="local", json_schema_extra=EXECUTION)
     """Where texts are tokenized and encoded, queries searched and pairs scored: in the run's own
     process, or in worker processes of a Ray cluster."""
-    address: str | None = Field(
-        default=None, pattern=r"^(ray://)?\[?[\w.:-]+\]?:\d{1,5}$", json_schema_extra=EXECUTION
-    )
+    address: str | None = Field(default=None, pattern=CLUSTER, json_schema_extra=EXECUTION)
     """Of `ray`: HOST:PORT of a cluster that runs already; null starts one on this host."""
     workers: int | None = Field(default=None, ge=1, le=10_000, json_schema_extra=EXECUTION)
     """Of `ray`: worker processes, each with `threads` threads; null takes all processors."""

@@ -38,8 +38,12 @@ def test_the_same_name_and_config_resume(store: Store) -> None:
             {"seed": 7, "mining": {"margin": 0.5, "sizes": [8]}},
             r"run demo: was started with mining.sizes = \[8, 16\], the config now says \[8\]; ",
         ),
-        ({"mining": CONFIG["mining"]}, "was started with seed = 7, the config now says None; "),
-        ({**CONFIG, "rounds": 2}, "was started with rounds = None, the config now says 2; "),
+        (
+            {**CONFIG, "mining": True},
+            "was started with mining = nothing, the config now says true; ",
+        ),
+        ({"mining": CONFIG["mining"]}, "was started with seed = 7, the config now says nothing; "),
+        ({**CONFIG, "rounds": 2}, "was started with rounds = nothing, the config now says 2; "),
     ],
 )
 def test_the_same_name_with_another_config_is_refused_naming_the_key(

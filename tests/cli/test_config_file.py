@@ -40,6 +40,14 @@ def test_every_wrong_key_gets_a_line_of_its_own(tmp_path):
     assert "rounds = 'many'" in lines[0]
 
 
+def test_an_empty_section_has_the_defaults(tmp_path):
+    text = "name: a\nmining:\nevaluation:\n  metrics:\n"
+    sections = "name: my-corpus\ndata:\nmining:\n  guard:\n  quotas:\nexecution:\n"
+    assert load_config(write(tmp_path, sections)) == Config()
+    assert load_config(write(tmp_path, "training:\n  lora:\n")).training.lora is None
+    assert "mining" not in refusal(tmp_path, text)
+
+
 def test_an_impossible_combination_points_at_its_key(tmp_path):
     message = refusal(tmp_path, "name: a\nevaluation:\n  depth: 200\n")
     assert message.startswith("/strop.yaml line 3: evaluation.depth = 200 reaches past")
@@ -115,6 +123,21 @@ def test_wrong_keys_inside_lists_are_named_by_their_place_and_line(tmp_path):
         (
             "decision:\n  guard_sets:\n    - {name: a, dataset: x, split: tset}\n",
             "3: decision.guard_sets[0].split = 'tset': input should be 'train', 'dev', 'gate' or",
+        ),
+        ("mining: 3\n", "1: mining = 3: expected keys and their values"),
+        ("rounds:\n", "1: rounds: has no value; expected a whole number, or leave the key out"),
+        ("seed: abc\n", "1: seed = 'abc': expected a whole number"),
+        ("training:\n  losses: circle\n", "2: training.losses = 'circle': expected a list"),
+        ("training:\n  losses: []\n", "2: training.losses = []: expected at least 1 entry"),
+        ("mining:\n  cross_fit: 7\n", "2: mining.cross_fit = 7: expected true or false"),
+        (
+            "name: My Corpus\n",
+            "1: name = 'My Corpus': expected at most 64 of lower-case letters, digits, '.', '_' "
+            "and '-', the first a letter or a digit, such as my-corpus",
+        ),
+        (
+            "execution: {rendezvous: here}\n",
+            "1: execution.rendezvous = 'here': expected HOST:PORT, such as 10.0.0.1:29500",
         ),
         (
             "training:\n  patience: 3\n",
