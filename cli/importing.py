@@ -11,6 +11,7 @@ from strop.cli.output import REFUSED, console, end_with_error, print_json
 from strop.cli.running import prefect_server, shown
 from strop.pipeline.errors import InputError
 
+MAX_TOKENS = 256
 SPLIT_BY = ("query", "source", "time")
 
 
@@ -23,12 +24,12 @@ class Wishes:
     gate_share: float = 0.5
     test_share: float = 0.0
     split_by: str = "query"
-    time_field: str = "time"
+    time_field: str | None = None
     seed: int = 1
     chunk_words: int | None = None
     chunk_overlap: int = 0
     tokenizer: str | None = None
-    max_tokens: int = 256
+    max_tokens: int | None = None
 
     def rule(self) -> dict[str, Any]:
         """How splits are cut; raises `InputError` for what is no share or no such way."""
@@ -40,8 +41,11 @@ class Wishes:
                 )
         if self.split_by not in SPLIT_BY:
             raise InputError(f"--split-by {self.split_by}: expected {', '.join(SPLIT_BY)}")
+        if self.time_field is not None and self.split_by != "time":
+            raise InputError(f"--time-field {self.time_field}: expected with --split-by time")
         shares = {name: getattr(self, name) for name in ("dev_share", "gate_share", "test_share")}
-        return {**shares, "by": self.split_by, "time_field": self.time_field, "seed": self.seed}
+        time_field = self.time_field or "time"
+        return {**shares, "by": self.split_by, "time_field": time_field, "seed": self.seed}
 
     def chunks(self) -> tuple[int, int] | None:
         """Words of a chunk and of its overlap; raises `InputError` for a pair that cannot be."""
@@ -65,6 +69,11 @@ def run_import(
 
     if wishes.tokenizer and not check:
         raise InputError("--tokenizer: expected with --check; an import cuts nothing")
+    if wishes.max_tokens and not wishes.tokenizer:
+        raise InputError(
+            f"--max-tokens {wishes.max_tokens}: expected with --check --tokenizer MODEL, whose "
+            "tokens they are"
+        )
     request = data_request(
         data_format, path, columns=wishes.columns, rule=wishes.rule(), chunks=wishes.chunks()
     )
@@ -112,7 +121,8 @@ def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
 
     with Display(console(stderr=json)) as display:
         progress = DisplayedProgress(display, "check data")
-        found = check_data(request, wishes.tokenizer, wishes.max_tokens, progress=progress)
+        most = wishes.max_tokens or MAX_TOKENS
+        found = check_data(request, wishes.tokenizer, most, progress=progress)
     summary, report, warnings = found
     if json:
         print_json({"problems": report, **summary})

@@ -117,7 +117,9 @@ def import_(
     split_by: Annotated[str, typer.Option(help="Cut by query, source (document) or time.")] = (
         "query"
     ),
-    time_field: Annotated[str, typer.Option(help="The queries' field to cut by time.")] = "time",
+    time_field: Annotated[
+        str | None, typer.Option(help="The queries' field to cut by time; `time` by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
     chunk_words: Annotated[
         int | None, typer.Option(min=8, help="Cut longer passages into chunks of so many words.")
@@ -129,7 +131,9 @@ def import_(
         str | None,
         typer.Option(metavar="MODEL", help="With --check: warn of passages too long for it."),
     ] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens that MODEL reads.")] = 256,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens that MODEL reads; 256 by default.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Check a data set and keep it in the store as a versioned artifact."""

@@ -26,8 +26,10 @@ from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.readers.tables import has_grades
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
+from strop.pipeline.data.wording import CONFIG
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
+from strop.tasks.by_id import artifact_by_id
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Stamps = Mapping[str, tuple[int, int, int] | None]
@@ -150,10 +152,11 @@ def configured_request(config: Config) -> Request:
         test_share=said.test_share,
         by=said.split_by,
         time_field=said.time_field,
+        wording=CONFIG,
     )
     chunks = Chunking(said.chunk_words, said.chunk_overlap) if said.chunk_words else None
     path = location(config.dataset)
-    return Request(said.format, path, Options(dict(said.columns)), rule, chunks)
+    return Request(said.format, path, Options(dict(said.columns), CONFIG), rule, chunks)
 
 
 @stage_task("import split")
@@ -200,13 +203,7 @@ def import_documentation(place: Place, sizes: DocumentationSizes, seed: int) -> 
 def find_dataset(place: Place, artifact_id: str) -> ArtifactRef:
     """A dataset that was imported before, by its id."""
     store = place.open()
-    manifest = store.find(artifact_id)
-    if manifest.kind != "dataset":
-        raise InputError(
-            f"dataset {artifact_id!r}: is a {manifest.kind} artifact, expected a dataset; "
-            "see `strop artifacts ls --kind dataset`"
-        )
-    return store.use(manifest.ref).ref
+    return store.use(artifact_by_id(store, artifact_id, "dataset", key="dataset").ref).ref
 
 
 def _split_counts(queries: Any) -> list[dict[str, Any]]:

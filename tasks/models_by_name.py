@@ -3,8 +3,8 @@
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.names import looks_like_id
 from strop.artifacts.store import Store
-from strop.pipeline.errors import InputError
 from strop.pipeline.models import ModelFolder, resolve_model
+from strop.tasks.by_id import artifact_by_id
 
 
 def model_by_name(store: Store, name: str) -> ModelFolder:
@@ -17,10 +17,4 @@ def kept_reranker(store: Store, name: str) -> Manifest | None:
     """The reranker of the store that a name is the id of; none where it is no id."""
     if not looks_like_id(name):
         return None
-    found = store.find(name)
-    if found.kind != "reranker":
-        raise InputError(
-            f"model {name!r}: is a {found.kind} artifact, expected a reranker; "
-            "see `strop artifacts ls --kind reranker`"
-        )
-    return store.use(found.ref)
+    return store.use(artifact_by_id(store, name, "reranker", key="model").ref)

@@ -30,6 +30,7 @@ from strop.pipeline.planning.measuring import TEXTS, Sample, measure
 from strop.pipeline.planning.planner import planned
 from strop.pipeline.planning.stages import Counts, Planned, dominant
 from strop.pipeline.threads import processors, threads_of_worker, use_threads
+from strop.tasks.by_id import artifact_by_id
 from strop.tasks.earlier import joined_texts
 from strop.tasks.import_data import configured_request
 from strop.tasks.models_by_name import model_by_name
@@ -168,12 +169,7 @@ def _from_files(config: Config) -> Found:
 
 
 def _from_store(config: Config, store: Store) -> Found:
-    manifest = store.find(config.dataset)
-    if manifest.kind != "dataset":
-        raise InputError(
-            f"dataset = {config.dataset!r}: is a {manifest.kind} artifact, expected a dataset; see "
-            "`strop artifacts ls --kind dataset`"
-        )
+    manifest = artifact_by_id(store, config.dataset, "dataset", key="dataset")
     corpus = store.file(manifest, "corpus.parquet")
     first = next(iter(tables.iterate_batches(corpus, rows=TEXTS)))
     texts = list(joined_texts(first))

@@ -25,6 +25,7 @@ from strop.pipeline.review.judgements import (
     verdicts_of,
 )
 from strop.pipeline.review.verdict_files import check_suffix, read_verdicts, written
+from strop.tasks.by_id import artifact_by_id
 from strop.tasks.documents import document_map, judged_passages
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -99,20 +100,16 @@ def keep_verdicts(place: Place, verdicts: Mapping[Pair, str]) -> ArtifactRef:
 @stage_task("find verdicts")
 def find_verdicts(place: Place, artifact_id: str, dataset: ArtifactRef) -> ArtifactRef:
     """Verdicts that a review kept, by their id; every pair must be in the data set."""
-    store, key = place.open(), f"mining.verdicts = {artifact_id!r}"
-    manifest = store.find(artifact_id)
-    if manifest.kind != "verdicts":
-        raise InputError(
-            f"{key}: is a {manifest.kind} artifact, expected verdicts; "
-            "see `strop artifacts ls --kind verdicts`"
-        )
+    store = place.open()
+    manifest = artifact_by_id(store, artifact_id, "verdicts", key="mining.verdicts")
     said = verdicts_in(store, manifest.ref)
     known = _known(store, dataset, said)
     for query, passage in said:
         if query not in known.splits or passage not in known.passages:
             raise InputError(
-                f"{key}: has a verdict of query {query!r} and passage {passage!r}, which are not "
-                f"both in the dataset {dataset.id}; expected verdicts of this data set"
+                f"mining.verdicts = {artifact_id!r}: has a verdict of query {query!r} and passage "
+                f"{passage!r}, which are not both in the dataset {dataset.id}; expected verdicts "
+                "of this data set"
             )
     return store.use(manifest.ref).ref
 

@@ -46,7 +46,7 @@ def imported(
     check(found, source)
     groups = query_groups(found, rule)
     kept, splits = split(found, rule, groups)
-    _require_splits(splits, source, len(kept.left_out))
+    _require_splits(splits, source, len(kept.left_out), rule)
     _warn(found, kept, source)
     if read_rows and found.passages.sketched:
         warn_of_like_passages(found, found.passages.sketched, read_rows)
@@ -98,7 +98,7 @@ def split(found: Collector, rule: SplitRule, groups: dict[str, str]) -> tuple[Ke
     times = None
     if rule.by == "time":
         fields = {query: found.queries[query].fields for query in kept.splits}
-        times = times_of(fields, rule.time_field)
+        times = times_of(fields, rule)
     cut = cut_missing_splits(kept.splits, groups, rule, linked=kept.linked, times=times)
     return kept, cut
 
@@ -134,18 +134,21 @@ def _require_positives(found: Collector, source: str) -> None:
         found.defects.add("no positive", f"{source}: no query has a positive, expected some")
 
 
-def _require_splits(splits: dict[str, str], source: str, left_out: int) -> None:
+def _require_splits(splits: dict[str, str], source: str, left_out: int, rule: SplitRule) -> None:
     repeated = (
         f", and {left_out:,} that nearly repeat a query of dev, gate or test are left out"
         if left_out
         else ""
     )
-    for name in ("train", "dev"):
-        if name not in splits.values():
-            raise InvalidData(
-                [f"{source}: no judged {name} queries{repeated}; training needs queries of a train "
-                 "split, and of a dev split or enough train queries to cut it from"]
-            )  # fmt: skip
+    needed = "training needs queries of a train split, and of a dev split or enough train queries"
+    train = sum(split == "train" for split in splits.values())
+    if not train:
+        raise InvalidData([f"{source}: no judged train queries{repeated}; {needed} to cut it from"])
+    if "dev" not in splits.values():
+        asked = rule.wording.value("dev_share", f"{rule.share('dev'):g}")
+        none = f"{asked} of the {train:,} train queries is none, expected a larger share"
+        cut = f"{needed} to cut it from" if round(rule.share("dev") * train) else none
+        raise InvalidData([f"{source}: no judged dev queries{repeated}; {cut}"])
 
 
 def _warn(found: Collector, kept: Kept, source: str) -> None:

@@ -1,6 +1,6 @@
 """Splits of the queries: as given, with those that lack cut by query, by source or by time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 from strop.pipeline.data.collector import KEPT_FIRST
 from strop.pipeline.data.fields import as_number, shown
 from strop.pipeline.data.like_queries import like_groups
+from strop.pipeline.data.wording import COMMAND_LINE, Wording
 from strop.pipeline.errors import InputError
 from strop.pipeline.seeds import generator
 
@@ -30,6 +31,7 @@ class SplitRule:
     test_share: float = 0.0
     by: Literal["query", "source", "time"] = "query"
     time_field: str = "time"
+    wording: Wording = field(default=COMMAND_LINE, compare=False)
 
     def parameters(self) -> dict[str, Any]:
         """The identity parameters; an import with the rule of old has the id of old."""
@@ -160,23 +162,31 @@ def _order(
     return [first[groups[place]] for place in np.asarray(drawn)]
 
 
-def times_of(fields: dict[str, dict[str, str]], name: str) -> dict[str, float]:
+def times_of(fields: dict[str, dict[str, str]], rule: SplitRule) -> dict[str, float]:
     """Every query's time: a number, or a date in ISO form as seconds since 1970.
 
     Raises `InputError` for a query without one.
     """
-    found = {}
+    name, found = rule.time_field, {}
     for query, values in fields.items():
         value = values.get(name)
         number = None if value is None else _time(value)
         if number is None:
-            what = "no such field" if value is None else shown(value)
-            raise InputError(
-                f"query {query!r}: field {name!r} is {what}, expected a number or a date like "
-                "2026-01-31 to split by time"
-            )
+            raise InputError(_no_time(fields, query, rule))
         found[query] = number
     return found
+
+
+def _no_time(fields: dict[str, dict[str, str]], query: str, rule: SplitRule) -> str:
+    name, by_time = rule.time_field, rule.wording.value("split_by", "time")
+    there = sorted({field for values in fields.values() for field in values})
+    if name not in there:
+        way = f"{rule.wording.key('time_field')} takes another name: " if there else ""
+        has = f"the fields are {', '.join(there)}" if there else "they have no fields at all"
+        return f"{by_time}: no query has the field {name!r}; {way}{has}"
+    value = fields[query].get(name)
+    what = f"has no field {name!r}" if value is None else f"field {name!r} is {shown(value)}"
+    return f"{by_time}: query {query!r}: {what}, expected a number or a date like 2026-01-31"
 
 
 def _time(text: str) -> float | None:

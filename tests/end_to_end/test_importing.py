@@ -52,6 +52,12 @@ def test_what_cannot_be_asked_is_refused_at_once(project):
         (("table", "data", "--column", "text=x"), "'text' is unknown, expected one of"),
         (("beir", "data", "--test-share", "1"), "--test-share 1.0: expected a share"),
         (("beir", "data", "--split-by", "luck"), "--split-by luck: expected query, source, time"),
+        (
+            ("beir", "data", "--split-by", "time"),
+            "--split-by time: no query has the field 'time'",
+        ),
+        (("beir", "data", "--time-field", "t"), "--time-field t: expected with --split-by time"),
+        (("beir", "data", "--max-tokens", "64"), "--max-tokens 64: expected with --check --tok"),
         (("beir", "s4://bucket/data"), "s4://bucket/data: cannot be reached"),
     ):
         done = project.strop("import", *arguments)

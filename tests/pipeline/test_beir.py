@@ -11,13 +11,14 @@ from strop.pipeline.data.importing import Request, import_files, import_split
 from strop.pipeline.data.locations import location
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.validation import InvalidData
+from strop.pipeline.data.wording import CONFIG
 from strop.pipeline.errors import InputError
 
 RULE = SplitRule(dev_share=0.5, gate_share=0.5, seed=1)
 
 
-def request(folder: Path) -> Request:
-    return Request("beir", location(folder), rule=RULE)
+def request(folder: Path, rule: SplitRule = RULE) -> Request:
+    return Request("beir", location(folder), rule=rule)
 
 
 class Beir:
@@ -40,9 +41,9 @@ class Beir:
         with (self.folder / name).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def load(self) -> tuple[Imported, pa.Table]:
+    def load(self, rule: SplitRule = RULE) -> tuple[Imported, pa.Table]:
         batches: list[pa.Table] = []
-        imported = import_files(request(self.folder), write_corpus=batches.append)
+        imported = import_files(request(self.folder, rule), write_corpus=batches.append)
         return imported, pa.concat_tables(batches)
 
     def defects(self) -> list[str]:
@@ -356,6 +357,15 @@ def test_without_train_queries_nothing_can_be_trained(beir: Beir) -> None:
         InvalidData, match="no judged train queries; training needs queries of a train"
     ):
         beir.load()
+
+
+def test_a_share_that_leaves_dev_empty_is_named(beir: Beir) -> None:
+    (beir.folder / "qrels" / "dev.tsv").unlink()
+    why = r"no judged dev queries; --dev-share 0 of the 2 train queries is none, expected a larger"
+    with pytest.raises(InvalidData, match=why):
+        beir.load(SplitRule(dev_share=0.0))
+    with pytest.raises(InvalidData, match=r"; dev_share = 0\.001 of the 2 train queries"):
+        beir.load(SplitRule(dev_share=0.001, wording=CONFIG))
 
 
 def test_it_is_told_where_train_queries_went_that_repeat_those_of_another_split(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from strop.pipeline.data.like_queries import NEAR, like_groups
 from strop.pipeline.data.splits import SplitRule, cut_missing_splits, keep_apart, times_of
+from strop.pipeline.data.wording import CONFIG
 from strop.pipeline.errors import InputError
 
 OWN = {f"q{i}": f"q{i}" for i in range(8)}
@@ -95,13 +96,40 @@ def test_by_time_the_latest_are_measured_and_groups_go_by_their_latest_query() -
 
 def test_times_are_numbers_or_dates() -> None:
     fields = {"a": {"t": "2026-01-31"}, "b": {"t": "2026-01-31T01:00:00+01:00"}, "c": {"t": "7"}}
-    found = times_of(fields, "t")
+    found = times_of(fields, SplitRule(by="time", time_field="t"))
     assert found["a"] == found["b"] == 1769817600
     assert found["c"] == 7
-    with pytest.raises(InputError, match="query 'a': field 'when' is no such field"):
-        times_of(fields, "when")
-    with pytest.raises(InputError, match="query 'a': field 't' is 'soon', expected a number"):
-        times_of({"a": {"t": "soon"}}, "t")
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {"a": {"year": "7", "lang": "en"}, "b": {"year": "8"}},
+            "--split-by time: no query has the field 't'; --time-field takes another name: the "
+            "fields are lang, year",
+        ),
+        ({"a": {}}, "--split-by time: no query has the field 't'; they have no fields at all"),
+        (
+            {"a": {"t": "7"}, "b": {}},
+            "--split-by time: query 'b': has no field 't', expected a number or a date like "
+            "2026-01-31",
+        ),
+        (
+            {"a": {"t": "soon"}},
+            "--split-by time: query 'a': field 't' is 'soon', expected a number or a date like "
+            "2026-01-31",
+        ),
+    ],
+)
+def test_queries_without_a_time_are_told_with_the_fields_there_are(
+    fields: dict[str, dict[str, str]], line: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        times_of(fields, SplitRule(by="time", time_field="t"))
+    assert str(caught.value) == line
+    with pytest.raises(InputError, match=r"^data\.split_by = time: "):
+        times_of(fields, SplitRule(by="time", time_field="t", wording=CONFIG))
 
 
 def test_many_queries_are_compared_quickly() -> None:

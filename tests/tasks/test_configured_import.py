@@ -1,6 +1,7 @@
 """Data as a config names them: read as `strop import` reads them with the same words."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,24 @@ def test_a_config_alone_reads_named_columns_splits_and_chunks(tmp_path: Path) ->
     }
     chunks = store.table(by_config, "documents").to_pylist()
     assert {row["document_id"] for row in chunks} == {f"d{n}" for n in range(8, 20)}
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"columns": {"query": "nope"}}, "no column 'nope' (data.columns: {query: nope}), expec"),
+        ({"columns": {}}, "say which it is with data.columns: {passage: NAME}"),
+        ({"time_field": "when"}, "data.split_by = time: no query has the field 'when'; data.time_"),
+        ({"format": "flagembedding"}, "data.columns: {query: question}: FlagEmbedding says itself"),
+    ],
+)
+def test_what_a_config_says_of_the_data_is_refused_by_its_keys(
+    tmp_path: Path, data: dict[str, Any], line: str
+) -> None:
+    path = rows(tmp_path / "rows.jsonl")
+    config = Config.model_validate({"dataset": str(path), "data": {**DATA, **data}})
+    with pytest.raises(InputError, match=re.escape(line)):
+        done(import_request, Place(tmp_path / "s", "tiny", "prepare"), configured_request(config))
 
 
 @pytest.mark.parametrize(("grades", "version"), [({}, 3), ({"label": 1}, 4)])

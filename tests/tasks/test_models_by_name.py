@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.runs import Run
 from strop.artifacts.upkeep.discard import discard
@@ -96,9 +95,9 @@ def test_what_is_no_reranker_is_refused_before_any_work(
     config = Config.model_validate(
         {"dataset": "d", "reranker": {"base": model.id}, "training": {"lora": {}}}
     )
-    with pytest.raises(InputError, match=f"model '{model.id}': is a model artifact, expected a"):
+    with pytest.raises(InputError, match=f"model: '{model.id}' is a model artifact, expected a"):
         check_training(config, place.open())
-    with pytest.raises(NotFound, match="artifact 'abcdef': none in the store"):
+    with pytest.raises(InputError, match="model: artifact 'abcdef': none in the store"):
         base_of(place, "abcdef")
 
 

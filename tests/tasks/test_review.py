@@ -1,6 +1,5 @@
 import pytest
 
-from strop.artifacts.errors import NotFound
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.errors import InputError
 from strop.tasks.review import find_verdicts, keep_verdicts
@@ -29,10 +28,12 @@ def test_a_run_finds_verdicts_by_the_first_digits_of_their_id(run):
 
 
 def test_verdicts_that_a_run_cannot_take_are_refused(run):
-    with pytest.raises(NotFound, match="'abcdef0'"):
+    with pytest.raises(InputError, match=r"^mining\.verdicts: artifact 'abcdef0': none in the"):
         found(run, "abcdef0")
     dataset = run.parts()["prepare"]["dataset"]
-    with pytest.raises(InputError, match=r"mining\.verdicts = .* is a dataset artifact, expected"):
+    with pytest.raises(
+        InputError, match=r"^mining\.verdicts: .* is a dataset artifact, expected v"
+    ):
         found(run, dataset.id)
     other = kept(run, "q1", "p99")
     with pytest.raises(InputError, match="query 'q1' and passage 'p99', which are not both"):

@@ -27,7 +27,7 @@ def beir_files(folder: Location, options: Options, splits: tuple[str, ...] = SPL
     for name in options.columns:
         if name not in MEANINGS:
             raise InputError(
-                f"--column {name}=…: BEIR says itself which field that is, expected one of "
+                f"{options.told(name)}: BEIR says itself which field that is, expected one of "
                 f"{', '.join(MEANINGS)}"
             )
     files = {}

@@ -18,8 +18,8 @@ def flagembedding_files(path: Location, options: Options) -> Files:
     for name in options.columns:
         if name not in MEANINGS:
             raise InputError(
-                f"--column {name}=…: FlagEmbedding says itself which field that is, expected one "
-                f"of {', '.join(MEANINGS)}"
+                f"{options.told(name)}: FlagEmbedding says itself which field that is, expected "
+                f"one of {', '.join(MEANINGS)}"
             )
     if path.is_folder():
         names = [name for name in path.names() if plain_name(name).endswith((".jsonl", ".json"))]

@@ -12,6 +12,7 @@ class NamedFields:
 
     def __init__(self, options: Options, meanings: tuple[str, ...]) -> None:
         """Wait for the fields that were named for these meanings."""
+        self._options = options
         self.unseen = {
             meaning: field for meaning in meanings if (field := options.column(meaning)) is not None
         }
@@ -30,6 +31,6 @@ class NamedFields:
         """An error for each named field that no record had; call when all are read."""
         for meaning, field in self.unseen.items():
             defects.add(
-                f"unknown {meaning}", f"{path}: no record has the field {field!r} (--column "
-                f"{meaning}={field}), expected its name as it is in the file"
+                f"unknown {meaning}", f"{path}: no record has the field {field!r} ("
+                f"{self._options.told(meaning)}), expected its name as it is in the file"
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from strop.pipeline.data.wording import COMMAND_LINE, Wording
 from strop.pipeline.errors import InputError
 
 COLUMNS = {
@@ -27,10 +28,19 @@ class Options:
     """Which column is which, where a format leaves that open."""
 
     columns: dict[str, str] = field(default_factory=dict)
+    wording: Wording = field(default=COMMAND_LINE, compare=False)
 
     def column(self, name: str) -> str | None:
         """The column that a person named for one of strop's names."""
         return self.columns.get(name)
+
+    def told(self, meaning: str) -> str:
+        """A named column as the person wrote it."""
+        return self.wording.column(meaning, self.columns[meaning])
+
+    def way(self, meaning: str, column: str = "NAME") -> str:
+        """How to name a column that was not named."""
+        return self.wording.column(meaning, column)
 
     def parameters(self) -> dict[str, Any]:
         """The identity parameters: none where nothing was said."""

@@ -57,7 +57,7 @@ def find_layout(names: Sequence[str], options: Options, file: str, *, in_order: 
     for meaning, column in options.columns.items():
         if column not in names:
             raise InputError(
-                f"{file}: no column {column!r} (--column {meaning}={column}), expected one of "
+                f"{file}: no column {column!r} ({options.told(meaning)}), expected one of "
                 f"{', '.join(map(repr, names))}"
             )
     columns = dict(options.columns)
@@ -72,22 +72,22 @@ def find_layout(names: Sequence[str], options: Options, file: str, *, in_order: 
     if in_order and "query" not in columns and "passage" not in columns and len(texts) > 1:
         columns["query"], columns["passage"] = texts[:2]
         negatives = negatives or texts[2:]
-    _require(columns, names, file)
+    _require(columns, names, file, options)
     return Layout(columns, tuple(negatives))
 
 
-def _require(columns: dict[str, str], names: Sequence[str], file: str) -> None:
+def _require(columns: dict[str, str], names: Sequence[str], file: str, options: Options) -> None:
     for meaning in ("query", "passage"):
         if meaning not in columns:
             raise InputError(
                 f"{file}: no column for the {meaning} among {', '.join(map(repr, names))}; say "
-                f"which it is with --column {meaning}=NAME"
+                f"which it is with {options.way(meaning)}"
             )
     score = next((name for name in SCORES if name in names), None)
     if score and "grade" not in columns and score not in columns.values():
         raise InputError(
             f"{file}: column {score!r} may be a grade or a teacher's score; say which with "
-            f"--column grade={score} or --column score={score}"
+            f"{options.way('grade', score)} or {options.way('score', score)}"
         )
 
 

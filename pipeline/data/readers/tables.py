@@ -100,7 +100,7 @@ def _refuse_unknown(parts: Mapping[str, Files], options: Options) -> None:
     }
     for meaning, column in options.columns.items():
         read_from = [part for part, meanings in MEANINGS.items() if meaning in meanings]
-        named = f"--column {meaning}={column}"
+        named = options.told(meaning)
         if not read_from:
             known = dict.fromkeys(name for meanings in MEANINGS.values() for name in meanings)
             raise InputError(
@@ -125,7 +125,7 @@ def _columns(
         if column is None:
             raise InputError(
                 f"{file}: no column for {meaning} among {', '.join(map(repr, names))}; say which "
-                f"it is with --column {meaning}=NAME"
+                f"it is with {options.way(meaning)}"
             )
         found[meaning] = column
     return found

@@ -30,7 +30,9 @@ def trec_files(folder: Location, options: Options) -> Files:
     if not folder.is_folder():
         raise InputError(f"{folder}: no such folder; expected collection.*, topics.* and qrels.*")
     if options.columns:
-        raise InputError(f"--column {next(iter(options.columns))}=…: TREC's files have no columns")
+        raise InputError(
+            f"{options.told(next(iter(options.columns)))}: TREC's files have no columns"
+        )
     names = folder.names()
     found: Files = {}
     for part, words in PARTS.items():
