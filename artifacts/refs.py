@@ -1,4 +1,7 @@
-"""Names that move: each move is a new, numbered file, so a move is a compare-and-swap."""
+"""Names that move: each move is a new, numbered file, so a move is a compare-and-swap.
+
+All refs are champions, and so they are called where something is wrong with one.
+"""
 
 import json
 import re
@@ -11,6 +14,7 @@ from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
+WHAT = "champion"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -44,7 +48,7 @@ def read(store: Store, name: str) -> Ref:
 
 
 def _moves(store: Store, name: str) -> list[StorePath]:
-    return in_order(store.root / "refs" / check_name(name, "ref"), "[0-9]*.json")
+    return in_order(store.root / "refs" / check_name(name, WHAT), "[0-9]*.json")
 
 
 def _ref(name: str, path: StorePath) -> Ref:
@@ -55,13 +59,13 @@ def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:
     """Set a ref to a new value if nobody moved it since ``seen``; raises `Conflict` otherwise."""
     generation = seen.generation + 1
     stamped = {**value, "moved": datetime.now(UTC).isoformat(timespec="seconds")}
-    path = store.root / "refs" / check_name(seen.name, "ref") / f"{generation:08d}.json"
+    path = store.root / "refs" / check_name(seen.name, WHAT) / f"{generation:08d}.json"
     try:
         durable.create(path, json.dumps(stamped, indent=1, sort_keys=True).encode())
     except Conflict as error:
         raise Conflict(
-            f"ref {seen.name}: moved by someone else since generation {seen.generation}; "
-            "look at it and decide again"
+            f"champion {seen.name}: moved by someone else since move {seen.generation}; "
+            f"look at it (strop champion show {seen.name}) and decide again"
         ) from error
     return Ref(seen.name, generation, stamped)
 
@@ -79,16 +83,16 @@ def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:
     """
     moves = history(store, name)
     if not moves:
-        raise NotFound(f"ref {name}: was never set in the store {store.location}")
+        raise NotFound(f"champion {name}: was never set in the store {store.location}")
     now = _first_of(moves[-1])
     target = now - 1 if to is None else to
     if to is None and target < 1:
-        raise NotFound(f"ref {name}: has its first value; there is nothing before it")
+        raise NotFound(f"champion {name}: is still the first; there is none before it")
     if not 1 <= target <= len(moves):
-        raise NotFound(f"ref {name}: has no move {target}; its moves are 1 to {len(moves)}")
+        raise NotFound(f"champion {name}: has no move {target}; its moves are 1 to {len(moves)}")
     origin = _first_of(moves[target - 1])
     if origin == now:
-        raise StoreError(f"ref {name}: has the value of move {target} already")
+        raise StoreError(f"champion {name}: is what move {target} made it already")
     value = {**(moves[origin - 1].value or {}), "restored": origin}
     return move(store, moves[-1], value)
 

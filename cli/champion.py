@@ -113,7 +113,7 @@ def export(
 
 
 def champion_name(store: Store, name: str | None) -> str:
-    """The ref that a name, a run's name or a config file speaks of; raises `NotFound`."""
+    """The champion that a name, a run's name or a config file speaks of; raises `NotFound`."""
     known = refs.names(store)
     if name is None:
         if len(known) == 1:

@@ -25,6 +25,7 @@ from strop.cli.signals import stop_if_signalled
 PLAIN_SECONDS = 15.0
 """Without a terminal, long work says how far it is this often."""
 
+OF_REUSE = ("reused_from", "reused_passages", "reused_queries", "new_passages", "new_queries")
 SPLITS = ("train", "dev", "gate", "test")
 HEADLINES = {
     "import documentation": ("passages", "train_queries", "test_queries"),
@@ -32,7 +33,10 @@ HEADLINES = {
         f"import {name}": ("passages", *(f"{split}_queries" for split in SPLITS))
         for name in ("beir", "flagembedding", "trec", "huggingface", "table")
     },
+    "import split": ("passages", *(f"{split}_queries" for split in SPLITS)),
+    "import run file": ("file", "rows", "queries"),
     "import model": ("name",),
+    "review": ("verdicts", "relevant", "not relevant", "unsure"),
     "encode": ("passages", "new_passages", "queries", "new_queries", "width"),
     "retrieve": ("depth", "share_of_exact", "recall_ceiling"),
     "initialise": ("fresh_head",),
@@ -148,7 +152,7 @@ class Display:
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
         line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
-        self._say(line + f"[dim]{escape(headline(stage, summary))}[/]")
+        self._say(line + f"[dim]{escape(headline(stage, summary, reused=reused))}[/]")
 
     def _say(self, line: str) -> None:
         if not self._quiet:
@@ -187,12 +191,15 @@ class DisplayedProgress:
         self._display.advanced(self._name, count)
 
 
-def headline(stage: str, summary: dict[str, Any]) -> str:
-    """The figures of a stage's summary that people want to see, in words."""
+def headline(stage: str, summary: dict[str, Any], *, reused: bool = False) -> str:
+    """The figures of a stage's summary that people want to see, in words.
+
+    What making it took from earlier ones is left out where it was ``reused``: nothing was made.
+    """
     name = stage.split(" · ")[0]
     everything = loudness() == Loudness.VERBOSE
     keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
-    silent = _about_reuse(summary)
+    silent = OF_REUSE if reused else _about_reuse(summary)
     told = (key for key in keys if key in summary and key not in silent)
     return ", ".join(_phrase(key, summary[key]) for key in told)
 
@@ -200,7 +207,7 @@ def headline(stage: str, summary: dict[str, Any]) -> str:
 def _about_reuse(summary: dict[str, Any]) -> tuple[str, ...]:
     """The keys on an earlier artifact of which nothing was taken: there is nothing to tell."""
     counts = ("reused_passages", "reused_queries")
-    return () if any(summary.get(key) for key in counts) else ("reused_from", *counts)
+    return () if any(summary.get(key) for key in counts) else OF_REUSE[:3]
 
 
 def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -214,7 +221,7 @@ def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _phrase(key: str, value: Any) -> str:
-    if key in ("reason", "name"):
+    if key in ("reason", "name", "file"):
         return str(value)
     words = key.replace("_", " ")
     if isinstance(value, dict):

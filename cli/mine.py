@@ -33,6 +33,7 @@ NEED_SCORES = (
     "guard.judges",
 )
 """Keys of `mining` that ask for scores which the round may not have."""
+MARGIN = "mining.guard.margin"
 EXAMPLES = 6
 FIRST_STAGE = "first_stage"
 
@@ -49,9 +50,7 @@ def run_mine(
     """Select again and show what changes."""
     opened = existing_store(store)
     config = config_of(opened, run)
-    if margin is not None:
-        settings = [f"guard.margin={margin}", *settings]
-    other = with_settings(config, settings)
+    other = with_settings(config, settings, margin=margin)
     out = console(stderr=json)
     with prefect_server(out):
         from strop.flows.mine import mine, recorded_selection
@@ -78,20 +77,21 @@ def config_of(store: Store, run: str) -> Config:
     return config_of_run(store, load_config(Path(run)).name if Path(run).is_file() else run)
 
 
-def with_settings(config: Config, settings: list[str]) -> Config:
+def with_settings(config: Config, settings: list[str], *, margin: float | None = None) -> Config:
     """The config with ``KEY=VALUE`` settings of its ``mining`` section, values as in YAML.
 
     Raises `InputError` for what is no setting, for an unknown key or a wrong value, and for a key
     that would need scores that the round does not have.
     """
-    values = {}
+    values: dict[str, Any] = {} if margin is None else {MARGIN: margin}
     for setting in settings:
         key, value = read_setting(setting, "--set")
         key = key.removeprefix("mining.")
         if any(key == name or key.startswith(f"{name}.") for name in NEED_SCORES):
             raise _needs_scores(repr(setting), key)
         values[f"mining.{key}"] = value
-    other = changed(config, values, "--set")
+    own = {} if margin is None else {MARGIN: f"--margin {margin:g}"}
+    other = changed(config, values, "--set", own)
     for name in NEED_SCORES:  # a whole section, such as guard={…}, may hold one
         if attrgetter(name)(other.mining) != attrgetter(name)(config.mining):
             raise _needs_scores(", ".join(map(repr, settings)), name)

@@ -22,11 +22,22 @@ def read_setting(text: str, option: str) -> tuple[str, Any]:
         raise InputError(f"{option} {text!r}: the value is not YAML") from error
 
 
-def changed(config: Config, values: Mapping[str, Any], option: str) -> Config:
-    """The config with these values by key path; raises `InputError` naming the option and key."""
+def changed(
+    config: Config, values: Mapping[str, Any], option: str, others: Mapping[str, str] | None = None
+) -> Config:
+    """The config with these values by key path; raises `InputError` naming the option and key.
+
+    ``others`` are keys that have an option of their own.
+    """
     try:
         return with_values(config, values)
     except KeyError as error:
         raise InputError(f"{option}: there is no key {error.args[0]}") from error
     except ValidationError as error:
-        raise InputError("\n".join(f"{option}: {line}" for line in refusals(error))) from error
+        lines = [f"{_option(line, others or {}) or option}: {line}" for line in refusals(error)]
+        raise InputError("\n".join(lines)) from error
+
+
+def _option(line: str, others: Mapping[str, str]) -> str | None:
+    """The option of the key that a refusal begins with, where it has one of its own."""
+    return next((option for key, option in others.items() if line.startswith(f"{key} ")), None)

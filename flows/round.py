@@ -58,8 +58,8 @@ def manual_round(
     """
     if number > config.rounds:
         raise InputError(
-            f"--round {number}: the config has rounds = {config.rounds}; the learning rate's "
-            "course and the curriculum end there"
+            f"round {number}: the config has rounds = {config.rounds}, where the learning rate's "
+            f"course and the curriculum end; expected a number (--round) from 1 to {config.rounds}"
         )
     if changes and not branch:
         raise InputError("changes of a round need a branch, which keeps the run as it is")

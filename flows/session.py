@@ -113,7 +113,7 @@ class Session:
         seen = self.opponent()
         if current.value != seen and (current.value or {}).get("run") != self.run.name:
             raise Conflict(
-                f"ref {self.config.champion}: moved by another run since this run started; "
+                f"champion {self.config.champion}: moved by another run since this run started; "
                 "decide again under another run name"
             )
         refs.move(self.store, current, value)

@@ -1,5 +1,6 @@
 """`strop artifacts ls`: what is in the store, by run, round, kind and age."""
 
+import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from strop.cli.artifacts.text import age_text, cell_text, columns, size_text
 from strop.cli.display import headline
 from strop.cli.output import REFUSED, end_with_error, print_json
 
+VERDICTS_PART = re.compile(r"verdicts-(\d+)")
 TITLES = ("kind", "id", "run", "round", "age", "size", "headline")
 
 
@@ -75,11 +77,7 @@ def _asked(entry: Entry, found: list[Membership], wish: Wish) -> bool:
 
 def _cells(entry: Entry, found: list[Membership]) -> tuple[str, ...]:
     runs = list(dict.fromkeys(item.run for item in found))
-    rounds = dict.fromkeys(
-        item.part if item.round is None else str(item.round)
-        for item in found
-        if item.run == runs[0]
-    )
+    rounds = dict.fromkeys(_round_text(item) for item in found if item.run == runs[0])
     more = f" +{len(runs) - 1}" if len(runs) > 1 else ""
     return (
         entry.kind,
@@ -90,6 +88,14 @@ def _cells(entry: Entry, found: list[Membership]) -> tuple[str, ...]:
         size_text(entry.size),
         cell_text(headline(entry.stage, entry.summary), 110),
     )
+
+
+def _round_text(item: Membership) -> str:
+    """The round, or another part of the run; verdicts are for all rounds from one on."""
+    if item.round is not None:
+        return str(item.round)
+    verdicts = VERDICTS_PART.fullmatch(item.part)
+    return f"from {int(verdicts[1])}" if verdicts else item.part
 
 
 def _row(entry: Entry, found: list[Membership]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Decision(Section):
     patience: int | None = Field(default=None, ge=1)
     """Rounds rejected in a row after which a run makes no more; null makes all rounds."""
     champion: Name | None = None
-    """Name of the champion's ref; null takes the run's name."""
+    """Name of the champion; null takes the run's name."""
     approval: bool = False
     """Whether a person promotes: a challenger that won awaits `strop promote`, and the run ends."""
     min_gate_queries: int = Field(default=50, ge=1)

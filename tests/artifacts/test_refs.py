@@ -30,7 +30,7 @@ def test_a_ref_moves_and_keeps_its_history(store: Store) -> None:
 def test_who_looked_before_the_last_move_is_refused(store: Store) -> None:
     seen = refs.read(store, "champion")
     refs.move(store, seen, {"reranker": "a1"})
-    with pytest.raises(Conflict, match="ref champion: moved by someone else since generation 0"):
+    with pytest.raises(Conflict, match="champion champion: moved by someone else since move 0"):
         refs.move(store, seen, {"reranker": "b2"})
     assert refs.read(store, "champion").value["reranker"] == "a1"
 

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from strop.artifacts.runs import Run
+from strop.tasks.review import keep_verdicts
+from strop.tasks.stage import Place
 
 
 def made(store, part, role):
@@ -32,6 +34,16 @@ def test_ls_of_one_round_of_a_run(looked_at, told):
     assert tested in {row["id"] for row in rows}
     kinds = told(looked_at, "ls", "--round", "2", "--kind", "negatives")
     assert [row["id"] for row in kinds] == [made(looked_at, "round-002", "negatives").id]
+
+
+def test_ls_says_from_which_round_on_verdicts_are_for(world, artifacts):
+    verdicts = keep_verdicts(Place(world.location, "tiny", "review"), {("q", "p"): "relevant"})
+    run = Run(world, "tiny")
+    with run.lease() as lease:
+        run.record(lease, "verdicts-003", {"verdicts": verdicts})
+    line = artifacts(world, "ls", "--kind", "verdicts").stdout.splitlines()[1]
+    assert line.split()[2:5] == ["tiny", "from", "3"]
+    assert line.endswith("1 verdict, 1 relevant, 0 not relevant, 0 unsure")
 
 
 def test_ls_by_age(looked_at, told):

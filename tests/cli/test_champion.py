@@ -88,7 +88,7 @@ def test_rolling_back_goes_further_back_each_time_and_keeps_the_history(store):
     assert told(store, "rollback")["round"] == 1
     back = told(store, "rollback")
     assert (back["round"], back["model"], back["generation"]) == (0, None, 5)
-    with pytest.raises(StoreError, match="ref tiny: has its first value"):
+    with pytest.raises(StoreError, match="champion tiny: is still the first"):
         told(store, "rollback")
     assert told(store, "rollback", "--to", 3)["name"] == "round 2 of tiny"
     rounds = [(move["round"], move["restored"]) for move in told(store, "history")]
@@ -96,7 +96,9 @@ def test_rolling_back_goes_further_back_each_time_and_keeps_the_history(store):
     assert told(store, "show")["reason"] == "rolled back to move 3: round 2: because 2"
 
 
-@pytest.mark.parametrize(("to", "message"), [(3, "has the value of move 3"), (9, "has no move 9")])
+@pytest.mark.parametrize(
+    ("to", "message"), [(3, "is what move 3 made it already"), (9, "has no move 9")]
+)
 def test_a_rollback_to_nowhere_is_refused(store, to, message):
     with pytest.raises(StoreError, match=message):
         told(store, "rollback", "--to", to)

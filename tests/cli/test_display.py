@@ -73,6 +73,42 @@ def test_an_earlier_artifact_of_which_nothing_was_taken_is_not_told():
     )
 
 
+def test_a_stage_that_was_found_does_not_tell_what_making_it_took():
+    made = {"passages": 9, "new_passages": 4, "reused_passages": 5, "reused_from": "117e21"}
+    made |= {"queries": 3, "new_queries": 2, "reused_queries": 1, "width": 8}
+    out = io.StringIO()
+    display = Display(Console(file=out, width=200))
+    for reused in (False, True):
+        display.finished("encode · prepare", reused=reused, seconds=1, summary=made)
+    first, second = out.getvalue().splitlines()
+    assert first.endswith("9 passages, 4 new passages, 3 queries, 2 new queries, 8 width")
+    assert second.endswith("reused  9 passages, 3 queries, 8 width")
+
+
+@pytest.mark.parametrize(
+    ("stage", "made", "told"),
+    [
+        (
+            "import run file",
+            {"file": "a.trec", "rows": 40, "queries": 1, "first_line": 2},
+            "a.trec, 40 rows, 1 query",
+        ),
+        (
+            "import split",
+            {"source": "data", "passages": 9, "dev_queries": 3, "judgements": 4},
+            "9 passages, 3 dev queries",
+        ),
+        (
+            "review",
+            {"not relevant": 0, "relevant": 6, "unsure": 1, "verdicts": 7},
+            "7 verdicts, 6 relevant, 0 not relevant, 1 unsure",
+        ),
+    ],
+)
+def test_what_came_from_outside_is_told_by_its_counts(stage, made, told):
+    assert headline(stage, made) == told
+
+
 def test_a_check_of_data_says_how_far_it_is(beir_folder, monkeypatch, capsys):
     monkeypatch.setattr(display_file, "PLAIN_SECONDS", 0)
     passages = len((beir_folder / "corpus.jsonl").read_text().splitlines())

@@ -38,3 +38,14 @@ def test_settings_that_cannot_be_are_refused(setting, message):
     with pytest.raises(InputError, match="--set") as caught:
         with_settings(Config(), [setting])
     assert message in str(caught.value)
+
+
+def test_a_margin_has_an_option_of_its_own():
+    assert with_settings(Config(), ["sampler=top"], margin=-2).mining.guard.margin == -2
+    with pytest.raises(InputError) as caught:
+        with_settings(Config(), ["group_size=1"], margin=500)
+    lines = sorted(str(caught.value).splitlines())
+    assert lines[0].startswith("--margin 500: mining.guard.margin = 500: input should be less")
+    assert lines[1].startswith("--set: mining.group_size = 1: input should be greater")
+    together = ["guard.rule=relative", "guard.first_stage_margin=0.1"]
+    assert with_settings(Config(), together, margin=0.5).mining.guard.margin == 0.5

@@ -165,7 +165,7 @@ def test_round_three_without_round_two(project):
 
 def test_a_round_past_the_config_is_refused(project):
     done = project.strop("round", project.config(), "--round", "7")
-    refused(done, "--round 7", "rounds = 2")
+    refused(done, "round 7", "rounds = 2", "expected a number (--round) from 1 to 2")
 
 
 def test_a_store_that_is_a_file(project):

@@ -18,7 +18,7 @@ def test_the_champion_can_be_shown_with_its_reason(finished):
 
 def test_there_is_no_way_back_from_the_first_champion(finished):
     project, _ = finished
-    refused(project.strop("champion", "rollback"), "ref tiny", "nothing before it")
+    refused(project.strop("champion", "rollback"), "champion tiny", "is still the first")
     refused(project.strop("champion", "show", "absent"), "'absent'", "the champions are tiny")
     refused(project.strop("champion", "show", "--store", "nowhere"), "nowhere", "--store")
 
