@@ -9,7 +9,7 @@ import typer
 from strop.artifacts.backends.location import store_path
 from strop.artifacts.mark import MARK
 from strop.artifacts.store import Store
-from strop.cli.output import REFUSED, end_with_error
+from strop.cli.output import REFUSED, end_with_error, no_access
 
 StoreOption = Annotated[
     str,
@@ -42,7 +42,8 @@ def existing_store(location: str) -> Store:
         place = store_path(location)
         there = place.exists() if isinstance(place, Path) else (place / MARK).is_file()
     except OSError as error:
-        end_with_error(f"store {location}: cannot be reached ({error})", code=REFUSED)
+        told = no_access(error) or f"cannot be reached ({error})"
+        end_with_error(f"store {location}: {told.removeprefix(f'{place}: ')}", code=REFUSED)
     if not there:
         kind = "folder" if isinstance(place, Path) else "store"
         end_with_error(f"store {location}: no such {kind}; give --store", code=REFUSED)

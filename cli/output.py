@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -84,9 +85,29 @@ def no_access(error: BaseException) -> str | None:
         return None
     if error.errno == errno.EROFS:
         return f"{error.filename}: {error.strerror}; expected a place that can be written"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{error.filename}: {error.strerror}; expected a place that this user may use"
-    return None
+    if error.errno not in (errno.EACCES, errno.EPERM):
+        return None
+    told = f"{error.filename}: {_denied(str(error.filename))} ({error.strerror})"
+    return f"{told}; expected a place that this user may use"
+
+
+def _denied(place: str) -> str:
+    """What this user may not do with a file or folder, as far as that can be seen."""
+    if "://" in place:
+        return "cannot be reached"
+    if _is_there(Path(place)):
+        readable = os.access(place, os.R_OK)
+        return "cannot be written" if readable else "cannot be read"
+    above = next(folder for folder in Path(place).absolute().parents if _is_there(folder))
+    what = "written" if os.access(above, os.X_OK) else "entered"
+    return f"cannot be used, because the folder {above} cannot be {what}"
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError:
+        return False
 
 
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")

@@ -1,0 +1,43 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from strop.cli.output import no_access
+
+
+@pytest.fixture
+def owner(monkeypatch):
+    """Rights as the owner has them by a file's mode, also where the tests run as root."""
+
+    def access(path, wanted):
+        return Path(path).stat().st_mode >> 6 & wanted == wanted
+
+    monkeypatch.setattr(os, "access", access)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "what"),
+    [
+        (0o000, "", "cannot be read"),
+        (0o555, "", "cannot be written"),
+        (0o555, "new/file", "cannot be used, because the folder {0} cannot be written"),
+        (0o000, "new", "cannot be used, because the folder {0} cannot be entered"),
+    ],
+)
+@pytest.mark.usefixtures("owner")
+def test_a_place_without_rights_is_told_with_what_was_wanted_of_it(tmp_path, mode, name, what):
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(mode)
+    place = str(folder / name)
+    error = PermissionError(errno.EACCES, "Permission denied", place)
+    told = f"{place}: {what.format(folder)} (Permission denied); expected a place that this user"
+    assert (no_access(error) or "").startswith(told)
+
+
+def test_an_object_store_that_refuses_is_no_folder():
+    error = PermissionError(errno.EACCES, "access denied", "s3://bucket/a")
+    assert (no_access(error) or "").startswith("s3://bucket/a: cannot be reached (access denied)")
+    assert no_access(FileNotFoundError(errno.ENOENT, "No such file", "a")) is None
