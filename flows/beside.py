@@ -8,6 +8,7 @@ from typing import Any
 from strop.artifacts.errors import NotFound
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.artifacts.words import as_yaml
 from strop.flows.outside import measure_outside
 from strop.flows.recorded import with_defaults
 from strop.flows.session import ASSESS, PREPARE, Refs, round_part
@@ -151,7 +152,7 @@ def _said(run: Run, key: tuple[str, str] | None) -> str:
     if key is None:
         return ""
     section, name = key
-    return f" ({section}.{name} = {with_defaults(run.config)[section].get(name)!r})"
+    return f" ({section}.{name} = {as_yaml(with_defaults(run.config)[section].get(name))})"
 
 
 def _depth(store: Store, metrics: Refs) -> int:
@@ -171,10 +172,18 @@ def _depth(store: Store, metrics: Refs) -> int:
 
 
 def _split(found: Mapping[str, Refs], asked: str | None) -> str:
+    """The split that all were measured on; raises `InputError` saying what measures the others."""
+    if asked is not None and asked not in SPLITS:
+        raise InputError(f"--split {asked}: expected {' or '.join(SPLITS)}")
     common = [name for name in SPLITS if all(name in refs for refs in found.values())]
-    if asked is None and common:
-        return common[0]
-    if asked in common:
-        return str(asked)
-    has = "; ".join(f"{title} has {', '.join(refs) or 'none'}" for title, refs in found.items())
-    raise InputError(f"split {asked!r}: {has}" if asked else f"no split in common: {has}")
+    if common and asked in (None, *common):
+        return asked or common[0]
+    wanted = asked or "dev"
+    lacking = {title: refs for title, refs in found.items() if wanted not in refs}
+    title, refs = next(iter(lacking.items()))
+    run = title.partition(":")[0]
+    way = "assess" if wanted == "test" and refs else "run"
+    raise InputError(
+        f"{', '.join(lacking)}: not measured on {wanted} yet; `strop {way} CONFIG` with the config "
+        f"of run {run} does it"
+    )

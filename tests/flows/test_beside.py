@@ -87,8 +87,19 @@ def test_the_split_is_one_that_all_have(store):
     rows = compare_rounds(store, ["a:1", "b"], split=None, metric=None)
     assert {row["split"] for row in rows} == {"dev"}
     assert np.isclose(next(row["difference"] for row in rows if row["name"] == "b:1"), 0.3)
-    with pytest.raises(InputError, match="split 'test': a:1 has dev, test; b:1 has dev"):
-        compare_rounds(store, ["a", "b"], split="test", metric=None)
+
+
+def test_what_was_not_measured_is_told_with_the_command_that_does_it(store):
+    add_run(store, "begun", [], [])
+    for names, split, line in (
+        (["a", "b"], "test", "b:1: not measured on test yet; `strop assess CONFIG` with the conf"),
+        (["a", "begun"], None, "begun:0: not measured on dev yet; `strop run CONFIG` with the con"),
+        (["a", "begun:0"], "test", "begun:0: not measured on test yet; `strop run CONFIG` with"),
+        (["a", "b"], "gate", "--split gate: expected test or dev"),
+    ):
+        with pytest.raises(InputError) as caught:
+            compare_rounds(store, names, split=split, metric=None)
+        assert str(caught.value).startswith(line)
 
 
 def test_another_version_of_the_data_set_is_refused(store):
