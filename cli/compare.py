@@ -11,7 +11,7 @@ from rich.table import Table
 from strop.artifacts.store import Store
 from strop.cli.options import STORE, JsonOption, StoreOption, existing_store
 from strop.cli.output import console, print_json
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 
 NAMES = {"reranker": "alone", "fused": "fused", "run": "as it is"}
 LONGEST = 40
@@ -126,8 +126,9 @@ def _run_name(text: str) -> str:
 def grid(rows: list[dict[str, Any]]) -> Table:
     """One line a round and ranking, its change against the first round's."""
     first = rows[0]
+    queries = counted(first["n"], f"{first['split']} queries")
     table = Table(
-        title=f"{first['metric']}: {first['n']:,} {first['split']} queries",
+        title=f"{first['metric']}: {queries}",
         title_justify="left",
         box=SIMPLE_HEAD,
     )

@@ -1,6 +1,5 @@
 """What a person sees on the terminal while stages run: a live line, then one line a stage."""
 
-import re
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ from rich.text import Text
 
 from strop.cli.output import Loudness, loudness
 from strop.cli.signals import stop_if_signalled
+from strop.pipeline.errors import counted
 
 PLAIN_SECONDS = 15.0
 """Without a terminal, long work says how far it is this often."""
@@ -229,14 +229,7 @@ def _phrase(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"{words}: {'yes' if value else 'no'}"
     if isinstance(value, int):
-        return f"{value:,} {_singular(words) if value == 1 else words}"
+        return counted(value, words)
     if isinstance(value, float):
         return f"{words} {value:.3f}"
     return f"{words} {value.replace('_', ' ') if key == 'mined_by' else value}"
-
-
-def _singular(words: str) -> str:
-    """One of what the words count: ``queries with fewer negatives`` is a query with these."""
-    head, *rest = re.split(r"(?= (?:with|at|of) )", words, maxsplit=1)
-    one = f"{head[:-3]}y" if head.endswith("ies") else re.sub(r"(?<!s)s$", "", head)
-    return "".join([one, *rest])

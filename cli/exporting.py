@@ -11,6 +11,7 @@ import typer
 from strop.artifacts.errors import StoreError
 from strop.cli.options import STORE, StoreOption, existing_store
 from strop.cli.output import console
+from strop.pipeline.errors import counted
 
 export_app = typer.Typer(help="Write what was mined for other trainers.", no_args_is_help=True)
 
@@ -53,7 +54,7 @@ def export_negatives(
     else:
         _write(out, lines)
     left_out = ", ".join(f"{count:,} {what}" for what, count in sorted(found.left_out.items()))
-    told = f"{len(lines):,} lines" + (f"; left out: {left_out}" if left_out else "")
+    told = counted(len(lines), "lines") + (f"; left out: {left_out}" if left_out else "")
     console(stderr=True).print(told, soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from strop.artifacts.store import Store
 from strop.cli.display import Display, DisplayedProgress
 from strop.cli.output import REFUSED, console, end_with_error, print_json
 from strop.cli.running import prefect_server, shown
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 
 MAX_TOKENS = 256
 SPLIT_BY = ("query", "source", "time")
@@ -130,9 +130,8 @@ def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
     out = console()
     _print_warnings(out, warnings)
     counts = {key: value for key, value in summary.items() if isinstance(value, int)}
-    text = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in counts.items())
-    plural = "" if len(warnings) == 1 else "s"
-    verdict = f"{len(warnings)} kind{plural} of warnings" if warnings else "no problems"
+    text = ", ".join(counted(value, key.replace("_", " ")) for key, value in counts.items())
+    verdict = counted(len(warnings), "kinds of warnings") if warnings else "no problems"
     out.print(f"{request.path}: {verdict}; {text}", soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
 from strop.flows.recorded import config_of_run
 from strop.pipeline.config import Config
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 
 NEED_SCORES = (
     "miner",
@@ -113,8 +113,9 @@ def _show(store: Store, made: ArtifactRef, out: Console, *, json: bool) -> None:
         return
     out.print()
     out.print(_counts(facts["before"], facts["after"]))
-    kept = facts["kept_negatives"]
-    out.print(f"{facts['moved']:,} rows move; {kept:.1%} of the negatives stay.")
+    kept, rows = facts["kept_negatives"], counted(facts["moved"], "rows")
+    move = "moves" if facts["moved"] == 1 else "move"
+    out.print(f"{rows} {move}; {kept:.1%} of the negatives stay.")
     if moved.num_rows:
         out.print(_examples(store, manifest.inputs["before"], moved.slice(0, EXAMPLES)))
     selection = manifest.inputs["after"].id

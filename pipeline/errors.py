@@ -1,5 +1,22 @@
-"""The error that bad input raises; the command line prints it as one line and exits with 2."""
+"""The error that bad input raises, and the words of its counts."""
+
+import re
 
 
 class InputError(ValueError):
-    """Input that a person can mend: names the thing, the value found and the way out."""
+    """Input that a person can mend: names the thing, the value found and the way out.
+
+    The command line prints it as one line and exits with 2.
+    """
+
+
+def counted(count: int, things: str) -> str:
+    """``3 queries``, ``1 query``, ``1,000 queries with fewer negatives``."""
+    return f"{count:,} {singular(things) if count == 1 else things}"
+
+
+def singular(words: str) -> str:
+    """One of what the words count: ``queries with fewer negatives`` is a query with these."""
+    head, *rest = re.split(r"(?= (?:with|without|at|of) )", words, maxsplit=1)
+    one = f"{head[:-3]}y" if head.endswith("ies") else re.sub(r"(?<!s)s$", "", head)
+    return "".join([one, *rest])

@@ -81,7 +81,9 @@ def reasons(store: Store, policy: Policy, manifests: dict[Key, Manifest]) -> dic
         if item.kind in BROUGHT and not policy.imports:
             found[key] = "imported"
         elif datetime.fromisoformat(item.created) > newest:
-            found[key] = f"younger than {policy.keep_days:g} days"
+            found[key] = (
+                f"younger than {policy.keep_days:g} {'day' if policy.keep_days == 1 else 'days'}"
+            )
         elif last[item.kind] <= policy.keep_last:
             found[key] = f"among the newest {policy.keep_last} of its kind"
     return found

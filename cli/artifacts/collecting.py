@@ -7,6 +7,7 @@ from strop.artifacts.upkeep.collect import collect
 from strop.artifacts.upkeep.plan import Plan, Policy, make_plan
 from strop.cli.artifacts.text import age_text, columns, size_text
 from strop.cli.output import REFUSED, end_with_error, print_json
+from strop.pipeline.errors import counted
 
 TITLES = ("kind", "id", "stage", "age", "size")
 
@@ -31,10 +32,9 @@ def collect_garbage(store: Store, policy: Policy, *, delete: bool, json: bool) -
     for path in plan.leftovers:
         print(f"leftover  {_told_path(store, path)}")
     verb = "deleted" if delete else "would delete"
-    print(
-        f"{verb} {len(plan.artifacts):,} artifacts ({size_text(plan.size)}) and "
-        f"{len(plan.leftovers):,} leftovers of stages that were stopped"
-    )
+    leftovers = counted(len(plan.leftovers), "leftovers of stages that were stopped")
+    artifacts = counted(len(plan.artifacts), "artifacts")
+    print(f"{verb} {artifacts} ({size_text(plan.size)}) and {leftovers}")
     for name in sorted(policy.without_runs):
         print(f"{'forgot' if delete else 'would forget'} run {name}, with its reviews")
     for why, count in plan.kept.items():

@@ -9,6 +9,7 @@ from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
 from strop.cli.artifacts.text import cell_text, change_text, value_text
 from strop.cli.output import print_json
+from strop.pipeline.errors import counted
 
 WIDTH = 32
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -47,9 +48,9 @@ def _table_lines(table: TableDiff) -> list[str]:
     first, second = table.rows
     key = ", ".join(table.key)
     if table.same:
-        return [f"{table.title}: {second:,} rows, all the same (by {key})"]
+        return [f"{table.title}: {counted(second, 'rows')}, all the same (by {key})"]
     lines = [
-        f"{table.title}: {first:,} → {second:,} rows: {table.added:,} added, "
+        f"{table.title}: {first:,} → {counted(second, 'rows')}: {table.added:,} added, "
         f"{table.removed:,} removed, {table.changed:,} changed (by {key})"
     ]
     if table.queries is not None:

@@ -14,6 +14,7 @@ from strop.artifacts.store import Store
 from strop.cli.artifacts.text import age_text, cell_text, columns, size_text
 from strop.cli.display import headline
 from strop.cli.output import REFUSED, end_with_error, print_json
+from strop.pipeline.errors import counted
 
 VERDICTS_PART = re.compile(r"verdicts-(\d+)")
 TITLES = ("kind", "id", "run", "round", "age", "size", "headline")
@@ -49,8 +50,7 @@ def list_artifacts(store: Store, wish: Wish, *, json: bool) -> None:
         return
     for line in columns(TITLES, [_cells(*row) for row in rows], right=frozenset({"size", "age"})):
         print(line)
-    many = "artifact" if len(rows) == 1 else "artifacts"
-    print(f"{len(rows):,} {many}, {size_text(sum(entry.size for entry, _ in rows))}")
+    print(f"{counted(len(rows), 'artifacts')}, {size_text(sum(entry.size for entry, _ in rows))}")
 
 
 def _check_run(store: Store, run: str | None) -> None:

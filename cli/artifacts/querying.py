@@ -11,6 +11,7 @@ from typing import Any
 from strop.artifacts.inspection.query import Answer, query
 from strop.artifacts.store import Store
 from strop.cli.artifacts.text import cell_text, columns
+from strop.pipeline.errors import counted
 
 
 class Shape(StrEnum):
@@ -52,7 +53,7 @@ def _write_table(answer: Answer, limit: int) -> None:
         print(line)
     left = sum(1 for _ in found)
     more = f", {left:,} more not shown: --rows, --json or --csv" if left else ""
-    print(f"({len(shown):,} rows{more})")
+    print(f"({counted(len(shown), 'rows')}{more})")
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from strop.artifacts.store import Store
 from strop.artifacts.tables import iterate_batches
 from strop.cli.artifacts.text import cell_text, size_text, value_text
 from strop.cli.output import console, print_json
+from strop.pipeline.errors import counted
 
 
 def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) -> None:
@@ -46,7 +47,7 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     _print_mapping(out, "versions", manifest.versions)
     out.print("\n[bold]files[/]")
     for name, entry in manifest.files.items():
-        count = f"  {entry.rows:,} rows" if entry.rows is not None else ""
+        count = f"  {counted(entry.rows, 'rows')}" if entry.rows is not None else ""
         out.print(f"  {name}  {size_text(entry.bytes)}{count}")
     for name in tables:
         _print_columns(out, name, statistics[name])

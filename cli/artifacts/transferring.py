@@ -7,6 +7,7 @@ from strop.artifacts.store import Store
 from strop.artifacts.upkeep.transfer import export, import_folder
 from strop.cli.artifacts.text import size_text
 from strop.cli.output import print_json
+from strop.pipeline.errors import counted
 
 
 def export_artifact(store: Store, target: Manifest, folder: Path, *, json: bool) -> None:
@@ -31,6 +32,7 @@ def import_artifact(store: Store, folder: Path, *, json: bool) -> None:
         print_json({"kind": item.kind, "id": item.id, "new": found.new, "present": found.present})
         return
     print(
-        f"{item.kind} {item.id}: {found.new:,} artifacts imported, {found.present:,} were there; "
-        "it is pinned, `strop artifacts unpin` lets gc take it"
+        f"{item.kind} {item.id}: {counted(found.new, 'artifacts')} imported, {found.present:,} "
+        f"{'was' if found.present == 1 else 'were'} there; it is pinned, `strop artifacts unpin` "
+        "lets gc take it"
     )

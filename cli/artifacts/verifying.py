@@ -13,6 +13,7 @@ from strop.artifacts.upkeep.remedy import remedy
 from strop.artifacts.verify import Defect, readable, verify
 from strop.cli.artifacts.text import size_text
 from strop.cli.output import FAILED, console, print_json
+from strop.pipeline.errors import counted
 
 
 def verify_artifacts(store: Store, artifact: str | None, *, deep: bool, json: bool) -> None:
@@ -35,7 +36,7 @@ def verify_artifacts(store: Store, artifact: str | None, *, deep: bool, json: bo
         _print(store, defects, remedies)
         size = sum(manifest.size for manifest, _ in verified)
         damaged = len(remedies)
-        print(f"{count} artifacts, {size_text(size)}: {damaged or 'none'} damaged")
+        print(f"{counted(count, 'artifacts')}, {size_text(size)}: {damaged or 'none'} damaged")
     if defects:
         raise typer.Exit(FAILED)
 

@@ -16,7 +16,7 @@ from strop.cli.options import existing_store
 from strop.cli.output import INTERRUPTED, console, print_json
 from strop.flows.review import WORDS, Finished, Review, open_review
 from strop.flows.verdicts import suspects_by_round
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def run_review(
     with _opened(run, number, wishes) as review:
         if wishes.read:
             count = review.import_file(wishes.read)
-            out.print(f"{wishes.read}: {count:,} verdicts kept")
+            out.print(f"{wishes.read}: {counted(count, 'verdicts')} kept")
         if wishes.write:
             review.export_file(wishes.write)
             out.print(f"wrote {wishes.write}: {_standing(review)}")
@@ -102,7 +102,7 @@ def _serve(review: Review, wishes: Wishes, out: Console, name: str) -> Finished 
 def _standing(review: Review) -> str:
     return (
         f"run {review.run.name}, round {review.number}: {review.judged:,} of "
-        f"{len(review.cards):,} suspects judged"
+        f"{counted(len(review.cards), 'suspects')} judged"
     )
 
 

@@ -129,7 +129,8 @@ const move = step => attempt(async () => {
 });
 const finish = () => attempt(async () => {
   const open = state.verdicts.filter(said => !said).length;
-  if (open && !confirm(`${open} suspects have no verdict. Finish all the same?`)) return;
+  const left = open === 1 ? "1 suspect has" : `${open} suspects have`;
+  if (open && !confirm(`${left} no verdict. Finish all the same?`)) return;
   const made = await ask("finish", {});
   over = true;
   at("review").hidden = at("keys").hidden = at("place").hidden = true;

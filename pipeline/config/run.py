@@ -14,6 +14,7 @@ from strop.pipeline.config.models import BiEncoder, Reranker
 from strop.pipeline.config.section import Name, Section
 from strop.pipeline.config.training import Training
 from strop.pipeline.data.locations import PASSWORD, QUERY
+from strop.pipeline.errors import counted
 
 LATER = (
     ("mining", "verdicts"),
@@ -98,9 +99,10 @@ class Config(Section):
             )
         if self.execution.trainers > self.training.groups_per_step:
             raise ValueError(
-                f"execution.processes = {self.execution.processes} on {self.execution.nodes} "
-                f"node(s) are more than training.groups_per_step = "
-                f"{self.training.groups_per_step}, of which each trains one group at least"
+                f"execution.processes = {self.execution.processes} on "
+                f"{counted(self.execution.nodes, 'nodes')} are more than "
+                f"training.groups_per_step = {self.training.groups_per_step}, of which each trains "
+                "one group at least"
             )
         return self
 

@@ -11,6 +11,7 @@ from strop.artifacts.schemas import RUN, SCORES
 from strop.pipeline.data.passages import Passages, Write, text_id
 from strop.pipeline.data.text_files import Place
 from strop.pipeline.data.validation import Defects
+from strop.pipeline.errors import counted
 from strop.pipeline.progress import SILENT, Progress
 
 SPLITS = ("train", "dev", "gate", "test")
@@ -184,13 +185,14 @@ class Collector:
             self.defects.add(
                 "unknown query",
                 f"{judgement.where}: query {judgement.query_id!r} is not among the "
-                f"{len(self.queries):,} queries; remove the line or add the query",
+                f"{counted(len(self.queries), 'queries')}; remove the line or add the query",
             )
         if not in_corpus:
             self.defects.add(
                 "unknown passage",
                 f"{judgement.where}: passage {judgement.passage_id!r} is not in the corpus "
-                f"({len(self.passages):,} passages); remove the line or import the missing passage",
+                f"({counted(len(self.passages), 'passages')}); remove the line or import the "
+                "missing passage",
             )
 
     def teacher_scores(self, query_ids: set[str]) -> pa.Table:

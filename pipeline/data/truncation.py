@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from strop.pipeline.data.passage_text import passage_text
 from strop.pipeline.data.validation import Defects
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.models import resolve_model
 
 
@@ -49,10 +49,11 @@ class Truncation:
         """Warn of the passages that were too long, where there were any."""
         if not self.cut:
             return
+        have = "has" if len(self.cut) == 1 else "have"
         share, typical = len(self.cut) / self.passages, int(np.median(self.cut))
         defects.warn(
             "passage will be cut",
-            f"{source}: {len(self.cut):,} passages ({share:.1%}) have more than {self.limit} tokens"
-            f" of {self.model}; half of them lose {typical:,} or more, passage {self.longest!r} "
-            f"loses {max(self.cut):,}",
+            f"{source}: {counted(len(self.cut), 'passages')} ({share:.1%}) {have} more than "
+            f"{self.limit} tokens of {self.model}; half of them lose {typical:,} or more, passage "
+            f"{self.longest!r} loses {max(self.cut):,}",
         )

@@ -7,7 +7,7 @@ import pyarrow as pa
 from sklearn.model_selection import StratifiedGroupKFold
 
 from strop.artifacts.schemas import CALIBRATION_MEASURES
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.evaluation.calibrators import FITS, Calibrator
 from strop.pipeline.evaluation.labelled_scores import (
     LabelledScores,
@@ -85,10 +85,12 @@ def check_candidates(
 
 def _require_positives(positives: int, groups: int, method: str, where: str = "") -> None:
     if positives < MIN_POSITIVES or groups < NUM_FOLDS:
+        found = (
+            f"{counted(positives, 'positives')}{where} in {counted(groups, 'groups of queries')}"
+        )
         raise InputError(
-            f"evaluation.calibration = {method!r}: dev has {positives} positives{where} in"
-            f" {groups} groups of queries, expected at least {MIN_POSITIVES} in {NUM_FOLDS};"
-            " give it more dev queries, or none as calibration"
+            f"evaluation.calibration = {method!r}: dev has {found}, expected at least "
+            f"{MIN_POSITIVES} in {NUM_FOLDS}; give it more dev queries, or none as calibration"
         )
 
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.pipeline.config import Config
+from strop.pipeline.errors import counted
 
 
 def too_small_a_gate(queries: pa.Table, qrels: pa.Table, config: Config) -> str:
@@ -17,7 +18,8 @@ def too_small_a_gate(queries: pa.Table, qrels: pa.Table, config: Config) -> str:
     count = int(pc.sum(pc.is_in(gate, value_set=positive)).as_py() or 0)
     if count >= wanted:
         return ""
-    return f"gate has {count:,} judged queries, decision.min_gate_queries asks for {wanted:,}"
+    has = counted(count, "judged queries")
+    return f"gate has {has}, decision.min_gate_queries asks for {wanted:,}"
 
 
 def gate_warning(queries: pa.Table, qrels: pa.Table, config: Config) -> str:

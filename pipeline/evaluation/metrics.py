@@ -15,7 +15,7 @@ from ir_measures.providers import FallbackProvider
 from numpy.typing import NDArray
 
 from strop.artifacts.schemas import LABEL, METRICS_PER_QUERY, METRICS_SUMMARY
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.evaluation.ranking import RANK_COLUMNS, BoolArray, IntArray, encode, offsets_of
 from strop.pipeline.evaluation.significance import bootstrap_interval, cluster_codes
 from strop.pipeline.seeds import generator
@@ -53,8 +53,8 @@ def judge(qrels: pa.Table, queries: pa.Table, *, split: str) -> Judgements:
     judged = chosen.filter(pc.is_in(chosen["query_id"], positive))
     if len(judged) == 0:
         raise InputError(
-            f"split {split!r} has no judged query: none of its {len(chosen):,} queries has a qrel"
-            " with a grade above 0; add qrels or choose another split"
+            f"split {split!r} has no judged query: of its {counted(len(chosen), 'queries')} none "
+            "has a qrel with a grade above 0; add qrels or choose another split"
         )
     return Judgements(
         split=split,

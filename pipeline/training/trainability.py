@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.integrations import get_reporting_integration_callbacks
 
 from strop.pipeline.config import Config
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.scoring.precision import resolved_precision
 from strop.pipeline.training import adapters
 from strop.pipeline.training.preparation import freeze, recompute_layers
@@ -41,8 +41,8 @@ def check_devices(processes: int) -> None:
     found = torch.cuda.device_count() if torch.cuda.is_available() else processes
     if processes > found:
         raise InputError(
-            f"execution.processes = {processes}: this host has {found} GPU(s), and each process "
-            f"takes one; expected {found} at most"
+            f"execution.processes = {processes}: this host has {counted(found, 'GPUs')}, and each "
+            f"process takes one; expected {found} at most"
         )
 
 

@@ -142,7 +142,7 @@ def test_a_split_without_queries_or_positives_is_refused(tables):
     found = tables.queries(["q1"])
     with pytest.raises(InputError, match="split 'gate' has no query; the queries have dev"):
         judge(tables.qrels({"q1": {"a": 1}}), found, split="gate")
-    with pytest.raises(InputError, match="none of its 1 queries has a qrel with a grade above 0"):
+    with pytest.raises(InputError, match="of its 1 query none has a qrel with a grade above 0"):
         judge(tables.qrels({"q1": {"a": 0}}), found, split="dev")
 
 

@@ -28,5 +28,5 @@ def test_only_queries_with_a_positive_count(tmp_path):
     )
     asked = {n: Config(decision=Decision(min_gate_queries=n)) for n in (1, 2)}
     assert too_small_a_gate(store, dataset, asked[1]) == ""
-    why = "gate has 1 judged queries, decision.min_gate_queries asks for 2"
+    why = "gate has 1 judged query, decision.min_gate_queries asks for 2"
     assert too_small_a_gate(store, dataset, asked[2]) == why
