@@ -127,7 +127,7 @@ def _defaults(model: type[BaseModel]) -> str:
 def _limit(rule: Any) -> str:
     signs = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
     return ", ".join(
-        f"{sign} {getattr(rule, name):g}" for name, sign in signs if hasattr(rule, name)
+        f"{sign} {getattr(rule, name):.10g}" for name, sign in signs if hasattr(rule, name)
     )
 
 

@@ -1,5 +1,6 @@
 """What a person sees on the terminal while stages run: a live line, then one line a stage."""
 
+import re
 import time
 from typing import Any
 
@@ -151,7 +152,8 @@ class Display:
         self._clear()
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
-        line = f"{mark} [bold]{stage:<30}[/] {took:>8}  "
+        took = took.rjust(max(len(took), 38 - len(stage)))
+        line = f"{mark} [bold]{stage}[/] {took}  "
         self._say(line + f"[dim]{escape(headline(stage, summary, reused=reused))}[/]")
 
     def _say(self, line: str) -> None:
@@ -231,5 +233,5 @@ def _phrase(key: str, value: Any) -> str:
     if isinstance(value, int):
         return counted(value, words)
     if isinstance(value, float):
-        return f"{words} {value:.3f}"
+        return f"{words}{':' if re.search(r' [0-9]+$', words) else ''} {value:.3f}"
     return f"{words} {value.replace('_', ' ') if key == 'mined_by' else value}"

@@ -17,6 +17,6 @@ def counted(count: int, things: str) -> str:
 
 def singular(words: str) -> str:
     """One of what the words count: ``queries with fewer negatives`` is a query with these."""
-    head, *rest = re.split(r"(?= (?:with|without|at|of) )", words, maxsplit=1)
+    head, *rest = re.split(r"(?= (?:with|without|at|of|left) )", words, maxsplit=1)
     one = f"{head[:-3]}y" if head.endswith("ies") else re.sub(r"(?<!s)s$", "", head)
     return "".join([one, *rest])

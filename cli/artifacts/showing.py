@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -89,9 +90,26 @@ def _print_rows(out: Console, store: Store, manifest: Manifest, name: str, rows:
     head = next(iterate_batches(store.file(manifest, name), rows=rows), None)
     if head is None:
         return
+    read = head.slice(0, rows).to_pylist()
+    found = [{key: cell_text(value) for key, value in row.items()} for row in read]
+    if _width(head.schema, found) > out.width:
+        room = out.width - max(map(len, head.schema.names)) - 4
+        for number, row in enumerate(read, start=1):
+            cells = {key: cell_text(value, room) for key, value in row.items()}
+            _print_mapping(out, f"{name}: row {number}", cells)
+        return
     table = Table(title=f"{name}: first rows", title_justify="left")
     for column in head.schema:
         table.add_column(f"{column.name}\n[dim]{type_text(column.type)}[/]", overflow="fold")
-    for row in head.slice(0, rows).to_pylist():
-        table.add_row(*(cell_text(value).replace("[", "\\[") for value in row.values()))
+    for row in found:
+        table.add_row(*(cell.replace("[", "\\[") for cell in row.values()))
     out.print(table)
+
+
+def _width(schema: pa.Schema, rows: list[dict[str, str]]) -> int:
+    """The width of a table whose cells are not folded."""
+    widths = [
+        max(len(column.name), len(type_text(column.type)), *(len(row[column.name]) for row in rows))
+        for column in schema
+    ]
+    return sum(widths) + 3 * len(widths) + 1

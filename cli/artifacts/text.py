@@ -40,15 +40,30 @@ def age_text(created: str, now: datetime | None = None) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+WORDS = {None: "null", True: "true", False: "false"}
+"""Values that Python has names of its own for."""
+
+
 def value_text(value: Any) -> str:
     """A value of a summary, a parameter or a cell, in four digits and one line."""
+    if value is None or isinstance(value, bool):
+        return WORDS[value]
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value + 0.0:.4g}"  # of two zeros the one without a sign
     if isinstance(value, dict):
-        return ", ".join(f"{key} {value_text(item)}" for key, item in value.items())
+        pairs = (f"{key} {_inner_text(item)}" for key, item in value.items())
+        return ", ".join(pairs) or "{}"
+    if isinstance(value, tuple):  # an entry of a map
+        return " ".join(map(value_text, value))
     if isinstance(value, list):
-        return f"[{', '.join(value_text(item) for item in value)}]"
+        return f"[{', '.join(map(_inner_text, value))}]"
     return " ".join(str(value).split())
+
+
+def _inner_text(value: Any) -> str:
+    """A value within another one, from which it is told apart."""
+    text = value_text(value) or "''"
+    return f"{{{text}}}" if isinstance(value, dict) and value else text
 
 
 def cell_text(value: Any, width: int = 60) -> str:

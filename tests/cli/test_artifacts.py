@@ -9,6 +9,8 @@ from strop.artifacts.runs import Run
 from strop.tasks.review import keep_verdicts
 from strop.tasks.stage import Place
 
+WIDE = "selection.parquet: row 1"
+
 
 def made(store, part, role):
     return Run(store, "tiny").parts()[part][role]
@@ -44,6 +46,17 @@ def test_ls_says_from_which_round_on_verdicts_are_for(world, artifacts):
     line = artifacts(world, "ls", "--kind", "verdicts").stdout.splitlines()[1]
     assert line.split()[2:5] == ["tiny", "from", "3"]
     assert line.endswith("1 verdict, 1 relevant, 0 not relevant, 0 unsure")
+
+
+def test_a_row_that_is_too_wide_for_a_table_is_shown_column_by_column(looked_at, artifacts):
+    selection = made(looked_at, "round-001", "selection")
+    lines = artifacts(looked_at, "show", selection.id, "--rows", "1").stdout.splitlines()
+    shown = dict(line.split(maxsplit=1) for line in lines[lines.index(WIDE) + 1 :])
+    first = looked_at.table(selection, "selection").to_pylist()[0]
+    assert list(shown) == list(first)
+    assert (shown["passage_id"], shown["decision"]) == (first["passage_id"], first["decision"])
+    scores = made(looked_at, "round-001", "scores")
+    assert "scores.parquet: first rows" in artifacts(looked_at, "show", scores.id).stdout
 
 
 def test_ls_by_age(looked_at, told):

@@ -2,7 +2,9 @@
 
 import pytest
 
-from strop.cli.artifacts.text import change_text
+from strop.cli.artifacts.text import change_text, value_text
+
+GUARD = "guard {rule margin, scores []}, lora null"
 
 
 @pytest.mark.parametrize(
@@ -16,3 +18,19 @@ from strop.cli.artifacts.text import change_text
 )
 def test_a_change_is_shown_where_it_is(before: object, after: object, shown: str) -> None:
     assert change_text(before, after, 16) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (-0.0, "0"),
+        (0.123456, "0.1235"),
+        (None, "null"),
+        (True, "true"),
+        ([None, 1.5, ""], "[null, 1.5, '']"),
+        ({"guard": {"rule": "margin", "scores": []}, "lora": None}, GUARD),
+        ([("margin by mining", 7)], "[margin by mining 7]"),
+    ],
+)
+def test_values_read_as_in_a_config(value: object, shown: str) -> None:
+    assert value_text(value) == shown

@@ -85,6 +85,18 @@ def test_a_stage_that_was_found_does_not_tell_what_making_it_took():
     assert second.endswith("reused  9 passages, 3 queries, 8 width")
 
 
+def test_long_names_of_stages_take_the_room_of_the_time():
+    out = io.StringIO()
+    display = Display(Console(file=out, width=200))
+    for stage in ("score · round 2", "leave out fold · round 1 without fold 1"):
+        display.finished(stage, reused=False, seconds=1, summary={"pairs": 3})
+    assert out.getvalue().splitlines() == [
+        "✓ score · round 2                   1.0 s  3 pairs",
+        "✓ leave out fold · round 1 without fold 1 1.0 s  3 pairs",
+    ]
+    assert headline("time reranking", {"p50 ms at depth 20": 1.5}) == "p50 ms at depth 20: 1.500"
+
+
 @pytest.mark.parametrize(
     ("stage", "made", "told"),
     [

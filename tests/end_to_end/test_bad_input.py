@@ -52,7 +52,7 @@ def test_a_config_typo_names_key_and_line(project):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rounds": "three"}, ("rounds = 'three'", "integer")),
+        ({"rounds": "three"}, ("rounds = 'three'", "expected a whole number")),
         ({"rounds": 0}, ("rounds = 0", "greater than or equal to 1")),
         ({"mining": {"pool_size": 500}}, ("mining.pool_size = 500", "mining.window_size = 12")),
         ({"evaluation": {"metrics": ["nDGC@10"]}}, ("nDGC@10",)),

@@ -13,6 +13,7 @@ from strop.pipeline.errors import counted
         (1, "loss", "1 loss"),
         (1, "queries with fewer negatives", "1 query with fewer negatives"),
         (1, "queries without judgement", "1 query without judgement"),
+        (1, "queries left out as duplicates", "1 query left out as duplicates"),
         (1, "leftovers of stages that were stopped", "1 leftover of stages that were stopped"),
     ],
 )
