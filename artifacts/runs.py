@@ -66,6 +66,16 @@ class Run:
         except Conflict:
             refuse_other_config(self.name, read(self.config), config)
 
+    def withdraw(self, lease: Lease) -> None:
+        """Take a claim back, unless the run has made anything: it may be started with any config.
+
+        The claim itself goes last: one that is struck on the way leaves a run that was started.
+        """
+        with lease.guard():
+            if not self.parts():
+                for name in ("champion_at_start.json", "started", "config.json"):
+                    (self.folder / name).unlink(missing_ok=True)
+
     @property
     def started(self) -> str:
         """When the run was first claimed, as manifests write times; empty where nobody knows."""

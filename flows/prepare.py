@@ -24,7 +24,7 @@ from strop.flows.measured import is_fresh, measured
 from strop.flows.outside import find_off_the_shelf
 from strop.flows.session import PREPARE, Refs, Session, hold
 from strop.flows.watched import announce
-from strop.pipeline.config import GIVEN, Config
+from strop.pipeline.config import GIVEN, Config, Reranker
 from strop.pipeline.errors import InputError
 from strop.tasks.calibrate import check_calibration
 from strop.tasks.decide import promote
@@ -67,26 +67,28 @@ def prepare(config: InnerConfig, store: Location) -> None:
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(session, reranker)
-        claim()
-        _warn_of_gate(session.store, dataset, config)
-        session.opponent()  # frozen now: what the run is held against at its end
         first_stage = open_first_stage(config, place, dataset)
-        candidates = production_candidates(first_stage)
-        check_calibration(place, config, dataset, candidates)
-        pools = more_pools(first_stage)
-        tokens = call(tokenize, place, dataset, reranker, config.reranker)
-        session.record(
-            PREPARE,
-            dataset=dataset,
-            candidates=candidates,
-            reranker=reranker,
-            tokens=tokens,
-            **pools,
-            **given,
-            **verdicts,
-            **guard_candidates(place, config, guard_sets),
-            **_teacher(session, dataset),
-        )
+        teacher = _teacher(session)
+        claim()
+        with session.mendable():
+            _warn_of_gate(session.store, dataset, config)
+            session.opponent()  # frozen now: what the run is held against at its end
+            candidates = production_candidates(first_stage)
+            check_calibration(place, config, dataset, candidates)
+            pools = more_pools(first_stage)
+            tokens = call(tokenize, place, dataset, reranker, config.reranker)
+            session.record(
+                PREPARE,
+                dataset=dataset,
+                candidates=candidates,
+                reranker=reranker,
+                tokens=tokens,
+                **pools,
+                **given,
+                **verdicts,
+                **guard_candidates(place, config, guard_sets),
+                **_read_by(session, dataset, teacher),
+            )
         if missed := missed_sentence(session.store, dataset, candidates):
             get_run_logger().warning(missed)
         _measure_untuned(session)
@@ -141,20 +143,35 @@ def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> No
         )
 
 
-def _teacher(session: Session, dataset: ArtifactRef) -> Refs:
-    """The teacher and the tokens that it reads; raises `InputError` for one without a head."""
+def _teacher(session: Session) -> ArtifactRef | None:
+    """The reranker that teaches, if one does; raises `InputError` for a model without a head."""
     config, name = session.config, session.config.mining.teacher
-    if name in (None, GIVEN):
-        return {}
-    place = replace(session.place(PREPARE), part=f"{PREPARE} · teacher")
-    settings = config.reranker.model_copy(update={"base": name})
+    if name is None or name == GIVEN:
+        return None
+    place, settings = _of_teacher(session)
     model = call(import_model, place, name)
-    teacher = call(initialise, place, model, settings, config.seed)
+    teacher: ArtifactRef = call(initialise, place, model, settings, config.seed)
     if is_fresh(session, teacher):
         raise InputError(
             f"mining.teacher = {name!r}: has no trained head with one logit, expected a reranker"
         )
-    return {"teacher": teacher, "teacher_tokens": call(tokenize, place, dataset, teacher, settings)}
+    return teacher
+
+
+def _read_by(session: Session, dataset: ArtifactRef, teacher: ArtifactRef | None) -> Refs:
+    """A teacher, and the tokens that it reads."""
+    if teacher is None:
+        return {}
+    place, settings = _of_teacher(session)
+    tokens = call(tokenize, place, dataset, teacher, settings)
+    return {"teacher": teacher, "teacher_tokens": tokens}
+
+
+def _of_teacher(session: Session) -> tuple[Place, Reranker]:
+    """Where a teacher's stages run, and with which limits."""
+    place = replace(session.place(PREPARE), part=f"{PREPARE} · teacher")
+    base = {"base": session.config.mining.teacher}
+    return place, session.config.reranker.model_copy(update=base)
 
 
 def _measure_untuned(session: Session) -> None:

@@ -16,6 +16,7 @@ from strop.flows.location import Location
 from strop.flows.lost_runs import end_lost_runs
 from strop.flows.recorded import with_defaults
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.pipeline.threads import use_threads
 from strop.tasks.cluster import cluster
 from strop.tasks.stage import Place
@@ -91,6 +92,18 @@ class Session:
             values_of_set["dataset"] = ref.id
         values.pop("data", None)  # the artifact's id is over what was said of its files
         self.run.claim({**values, "dataset": f"dataset {dataset.id}"}, read=with_defaults)
+
+    @contextlib.contextmanager
+    def mendable(self) -> Iterator[None]:
+        """Work whose refusal leaves no run that only its own config, which is wrong, could resume.
+
+        It is for what takes long to find out; all else is asked before the claim.
+        """
+        try:
+            yield
+        except InputError:
+            self.run.withdraw(self.lease)
+            raise
 
     def opponent(self) -> dict[str, Any] | None:
         """The champion that the run is held against: the ref's value when the run first asked."""

@@ -125,6 +125,25 @@ def test_no_champion_at_the_start_stays_none(store: Store) -> None:
         assert run.opponent(lease, first) is None
 
 
+def test_a_claim_is_withdrawn_only_from_a_run_that_has_made_nothing(store: Store) -> None:
+    champion = refs.move(store, refs.read(store, "champion"), {"reranker": "a1"})
+    run = Run(store, "demo")
+    with run.lease() as lease:
+        run.claim(CONFIG)
+        run.opponent(lease, champion)
+        run.withdraw(lease)
+        assert (run.config_or_none(), run.started, list_runs(store)) == (None, "", [])
+        run.claim({"seed": 8})
+        moved = refs.move(store, champion, {"reranker": "b2"})
+        assert run.opponent(lease, moved)["reranker"] == "b2", "what it is held against by then"
+        run.record(lease, "prepare", {"dataset": ref("a")})
+        run.withdraw(lease)
+        assert run.config == {"seed": 8}
+        assert run.opponent(lease, champion)["reranker"] == "b2"
+    with pytest.raises(Conflict):
+        run.withdraw(lease)
+
+
 def test_runs_are_listed_by_name_once_they_have_a_config(store: Store) -> None:
     assert list_runs(store) == []
     for name in ("nightly", "demo"):

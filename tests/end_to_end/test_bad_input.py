@@ -158,6 +158,24 @@ def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(proje
     assert not list(project.folder.glob(".strop/objects/embeddings/*/manifest.json"))
 
 
+def test_what_is_refused_leaves_the_run_to_the_mended_config(project):
+    """Whether it is seen at the start, or only in what the first stage has found."""
+    few = {"gate_share": 0.0, "rounds": 1, "evaluation": {"depth": 1, "calibration": "platt"}}
+    refused(project.strop("run", project.config(**few)), "4 positives among 1 candidates")
+    (project.folder / "other.run").write_text("train-1 Q0 D77 11 0 x\n")
+    pool = {"more_pools": [{"source": str(project.folder / "other.run"), "size": 6}]}
+    encoder = str(project.folder / "encoder")
+    for mining, words in (
+        (pool, ("other.run line 1", "'D77'")),
+        ({"teacher": encoder}, (f"mining.teacher = {encoder!r}", "no trained head")),
+    ):
+        refused(project.strop("run", project.config(rounds=1, mining=mining)), *words)
+    kinds = {manifest["kind"] for manifest in project.manifests().values()}
+    assert "candidates" in kinds, "the first of them had retrieved"
+    done = project.strop("run", project.config(rounds=1))
+    assert done.returncode == 0, done.stderr
+
+
 def test_round_three_without_round_two(project):
     done = project.strop("round", project.config(rounds=3), "--round", "3")
     refused(done, "round 1 does not exist", "run it first")
