@@ -27,14 +27,15 @@ def write_run_pool(
     qrels = store.table(dataset, "qrels")
     corpus = tables.read_table(store.file(dataset, "corpus.parquet"), columns=["passage_id"])
     queries = store.table(dataset, "queries")
+    documents = document_map(store, dataset)
     found = run_candidates(
         run,
         queries,
         corpus["passage_id"].combine_chunks(),
         depth=depth,
         lines=lines,
+        documents=documents.table,
     )
-    documents = document_map(store, dataset)
     positives = run_positives(run, documents.passages_of(qrels))
     attempt.write_table("candidates", found)
     attempt.write_table("positives", documents.best_passages(positives))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts.schemas import RUN, SCORES
+from strop.artifacts.schemas import DOCUMENTS, RUN, SCORES
 from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.ranking import IntArray, encode, rank_within
 from strop.pipeline.first_stage.retrieval import candidate_rows
@@ -18,6 +18,7 @@ BLOCK_BYTES = 1 << 24
 EXAMPLE = "q1 Q0 p7 1 12.5 name"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LARGEST = float(np.finfo(np.float32).max)
+NO_DOCUMENTS = DOCUMENTS.empty_table()
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,19 @@ def _refuse_repeated_pairs(table: pa.Table, lines: Lines) -> None:
 
 
 def run_candidates(
-    run: pa.Table, queries: pa.Table, passage_ids: Any, *, depth: int, lines: Lines
+    run: pa.Table,
+    queries: pa.Table,
+    passage_ids: Any,
+    *,
+    depth: int,
+    lines: Lines,
+    documents: pa.Table = NO_DOCUMENTS,
 ) -> pa.Table:
     """The run's rows down to ``depth`` as candidates, in order of query and rank.
 
     Queries that the data set lacks are left out. Raises `InputError` as `known_query_rows`.
     """
-    query_rows = known_query_rows(run, queries, passage_ids, lines=lines)
+    query_rows = known_query_rows(run, queries, passage_ids, lines=lines, documents=documents)
     ranks = run["rank"].to_numpy()
     kept = np.flatnonzero((ranks <= depth) & (query_rows >= 0))
     order = kept[np.lexsort((ranks[kept], query_rows[kept]))]
@@ -203,20 +210,27 @@ def run_candidates(
 
 
 def known_query_rows(
-    run: pa.Table, queries: pa.Table, passage_ids: Any, *, lines: Lines
+    run: pa.Table,
+    queries: pa.Table,
+    passage_ids: Any,
+    *,
+    lines: Lines,
+    documents: pa.Table = NO_DOCUMENTS,
 ) -> IntArray:
     """The row of each query among the queries; -1 where the data set lacks it.
 
     A run of production ranks queries without a judgement too, and those that an import left out.
-    Raises `InputError` for the first passage that the data set lacks, and for a run that has none
-    of its queries.
+    Raises `InputError` for the first passage that the data set lacks, also where that is one of the
+    ``documents`` that its passages were cut from, and for a run that has none of its queries.
     """
     query_rows, passages = (
         _rows(run[name], known)
         for name, known in (("query_id", queries["query_id"]), ("passage_id", passage_ids))
     )
     if (passages < 0).any():
-        _refuse_id(run["passage_id"], passage_ids, int(np.argmax(passages < 0)), "passage", lines)
+        row = int(np.argmax(passages < 0))
+        _refuse_document(run["passage_id"][row], documents, lines.at(row))
+        _refuse_id(run["passage_id"], passage_ids, row, "passage", lines)
     if (query_rows < 0).all():
         _refuse_id(run["query_id"], queries["query_id"], 0, "query", lines)
     return query_rows
@@ -226,6 +240,17 @@ def _rows(ids: pa.ChunkedArray, known: Any) -> IntArray:
     """The row of each id among those known, or -1."""
     found: IntArray = pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy()
     return found.astype(np.int64)
+
+
+def _refuse_document(unknown: pa.Scalar, documents: pa.Table, where: str) -> None:
+    """Raise `InputError` for the id of a document, naming its first chunk."""
+    place = pc.index(documents["document_id"], unknown).as_py()
+    if place >= 0:
+        raise InputError(
+            f"{where}: {unknown.as_py()!r} is a document that was cut into chunks, expected the "
+            f"ids of chunks, such as {documents['passage_id'][place].as_py()!r}: these are what a "
+            "pool is of"
+        )
 
 
 def _refuse_id(ids: pa.ChunkedArray, known: Any, row: int, noun: str, lines: Lines) -> NoReturn:

@@ -1,6 +1,7 @@
 """The stages of the first stage, as plain functions over a store of their own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.pipeline.config import BiEncoder, Bm25, VectorIndex
+from strop.pipeline.data.chunks import Chunking
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.errors import InputError
 from strop.tasks.build_index import build_index, check_index
@@ -190,6 +192,19 @@ def test_a_run_of_another_data_set_is_refused_and_leaves_nothing(
     assert len(store.artifacts()) == before
     with pytest.raises(InputError, match=r"none\.run: cannot be read"):
         done(import_run_file, place, tmp_path / "none.run")
+
+
+def test_a_run_of_documents_is_refused_as_a_pool_naming_a_chunk(
+    tmp_path: Path, beir_folder: Path
+) -> None:
+    place, path = Place(tmp_path / "store", "tiny", "prepare"), tmp_path / "my.run"
+    request = replace(beir_request(beir_folder, RULE), chunking=Chunking(12, 3))
+    dataset = done(import_request, place, request)
+    path.write_text("dev-0 Q0 p3#1 1 2 x\ndev-0 Q0 p3 2 1 x\n")
+    run_file = done(import_run_file, place, path)
+    line = r"my\.run line 2: 'p3' is a document that was cut into chunks, .* such as 'p3#1'"
+    with pytest.raises(InputError, match=line):
+        done(read_run_file, place, dataset, run_file, path, 5)
 
 
 def test_nothing_of_the_word_index_is_pickled(
