@@ -69,14 +69,30 @@ def open_first_stage(config: Config, place: Place, dataset: ArtifactRef) -> Firs
     """
     first_stage = FirstStage(config, place, dataset)
     check_index(place.open(), dataset, config.first_stage.index)
-    pools = config.mining.more_pools
-    for source in dict.fromkeys([config.first_stage.ranking, *(pool.source for pool in pools)]):
-        if source == FUSED or _is_encoder(config, source):
-            _model(first_stage, DENSE if source == FUSED else source)
-    for pool in pools:
+    for source in _encoders(config):
+        _model(first_stage, source)
+    for pool in config.mining.more_pools:
         if pool.source == GIVEN or _is_run_file(config, pool.source):
             _pool_candidates(first_stage, pool)
     return first_stage
+
+
+def encoder_names(config: Config) -> list[str]:
+    """The models of the bi-encoders that a run retrieves with."""
+    return [_encoder(config, source).model for source in _encoders(config)]
+
+
+def run_files(config: Config) -> list[Path]:
+    """The run files that a run mines from."""
+    sources = dict.fromkeys(pool.source for pool in config.mining.more_pools)
+    return [_path(source) for source in sources if _is_run_file(config, source)]
+
+
+def _encoders(config: Config) -> list[str]:
+    """The sources that take a bi-encoder, each once; fusion takes the production one."""
+    pools = (pool.source for pool in config.mining.more_pools)
+    sources = [DENSE if name == FUSED else name for name in (config.first_stage.ranking, *pools)]
+    return [source for source in dict.fromkeys(sources) if _is_encoder(config, source)]
 
 
 def production_candidates(first_stage: FirstStage) -> ArtifactRef:

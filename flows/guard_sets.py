@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.names import looks_like_id
 from strop.flows.first_stage import FirstStage, production_candidates
 from strop.flows.outside import measure_reranker
 from strop.flows.session import PREPARE, PROMOTE, Refs, Session
 from strop.pipeline.config import Config, GuardSet
-from strop.pipeline.errors import InputError
-from strop.tasks.guard import GuardMetrics, hold_all, require_judged
+from strop.tasks.guard import GuardMetrics, hold_all, naming_guard_set, require_judged
 from strop.tasks.import_data import find_dataset, import_beir_split
 from strop.tasks.stage import Place, call
 
@@ -62,14 +60,12 @@ def hold_guard_sets(
 
 def _import(place: Place, guard: GuardSet) -> ArtifactRef:
     folder = Path(guard.dataset).expanduser()
-    try:
+    with naming_guard_set(guard.name):
         if looks_like_id(guard.dataset):
             dataset = call(find_dataset, place, guard.dataset)
         else:
             dataset = call(import_beir_split, place, folder, guard.split)
         require_judged(place, dataset, guard.split)
-    except (InputError, StoreError) as error:
-        raise InputError(f"decision.guard_sets, {guard.name!r}: {error}") from error
     found: ArtifactRef = dataset
     return found
 

@@ -14,10 +14,9 @@ from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.session import ASSESS, PREPARE, Refs, Session
 from strop.pipeline.config import Config
-from strop.pipeline.errors import InputError
 from strop.tasks.import_model import import_model
 from strop.tasks.import_run_file import import_run_file
-from strop.tasks.initialise import initialise
+from strop.tasks.initialise import initialise, require_head
 from strop.tasks.measure import evaluate
 from strop.tasks.mine import fusion_weight
 from strop.tasks.rank_run_file import rank_run_file
@@ -57,10 +56,7 @@ def find_reranker(place: Place, config: Config, name: str, what: str) -> Artifac
     model = call(import_model, place, name)
     settings = without_code(config).reranker.model_copy(update={"base": name})
     reranker: ArtifactRef = call(initialise, place, model, settings, config.seed)
-    if place.open().manifest(reranker).summary["fresh_head"]:
-        raise InputError(
-            f"{what} {name!r}: has no trained head with one logit, expected a reranker"
-        )
+    require_head(place.open().manifest(reranker).summary["fresh_head"], f"{what} {name!r}")
     return reranker
 
 

@@ -36,7 +36,7 @@ from strop.tasks.import_data import (
     import_request,
 )
 from strop.tasks.import_model import import_model
-from strop.tasks.initialise import initialise
+from strop.tasks.initialise import initialise, require_head
 from strop.tasks.missed import missed_sentence
 from strop.tasks.query_fields import check_slices
 from strop.tasks.review import find_verdicts
@@ -66,7 +66,7 @@ def prepare(config: InnerConfig, store: Location) -> None:
             claim()  # another config is told before its base is read
         base = call(import_model, place, config.reranker.base)
         reranker = call(initialise, place, base, config.reranker, config.seed)
-        refuse_averaging_a_fresh_head(session, reranker)
+        refuse_averaging_a_fresh_head(config, is_fresh(session, reranker))
         first_stage = open_first_stage(config, place, dataset)
         teacher = _teacher(session)
         claim()
@@ -133,10 +133,9 @@ def _verdicts(place: Place, config: Config, dataset: ArtifactRef) -> Refs:
     return {"verdicts": call(find_verdicts, place, config.mining.verdicts, dataset)}
 
 
-def refuse_averaging_a_fresh_head(session: Session, reranker: ArtifactRef) -> None:
+def refuse_averaging_a_fresh_head(config: Config, fresh: bool) -> None:
     """Raise `InputError` where rounds would start from a mean with a head of random weights."""
-    config = session.config
-    if config.training.start == "average" and is_fresh(session, reranker):
+    if fresh and config.training.start == "average":
         raise InputError(
             f"training.start = 'average': reranker.base = {config.reranker.base!r} gets a fresh "
             "head, with which there is nothing to average; expected last_round or base"
@@ -151,10 +150,7 @@ def _teacher(session: Session) -> ArtifactRef | None:
     place, settings = _of_teacher(session)
     model = call(import_model, place, name)
     teacher: ArtifactRef = call(initialise, place, model, settings, config.seed)
-    if is_fresh(session, teacher):
-        raise InputError(
-            f"mining.teacher = {name!r}: has no trained head with one logit, expected a reranker"
-        )
+    require_head(is_fresh(session, teacher), f"mining.teacher = {name!r}")
     return teacher
 
 

@@ -16,11 +16,16 @@ FEWEST_FOR_CODES = 10_000
 
 def check_index(store: Store, dataset: ArtifactRef, config: VectorIndex) -> None:
     """Raise `InputError` for an index that the corpus is too small for."""
+    check_index_of(store.manifest(dataset).summary["passages"], config)
+
+
+def check_index_of(passages: int, config: VectorIndex) -> None:
+    """The same of a corpus of so many passages."""
     if config.type != "ivf_pq":
         return
     from strop.pipeline.first_stage.index import shard_sizes
 
-    fewest = min(shard_sizes(store.manifest(dataset).summary["passages"], config))
+    fewest = min(shard_sizes(passages, config))
     if fewest < FEWEST_FOR_CODES:
         what = "a shard" if config.shard_passages else "the corpus"
         way_out = " or more passages a shard" if config.shard_passages else ""

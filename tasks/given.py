@@ -16,11 +16,7 @@ def read_given_pool(place: Place, dataset: ArtifactRef, depth: int) -> Any:
 
     Raises `InputError` where they offer none.
     """
-    if "pool.parquet" not in place.open().manifest(dataset).files:
-        raise InputError(
-            f"mining.more_pools source 'given': dataset {dataset.id} came without negatives; "
-            "expected one from a format that has them, such as flagembedding"
-        )
+    require_pool("pool.parquet" in place.open().manifest(dataset).files, dataset.id)
     recipe = Recipe("candidates", "read given pool", 1, {"depth": depth}, {"dataset": dataset})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
@@ -35,12 +31,7 @@ def read_given_pool(place: Place, dataset: ArtifactRef, depth: int) -> Any:
 @stage_task("read given scores")
 def read_given_scores(place: Place, dataset: ArtifactRef) -> Any:
     """The teacher's scores that came with the data; raises `InputError` where none did."""
-    if "teacher_scores.parquet" not in place.open().manifest(dataset).files:
-        raise InputError(
-            f"mining.teacher = 'given': dataset {dataset.id} came without a teacher's scores; "
-            "expected data with them, such as pos_scores and neg_scores of flagembedding, or a "
-            "reranker as mining.teacher"
-        )
+    require_scores("teacher_scores.parquet" in place.open().manifest(dataset).files, dataset.id)
     recipe = Recipe("scores", "read given scores", 1, {}, {"dataset": dataset})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
@@ -49,3 +40,22 @@ def read_given_scores(place: Place, dataset: ArtifactRef) -> Any:
         return {"pairs": found.num_rows}
 
     return carry_out(place, recipe, compute)
+
+
+def require_pool(there: bool, dataset: str) -> None:
+    """Raise `InputError` where a data set came without negatives."""
+    if not there:
+        raise InputError(
+            f"mining.more_pools source 'given': dataset {dataset} came without negatives; "
+            "expected one from a format that has them, such as flagembedding"
+        )
+
+
+def require_scores(there: bool, dataset: str) -> None:
+    """Raise `InputError` where a data set came without a teacher's scores."""
+    if not there:
+        raise InputError(
+            f"mining.teacher = 'given': dataset {dataset} came without a teacher's scores; "
+            "expected data with them, such as pos_scores and neg_scores of flagembedding, or a "
+            "reranker as mining.teacher"
+        )

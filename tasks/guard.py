@@ -1,11 +1,15 @@
 """The decision over a challenger that won the gate: whether it holds on every guard set."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from strop.artifacts.errors import StoreError
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -84,6 +88,15 @@ def _contenders(
         Contender(names[0], "fused", store.table(made.challenger, "per_query")),
         Contender(names[1], champion_ranking, store.table(made.champion, "per_query")),
     )
+
+
+@contextlib.contextmanager
+def naming_guard_set(name: str) -> Iterator[None]:
+    """Whatever is wrong within is told of the config's guard set of this name."""
+    try:
+        yield
+    except (InputError, StoreError) as error:
+        raise InputError(f"decision.guard_sets, {name!r}: {error}") from error
 
 
 def require_judged(place: Place, dataset: ArtifactRef, split: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Reranker
+from strop.pipeline.errors import InputError
 from strop.pipeline.models import require_unchanged
 from strop.pipeline.progress import Progress
 from strop.tasks.models_by_name import model_by_name
@@ -40,3 +41,9 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
         return {"base": config.base, "fresh_head": fresh, "parameters": loaded.num_parameters}
 
     return carry_out(place, recipe, compute)
+
+
+def require_head(fresh: bool, what: str) -> None:
+    """Raise `InputError` for a model without a trained head."""
+    if fresh:
+        raise InputError(f"{what}: has no trained head with one logit, expected a reranker")

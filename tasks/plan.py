@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.artifacts import tables
 from strop.artifacts.environment import library_versions
-from strop.artifacts.names import looks_like_id
-from strop.artifacts.schemas import CORPUS
 from strop.artifacts.store import Store
-from strop.artifacts.tables import TableWriter
 from strop.pipeline.config import Config, Execution
-from strop.pipeline.data.importing import import_files
-from strop.pipeline.errors import InputError
 from strop.pipeline.evaluation.gate_size import gate_warning
 from strop.pipeline.mining.cross_fitting import plan_queries
 from strop.pipeline.models import ModelFolder, resolve_model
@@ -30,10 +22,8 @@ from strop.pipeline.planning.measuring import TEXTS, Sample, measure
 from strop.pipeline.planning.planner import planned
 from strop.pipeline.planning.stages import Counts, Planned, dominant
 from strop.pipeline.threads import processors, threads_of_worker, use_threads
-from strop.tasks.by_id import artifact_by_id
-from strop.tasks.earlier import joined_texts
-from strop.tasks.import_data import configured_request
-from strop.tasks.models_by_name import model_by_name
+from strop.tasks.plan_checks import named_model
+from strop.tasks.plan_data import PlannedData
 
 COSTLY = {
     *("precision", "micro_batch_tokens", "graph_tokens", "gradients", "gradient_checkpointing"),
@@ -80,18 +70,25 @@ class Plan:
 
 
 def plan_run(
-    config: Config, store: Store | None, *, devices: int, state: Path, again: bool = False
+    config: Config,
+    store: Store | None,
+    data: PlannedData,
+    *,
+    devices: int,
+    state: Path,
+    again: bool = False,
 ) -> Plan:
-    """The stages of a run; raises `InputError` for data or models that it would refuse.
+    """The stages of a run; raises `InputError` for models that it would refuse.
 
     Unit costs are measured once for these models, limits, threads and versions, and kept in the
-    folder ``state``, or measured ``again``. ``store`` is asked for a data set or base that the
-    config names by id.
+    folder ``state``, or measured ``again``. ``store`` is asked for a base that the config names by
+    id.
     """
     use_threads(config.execution.threads)
     encoder = resolve_model(config.bi_encoder.model)
-    base = _base(config, store)
-    counts, sample, warning = _data(config, store)
+    base = named_model(store, "reranker.base", config.reranker.base)
+    counts, sample = _work(config, data), Sample(data.texts, _questions(data))
+    warning = gate_warning(data.queries, data.qrels, config)
     path = state / "unit-costs" / f"{_key(config, encoder, base)}.json"
     costs = None if again else UnitCosts.kept(path)
     kept = costs is not None
@@ -110,71 +107,22 @@ def _workers(execution: Execution) -> int:
     return execution.workers or max(1, processors() // threads_of_worker(execution.threads))
 
 
-def _base(config: Config, store: Store | None) -> ModelFolder:
-    name = config.reranker.base
-    if not looks_like_id(name):
-        return resolve_model(name)
-    if store is None:
-        raise InputError(f"reranker.base = {name!r}: is an id, and there is no store; give --store")
-    return model_by_name(store, name)
-
-
-def _data(config: Config, store: Store | None) -> tuple[Counts, Sample, str]:
-    """How much there is to do, some texts, and a warning or nothing; files are read and checked as
-    an import does.
-    """
-    started = time.process_time()
-    if not looks_like_id(config.dataset):
-        passages, texts, queries, qrels = _from_files(config)
-    elif store is None:
-        raise InputError(
-            f"dataset = {config.dataset!r}: is an id, and there is no store; give --store"
-        )
-    else:
-        passages, texts, queries, qrels = _from_store(config, store)
-    reading = time.process_time() - started
-    plan = plan_queries(queries, qrels, config)
-    splits = queries["split"].cast(pa.string())
-    counts = Counts(
-        passages=passages,
+def _work(config: Config, data: PlannedData) -> Counts:
+    """How much there is to do."""
+    plan = plan_queries(data.queries, data.qrels, config)
+    splits = data.queries["split"].cast(pa.string())
+    return Counts(
+        passages=data.passages,
         queries={split: int(pc.sum(pc.equal(splits, split)).as_py() or 0) for split in SPLITS},
         round_queries=tuple(len(plan.of_round(n + 1)) for n in range(config.rounds)),
-        reading=reading,
+        reading=data.reading,
         folds=config.mining.folds if plan.strategy == "folds" else 0,
     )
-    questions = queries["text"].slice(0, TEXTS).to_pylist()
-    return counts, Sample(texts, questions), gate_warning(queries, qrels, config)
 
 
-Found = tuple[int, list[str], pa.Table, pa.Table]
-
-
-def _from_files(config: Config) -> Found:
-    count, texts = 0, list[str]()
-    with (
-        tempfile.TemporaryDirectory(prefix="strop-plan-") as folder,
-        TableWriter(Path(folder) / "corpus.parquet", CORPUS) as corpus,
-    ):
-
-        def write(passages: pa.Table) -> None:
-            nonlocal count
-            corpus.write(passages)
-            count += passages.num_rows
-            if len(texts) < TEXTS:
-                texts.extend(joined_texts(passages.slice(0, TEXTS - len(texts))))
-
-        request = configured_request(config)
-        found = import_files(request, write_corpus=write, read_rows=corpus.read_back)
-    return count, texts, found.queries, found.qrels
-
-
-def _from_store(config: Config, store: Store) -> Found:
-    manifest = artifact_by_id(store, config.dataset, "dataset", key="dataset")
-    corpus = store.file(manifest, "corpus.parquet")
-    first = next(iter(tables.iterate_batches(corpus, rows=TEXTS)))
-    texts = list(joined_texts(first))
-    queries, qrels = store.table(manifest, "queries"), store.table(manifest, "qrels")
-    return tables.count_rows(corpus), texts, queries, qrels
+def _questions(data: PlannedData) -> list[str]:
+    found: list[str] = data.queries["text"].slice(0, TEXTS).to_pylist()
+    return found
 
 
 def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:

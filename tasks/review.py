@@ -1,6 +1,6 @@
 """Review: the suspects of a round as cards, and verdicts as an artifact."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +104,25 @@ def find_verdicts(place: Place, artifact_id: str, dataset: ArtifactRef) -> Artif
     manifest = artifact_by_id(store, artifact_id, "verdicts", key="mining.verdicts")
     said = verdicts_in(store, manifest.ref)
     known = _known(store, dataset, said)
-    for query, passage in said:
-        if query not in known.splits or passage not in known.passages:
-            raise InputError(
-                f"mining.verdicts = {artifact_id!r}: has a verdict of query {query!r} and passage "
-                f"{passage!r}, which are not both in the dataset {dataset.id}; expected verdicts "
-                "of this data set"
-            )
+    require_pairs(said, known.splits, known.passages, artifact_id, dataset.id)
     return store.use(manifest.ref).ref
+
+
+def require_pairs(
+    said: Iterable[Pair],
+    queries: Container[str],
+    passages: Container[str],
+    verdicts: str,
+    dataset: str,
+) -> None:
+    """Raise `InputError` for the first verdict of a query or passage that a data set lacks."""
+    for query, passage in said:
+        if query not in queries or passage not in passages:
+            raise InputError(
+                f"mining.verdicts = {verdicts!r}: has a verdict of query {query!r} and passage "
+                f"{passage!r}, which are not both in the dataset {dataset}; expected verdicts of "
+                "this data set"
+            )
 
 
 @stage_task("fit verdicts")

@@ -55,7 +55,7 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
     libraries = 0.0 if loaded else time.process_time() - started
     load_encoder, encode_token, width, texts = _encoding(sample, config, encoder)
     started = clock()
-    from strop.pipeline.scoring.reranker import initialise
+    from strop.pipeline.scoring.reranker import check_positions, initialise
 
     reranker, fresh = initialise(
         base.path,
@@ -65,6 +65,7 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
         replace_head=config.reranker.replace_head,
     )
     load_reranker = clock() - started
+    check_positions(reranker, config.reranker.base, config.reranker.max_tokens)
     tokenize_text, source = _tokenizing(sample, reranker)
     score_token, pair_tokens = _scoring(reranker, source, config)
     resident = psutil.Process().memory_info().rss
