@@ -203,7 +203,16 @@ def headline(stage: str, summary: dict[str, Any], *, reused: bool = False) -> st
     keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
     silent = OF_REUSE if reused else _about_reuse(summary)
     told = (key for key in keys if key in summary and key not in silent)
-    return ", ".join(_phrase(key, summary[key]) for key in told)
+    words = _not_final(summary) if name == "promote" else summary
+    return ", ".join(_phrase(key, words[key]) for key in told)
+
+
+def _not_final(decision: dict[str, Any]) -> dict[str, Any]:
+    """A challenger that is ahead has won, whatever guard sets and people make of it after this."""
+    if decision.get("verdict") not in ("promoted", "awaiting"):
+        return decision
+    compared = str(decision["reason"]).rpartition(": ")[0]
+    return {**decision, "verdict": "won", "reason": f"{compared}: won"}
 
 
 def _about_reuse(summary: dict[str, Any]) -> tuple[str, ...]:

@@ -121,6 +121,27 @@ def test_what_came_from_outside_is_told_by_its_counts(stage, made, told):
     assert headline(stage, made) == told
 
 
+@pytest.mark.parametrize(
+    ("verdict", "ending", "told"),
+    [
+        ("promoted", "promoted", "won"),
+        ("awaiting", "awaits approval, round 1 stays champion until then", "won"),
+        ("kept", "round 1 stays champion", "round 1 stays champion"),
+    ],
+)
+def test_who_wins_the_gate_is_not_called_promoted_before_guard_sets_and_people_decide(
+    verdict, ending, told
+):
+    compared = "round 2: fused nDCG@10 on gate 0.6 against 0.5 of round 1: +0.1, p = 0.01 < 0.05"
+    made = {"verdict": verdict, "reason": f"{compared}: {ending}"}
+    assert headline("promote · promote", made) == f"{compared}: {told}"
+    set_loudness(Loudness.VERBOSE)
+    verbose = headline("promote · promote", made)
+    set_loudness(Loudness.NORMAL)
+    assert verbose.endswith(f"verdict {'kept' if verdict == 'kept' else 'won'}")
+    assert headline("hold guard sets · promote", made) == f"{compared}: {ending}"
+
+
 def test_a_check_of_data_says_how_far_it_is(beir_folder, monkeypatch, capsys):
     monkeypatch.setattr(display_file, "PLAIN_SECONDS", 0)
     passages = len((beir_folder / "corpus.jsonl").read_text().splitlines())
