@@ -58,6 +58,11 @@ def _write_beside(path: Path, data: bytes) -> Path:
     return temporary
 
 
+def prove_writable(path: Path) -> None:
+    """Write beside a file and take it back; raises `OSError` where nothing can be written."""
+    _write_beside(path, b"").unlink()
+
+
 def create(path: StorePath, data: bytes) -> None:
     """Create a file whole; raises `Conflict` when it exists already."""
     if isinstance(path, ObjectPath):

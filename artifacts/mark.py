@@ -21,6 +21,20 @@ def open_mark(root: StorePath) -> None:
         _open_folder(root)
 
 
+def require_writable(root: StorePath) -> None:
+    """Raise `StoreError` for a store that can only be read."""
+    try:
+        if isinstance(root, ObjectPath):
+            require_conditions(root.bucket)
+        else:
+            durable.prove_writable(root / MARK)
+    except OSError as error:
+        reason = error.strerror or "access denied"
+        raise StoreError(
+            f"store {root}: cannot be written ({reason}), expected one that runs can write to"
+        ) from error
+
+
 def _open_folder(root: Path) -> None:
     mark = root / MARK
     if root.exists() and not root.is_dir():

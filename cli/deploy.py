@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from strop.artifacts.mark import require_writable
 from strop.artifacts.store import Store
 from strop.cli.automations import make_automations
 from strop.cli.config_file import load_config
@@ -39,10 +40,10 @@ def deploy_flows(
     """
     config = _absolute(load_config(path))
     check_nights(config.name)
-    root = Store(store).location
+    schedule.check()
+    root = writable(store)
     out = console()
     with prefect_server(out) as server:
-        schedule.check()
         automations = make_automations(notify)
         _make_pool()
         _put_deployments(out, server.ui_url, config, root, schedule)
@@ -59,6 +60,13 @@ def deploy_flows(
         else:
             address = f"PREFECT_API_URL={server.url} " if server.managed else ""
             out.print(f"start a worker with: {address}{command}", soft_wrap=True)
+
+
+def writable(store: str) -> str:
+    """The location of a store; raises `StoreError` where no run could write to it."""
+    opened = Store(store)
+    require_writable(opened.root)
+    return opened.location
 
 
 def _put_deployments(

@@ -1,5 +1,7 @@
 """The deployments of one config: their names, parameters and schedule, and those they replace."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,17 @@ from strop.pipeline.errors import InputError
 STEPS = ("nightly", "improve", "round", "assess", "promote")
 """What there is a deployment for; an earlier strop named them so, whatever their config."""
 
+NO_CRON = 5
+CHECK = f"""
+import sys
+from prefect.client.schemas.schedules import CronSchedule
+from pydantic import ValidationError
+try:
+    CronSchedule(cron=sys.argv[1])
+except ValidationError:
+    sys.exit({NO_CRON})
+"""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -22,20 +35,20 @@ class Schedule:
     read_test: bool
 
     def check(self) -> None:
-        """Raise `InputError` for a line or a zone that no schedule can have."""
-        from prefect.client.schemas.schedules import CronSchedule
-        from pydantic import ValidationError
+        """Raise `InputError` for a line or a zone that no schedule can have.
 
+        It needs no server. A process of its own asks prefect, which must not be imported in this
+        one before its server is known.
+        """
         if self.timezone not in available_timezones():
             raise InputError(
                 f"--timezone {self.timezone!r}: no such zone, expected one such as Europe/Berlin"
             )
-        try:
-            CronSchedule(cron=self.cron, timezone=self.timezone)
-        except ValidationError as error:
+        asked = subprocess.run([sys.executable, "-c", CHECK, self.cron], check=False)
+        if asked.returncode == NO_CRON:
             raise InputError(
                 f"--cron {self.cron!r}: not a cron line, expected five fields such as '0 2 * * *'"
-            ) from error
+            )
 
 
 def deployment_name(step: str, config: str) -> str:

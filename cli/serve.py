@@ -3,7 +3,7 @@
 from typing import Any
 
 from strop.artifacts.canonical import digest
-from strop.artifacts.store import Store
+from strop.cli.deploy import writable
 from strop.cli.deployments import deployment_name, sentence
 from strop.cli.output import console
 from strop.cli.running import prefect_server
@@ -16,7 +16,7 @@ def serve_flows(store: str) -> None:
     Runs write to the given store unless their form names another; only one is carried out at a
     time, since each uses the whole machine. Ends with Ctrl-C.
     """
-    root = Store(store).location
+    root = writable(store)
     out = console()
     with prefect_server(out) as server:
         from prefect import serve

@@ -8,6 +8,7 @@ from strop.artifacts import pins
 from strop.artifacts.manifest import Recipe
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
+from strop.cli.config_file import example_config
 from tests.cli.test_bucket import refused
 
 
@@ -85,7 +86,7 @@ def test_artifacts_of_a_read_only_store_are_found_and_used(backup):
 
 
 def test_commands_that_write_end_in_one_line_on_a_read_only_store(
-    backup, artifacts, monkeypatch, capsys
+    backup, artifacts, monkeypatch, capsys, tmp_path
 ):
     dataset, place = backup.artifacts("dataset")[0].id, ("--store", str(backup.root))
     commands = [
@@ -97,6 +98,10 @@ def test_commands_that_write_end_in_one_line_on_a_read_only_store(
         line = refused(monkeypatch, capsys, "artifacts", *command, *place)
         assert line.startswith(f"error: {backup.root}/")
         assert line.endswith(": Read-only file system; expected a place that can be written")
+    (tmp_path / "strop.yaml").write_text(example_config())
+    for command in (("deploy", str(tmp_path / "strop.yaml"), "--no-worker"), ("serve",)):
+        line = refused(monkeypatch, capsys, *command, *place)
+        assert line.startswith(f"error: store {backup.root}: cannot be written (Read-only file")
     for command in (("gc",), ("purge", "--passage", "p5")):
         artifacts(backup, *command)
 

@@ -219,10 +219,13 @@ def test_deployments_are_a_configs_own_with_schedule_limit_and_parameters(projec
     [("--cron", "at night", "five fields"), ("--timezone", "Berlin", "Europe/Berlin")],
 )
 def test_a_schedule_that_cannot_be_is_refused_in_one_line(project, option, value, words):
-    done = project.strop("deploy", project.config(), option, value, "--no-worker")
+    state = {"STROP_STATE": str(project.folder / "state")}
+    done = project.strop("deploy", project.config(), option, value, "--no-worker", **state)
     assert done.returncode == 2
     assert words in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    assert not (project.folder / "state").exists(), "no server was started for it"
+    assert not project.store.exists()
 
 
 def flow_runs(api, name):
