@@ -81,14 +81,15 @@ def deployments(config: Config, root: str, schedule: Schedule) -> list[Any]:
         "nightly": {"parameters": by_night, "schedules": [cron], "concurrency_limit": alone},
         "improve": {"parameters": shared, "concurrency_limit": alone},
         "round": {"parameters": {**shared, "number": 1}},
-        "assess": {"parameters": shared},
-        "promote": {"parameters": {"run": config.name, "store": root}},
+        "assess": {"parameters": {**shared, "nights": True}},
+        "promote": {"parameters": {"run": config.name, "store": root, "nights": True}},
     }
     flows = dict(zip(STEPS, (nightly, improve, manual_round, assess, approve), strict=True))
     variables = _job_variables(config)
     return [
         _deployment(flow, step, config.name, job_variables=variables, **options[step])
         for step, flow in flows.items()
+        if step != "promote" or config.decision.approval  # else nothing ever awaits a word
     ]
 
 

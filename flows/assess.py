@@ -6,10 +6,13 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.store import Store
 from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.location import Location
 from strop.flows.measured import is_fresh, measured
+from strop.flows.nights import or_night
 from strop.flows.outside import outside_of_run
+from strop.flows.recorded import config_of_run
 from strop.flows.reported import run_inputs
 from strop.flows.same_config import refuse_another_config
 from strop.flows.session import (
@@ -31,7 +34,9 @@ from strop.tasks.time_reranking import time_reranking
 
 
 @flow(name="assess", flow_run_name="assess {config.name}")
-def assess(config: Config, store: Location = ".strop", read_test: bool = True) -> ArtifactRef:
+def assess(
+    config: Config, store: Location = ".strop", read_test: bool = True, nights: bool = False
+) -> ArtifactRef:
     """Rerank and measure test for the untuned base and every round; returns the report.
 
     A base with a fresh head is not reranked with: the first stage stands for it.
@@ -42,8 +47,11 @@ def assess(config: Config, store: Location = ".strop", read_test: bool = True) -
         config: Every value of the run; a key that is left out has its default.
         store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
         read_test: Whether the test split is read; dev is reported on where not.
+        nights: Whether the newest night stands in for a run of the config that nobody has started.
     """
     is_alone = not is_held(config, store)
+    if nights:
+        config = _of_night(Store(store), config)
     with hold(config, store) as session:
         if is_alone:
             refuse_another_config(session)
@@ -68,6 +76,11 @@ def assess(config: Config, store: Location = ".strop", read_test: bool = True) -
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report
+
+
+def _of_night(store: Store, config: Config) -> Config:
+    name = or_night(store, config.name, with_part=PREPARE)
+    return config if name == config.name else config_of_run(store, name)
 
 
 def final_metrics(session: Session, made: Refs) -> ArtifactRef:

@@ -12,6 +12,7 @@ from strop.flows.guard_sets import hold_guard_sets
 from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.measured import measured
+from strop.flows.nights import or_night
 from strop.flows.recorded import config_of_run
 from strop.flows.session import PREPARE, PROMOTE, Session, hold, is_same_move, round_part
 from strop.pipeline.config import Name
@@ -121,7 +122,7 @@ def _gate_metrics(
 
 
 @flow(name="promote by hand", flow_run_name="promote {run} by hand")
-def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
+def approve(run: Name, store: Location = ".strop", note: str = "", nights: bool = False) -> str:
     """Promote the challenger of a run whose decision awaits a person's word.
 
     Raises `InputError` where nothing awaits, or what was promoted before has been replaced, and
@@ -131,7 +132,10 @@ def approve(run: Name, store: Location = ".strop", note: str = "") -> str:
         run: Name of the run whose challenger awaits the word.
         store: A folder, or s3://bucket/prefix (gs://, az://), that keeps the artifacts.
         note: Why, kept in the champion's history.
+        nights: Whether the newest night stands in for a run of that name that nobody has started.
     """
+    if nights:
+        run = or_night(Store(store), run, with_part=PROMOTE)
     config = config_of_run(Store(store), run)
     with hold(config, store) as session:
         decision = session.run.parts().get(PROMOTE, {}).get("decision")

@@ -48,6 +48,16 @@ def test_paths_that_hold_everywhere_ask_for_no_folder(tmp_path, monkeypatch):
     assert job_variables(reranker=base, bi_encoder={"model": "~/held"}) == {"env": HUSHED}
 
 
+def test_a_person_is_asked_only_where_the_config_leaves_it_to_one():
+    for approval in (False, True):
+        config = Config.model_validate({"name": "tiny", "decision": {"approval": approval}})
+        made = deployments(config, "/store", Schedule("0 2 * * *", "UTC", read_test=False))
+        parameters = {item.name.removesuffix("-tiny"): item.parameters for item in made}
+        assert set(parameters) == {step for step in STEPS if approval or step != "promote"}
+        assert parameters["assess"]["nights"], "a schedule alone makes no run of the config's name"
+    assert parameters["promote"] == {"run": "tiny", "store": "/store", "nights": True}
+
+
 def test_what_is_served_takes_the_place_of_no_other_stores_or_configs_deployments():
     first, second = ({item.name for item in served(root)} for root in ("/a/.strop", "/b/.strop"))
     assert len(first | second) == 6
