@@ -18,6 +18,7 @@ from strop.artifacts.backends.mirror import Mirror
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.environment import device_name, library_versions
 from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError, Unreachable
+from strop.artifacts.full_disk import naming_full_disk
 from strop.artifacts.manifest import ArtifactRef, Manifest, Recipe, read_manifests, timestamp
 from strop.artifacts.mark import open_mark
 from strop.artifacts.names import check_part, follows_link, leaves
@@ -116,7 +117,8 @@ class Store:
         folder = self._scratch(recipe, name)
         durable.make_folder(folder)
         try:
-            yield Attempt(recipe, name, folder)
+            with naming_full_disk(self.local):
+                yield Attempt(recipe, name, folder)
         except BaseException:
             if not self._committed(recipe, name):
                 shutil.rmtree(folder, ignore_errors=True)

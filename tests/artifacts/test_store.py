@@ -321,6 +321,7 @@ def test_a_full_disk_surfaces_and_the_store_stays_usable(small_disk: Path) -> No
     with pytest.raises(OSError, match="No space left") as caught:
         commit_scores(store, table=big)
     assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(store.root), "no place was said by what wrote the table"
     assert not home(store).exists()
     assert store.artifacts() == [before]
     made = commit_scores(store)

@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(project, small_
     store = small_disk / "store"
     done = project.strop("run", project.config(rounds=1), "--store", store)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: disk full")
+    assert done.stderr.startswith(f"error: disk full at {store}")
     assert len(done.stderr.splitlines()) == 1
     assert project.strop("artifacts", "verify", "--store", store).returncode == 0
     manifests = list(store.glob("objects/*/*/manifest.json"))
