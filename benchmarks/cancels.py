@@ -33,8 +33,8 @@ STAGES = (
     "encode · prepare",
     "retrieve · prepare",
     "tokenize · prepare",
-    "rerank · prepare",
     "train · round 1",
+    "rerank · round 1",
     "score · round 2",
 )
 START_SECONDS, STAGE_SECONDS = 90.0, 240.0

@@ -49,10 +49,10 @@ def test_a_run_waits_for_the_slot_and_gets_it_when_its_holder_is_killed(project)
     try:
         line = read_until(run, "waits for")
         who = f"train · round 1 in process {holder.pid}"
-        assert line == f"  rerank · prepare: waits for the slot gpu, which {who} holds\n"
+        assert line == f"  train · round 1: waits for the slot gpu, which {who} holds\n"
         holder.send_signal(KILL)
         killed = time.monotonic()
-        read_until(run, "✓ rerank · prepare")
+        read_until(run, "✓ train · round 1")
         took = time.monotonic() - killed
         assert took < 30, f"{took:.1f} s; two on a machine that is not busy"
     finally:

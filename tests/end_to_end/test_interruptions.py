@@ -20,7 +20,7 @@ ALL = [
     "✓ retrieve",
     "✓ initialise",
     "✓ tokenize",
-    "✓ rerank · prepare",
+    "✓ rank · prepare",
     "✓ select · round 1",
     "✓ list negatives · round 1",
     "✓ train · round 1",
