@@ -108,7 +108,10 @@ def _import(request: Any, store: str, *, json: bool) -> None:
     if warned := summary.get("warnings"):
         counts = ", ".join(f"{count:,} of {kind!r}" for kind, count in warned.items())
         out.print(f"warnings: {counts}; --check shows where", soft_wrap=True, markup=False)
-    if since := summary.get("passages_since"):
+    since = summary.get("passages_since", {})
+    if since and not any(count for kind, count in since.items() if kind != "same"):
+        out.print(f"passages: the same as those of {summary['previous']}")
+    elif since:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in since.items())
         told = f"passages since {summary['previous']}: {counts}"
         way = f"strop artifacts diff {summary['previous']} {ref.id} names them"

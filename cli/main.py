@@ -218,7 +218,9 @@ def main() -> None:
 def _end(error: Exception) -> None:
     if isinstance(error, USAGE_ERROR):
         command = getattr(getattr(error, "ctx", None), "command_path", "strop")
-        message = error.format_message().rstrip(".")
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
+        if not message:  # a group without its command, whose help has been printed
+            raise SystemExit(REFUSED)
         end_with_error(f"{message}; {command} --help tells what there is", code=REFUSED)
     if message := full_disk(error):
         end_with_error(message, code=REFUSED)

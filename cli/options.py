@@ -33,7 +33,11 @@ STORE = ".strop"
 
 def where(location: str) -> str:
     """What a command that is told to a person needs to find the store: nothing for the default."""
-    return "" if location == os.environ.get("STROP_STORE", STORE) else f" --store {location}"
+    usual = os.environ.get("STROP_STORE", STORE)
+    same = location == usual or (
+        "://" not in location + usual and Path(location).absolute() == Path(usual).absolute()
+    )
+    return "" if same else f" --store {location}"
 
 
 def existing_store(location: str) -> Store:

@@ -27,6 +27,10 @@ def test_a_command_for_a_run_that_is_there_makes_no_store_in_a_wrong_folder(tmp_
     [
         (["run", "--bogus"], "error: No such option: --bogus; strop run --help tells what there"),
         (["nope"], "error: No such command 'nope'; strop --help tells what there is"),
+        (
+            ["run", "x.yaml", "--preset", "best"],
+            "error: Invalid value for '--preset': 'best' is not",
+        ),
         (["round", "x.yaml"], "error: Missing option '--round'; strop round --help tells what"),
         (["round", "x.yaml", "--round", "0"], "error: Invalid value for '--round': "),
     ],
@@ -39,3 +43,13 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments, line):
     assert done.stderr.startswith(line)
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("group", [[], ["champion"], ["artifacts"], ["export"]])
+def test_a_group_without_its_command_prints_its_help_alone(group):
+    done = subprocess.run(
+        [sys.executable, "-m", "strop.cli", *group], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Usage: " in done.stdout
+    assert done.stderr == ""

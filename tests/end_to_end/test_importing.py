@@ -1,6 +1,7 @@
 """`strop import` as people and scripts call it: other formats, problems as JSON, nothing left."""
 
 import json
+import re
 
 
 def write(path, records):
@@ -44,6 +45,9 @@ def test_another_format_is_imported_and_its_warnings_and_problems_are_json(proje
         f"passages since {found['dataset']}: 0 changed, 1 new, 1 removed, 23 same; "
         f"strop artifacts diff {found['dataset']} "
     ) in done.stdout
+    again = project.strop("import", "flagembedding", "train.jsonl", "--dev-share", "0.2")
+    (before,) = re.findall(r"\ndataset ([0-9a-f]+);", done.stdout)
+    assert f"\npassages: the same as those of {before}\n" in again.stdout
 
 
 def test_what_cannot_be_asked_is_refused_at_once(project):
