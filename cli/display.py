@@ -39,6 +39,10 @@ HEADLINES = {
     "import model": ("name",),
     "review": ("verdicts", "relevant", "not relevant", "unsure"),
     "encode": ("passages", "new_passages", "queries", "new_queries", "width"),
+    "tokenize": (
+        *("passages", "new_passages", "passages_at_the_limit"),
+        *("queries", "new_queries", "queries_at_the_limit"),
+    ),
     "retrieve": ("depth", "share_of_exact", "recall_ceiling"),
     "initialise": ("fresh_head",),
     "score": ("pairs",),
@@ -202,6 +206,8 @@ def headline(stage: str, summary: dict[str, Any], *, reused: bool = False) -> st
     everything = loudness() == Loudness.VERBOSE
     keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
     silent = OF_REUSE if reused else _about_reuse(summary)
+    if name == "import split":  # the others are none by intent
+        silent = (*silent, *(key for key in keys if summary.get(key) == 0))
     told = (key for key in keys if key in summary and key not in silent)
     words = _not_final(summary) if name == "promote" else summary
     return ", ".join(_phrase(key, words[key]) for key in told)

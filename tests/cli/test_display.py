@@ -65,8 +65,8 @@ def test_one_of_a_thing_is_said_in_the_singular():
 def test_an_earlier_artifact_of_which_nothing_was_taken_is_not_told():
     made = {"passages": 9, "new_passages": 9, "reused_passages": 0, "reused_from": "117e21"}
     made |= {"new_queries": 2, "reused_queries": 0}
-    assert headline("tokenize", made) == "9 new passages, 2 new queries, 9 passages"
-    told = headline("tokenize", made | {"reused_passages": 4})
+    assert headline("another", made) == "9 new passages, 2 new queries, 9 passages"
+    told = headline("another", made | {"reused_passages": 4})
     assert told == (
         "reused from 117e21, 9 new passages, 2 new queries, 9 passages, 4 reused passages, "
         "0 reused queries"
@@ -107,8 +107,19 @@ def test_long_names_of_stages_take_the_room_of_the_time():
         ),
         (
             "import split",
-            {"source": "data", "passages": 9, "dev_queries": 3, "judgements": 4},
+            {
+                "source": "data",
+                "passages": 9,
+                "dev_queries": 3,
+                "train_queries": 0,
+                "judgements": 4,
+            },
             "9 passages, 3 dev queries",
+        ),
+        (
+            "tokenize",
+            {"passages": 9, "new_passages": 4, "reused_passages": 5, "reused_from": "117e21"},
+            "9 passages, 4 new passages",
         ),
         (
             "review",
