@@ -23,7 +23,7 @@ def test_a_new_key_at_its_default_resumes_the_run(older):
     today = {**Config(name="old").identity(), "dataset": "dataset 0123456789abcdef"}
     older.claim(today, read=with_defaults)
     today["decision"]["approval"] = True
-    with pytest.raises(StoreError, match=r"decision\.approval = False, the config now says True"):
+    with pytest.raises(StoreError, match=r"decision\.approval = false, the config now says true"):
         older.claim(today, read=with_defaults)
 
 
