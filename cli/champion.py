@@ -40,7 +40,8 @@ def show(name: NameArgument = None, store: StoreOption = STORE, json: JsonOption
     out = console()
     out.print(f"[bold]{told['name']}[/]  champion {told['champion']}, move {told['generation']}")
     out.print(f"since    {told['moved']}")
-    out.print(f"run      {told['run']}, round {told['round']}")
+    when = f"round {told['round']}" if told["round"] else "before its rounds"
+    out.print(f"run      {told['run']}, {when}")
     out.print(f"ranking  {_ranking(told)}")
     out.print(f"model    {relative(told['model']) if told['model'] else 'none'}")
     out.print(f"decided  {told['reason']}")

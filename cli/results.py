@@ -11,6 +11,7 @@ from strop.artifacts.refs import read
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.pipeline.config import Config
+from strop.pipeline.errors import counted
 
 SHOWN = ("nDCG@10", "MAP", "MRR@10")
 NAMES = {"reranker": "alone", "fused": "fused"}
@@ -86,7 +87,7 @@ def results_grid(results: dict[str, Any], width: int = WIDE) -> Table:
     metrics, padding = (metrics, 1) if width >= WIDE else (metrics[:1], 0)
     split, count = rows[0]["split"], rows[0]["n"]
     table = Table(
-        title=f"{results['run']}: {count:,} {split} queries",
+        title=f"{results['run']}: {counted(count, f'{split} queries')}",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, padding),

@@ -182,3 +182,12 @@ def test_a_config_file_and_a_run_name_their_champion(store, tmp_path):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"decision": {"champion": "tiny"}}')
     assert champion_name(store, "nightly") == "tiny"
+
+
+def test_the_first_champion_of_a_fresh_head_has_no_decision_and_no_round(store):
+    value = {"run": "new", "round": 0, "decision": None, "ranking": "first_stage"}
+    value |= {"name": "the first stage", "reranker": None, "weight": 0}
+    refs.move(store, refs.read(store, "new"), value)
+    shown = CliRunner().invoke(champion_app, ["show", "new", "--store", str(store.root)])
+    assert "run      new, before its rounds\n" in shown.stdout
+    assert "decided  the base's head is fresh and not yet trained\n" in shown.stdout
