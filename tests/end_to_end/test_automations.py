@@ -72,10 +72,11 @@ def test_a_deployments_failed_run_is_told_of_through_a_block(project, hook):
     name = project.folder.name.replace("_", "-").lower()
     prefect(environment, "-c", BLOCK.format(port=port, name=name))
     options = ("--no-worker", "--notify", f"custom-webhook/{name}")
-    done = project.strop("deploy", project.config(), *options)
+    config = project.config(decision={"approval": True})
+    done = project.strop("deploy", config, *options)
     assert done.returncode == 0, done.stderr
     assert "automation 'strop: tell of failed runs'" in done.stdout
-    assert project.strop("deploy", project.config(), *options).returncode == 0
+    assert project.strop("deploy", config, *options).returncode == 0
     names = [item["name"] for item in post(f"{ui}/api/automations/filter", {})]
     assert sorted(names) == ["strop: silent runs are crashed", "strop: tell of failed runs"]
 
