@@ -18,7 +18,7 @@ from strop.cli.deployments import (
     deployment_name,
     deployments,
     of_other_stores,
-    remove_nameless,
+    remove_outdated,
 )
 from strop.cli.lost_processes import end_lost_runs_of_this_machine, worker_name
 from strop.cli.output import FAILED, console, end_with_error
@@ -79,8 +79,8 @@ def _put_deployments(
         out.print(f"{deployment.name}  {ui_url}/deployments/deployment/{made}", soft_wrap=True)
     for name, other in moved.items():
         out.print(f"{name} was of the store {other}, and is of {root} now", soft_wrap=True)
-    if removed := remove_nameless(config, root):
-        out.print(f"removed what an earlier strop made of this config: {', '.join(removed)}")
+    if removed := remove_outdated(config, root):
+        out.print(f"removed what is no longer made of this config: {', '.join(removed)}")
     nightly = deployment_name("nightly", config.name)
     out.print(f"{nightly} runs at '{schedule.cron}' {schedule.timezone}, pool {POOL}")
 

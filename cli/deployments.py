@@ -89,8 +89,13 @@ def deployments(config: Config, root: str, schedule: Schedule) -> list[Any]:
     return [
         _deployment(flow, step, config.name, job_variables=variables, **options[step])
         for step, flow in flows.items()
-        if step != "promote" or config.decision.approval  # else nothing ever awaits a word
+        if step in offered(config)
     ]
+
+
+def offered(config: Config) -> tuple[str, ...]:
+    """The steps that a config has deployments for: without approval nothing ever awaits a word."""
+    return tuple(step for step in STEPS if step != "promote" or config.decision.approval)
 
 
 def sentence(flow: Any) -> str:
@@ -142,20 +147,22 @@ def _is_here(name: str) -> bool:
 
 def of_other_stores(config: Config, root: str) -> dict[str, str]:
     """The store of each of the config's deployments that is over another one than this."""
-    names = [deployment_name(step, config.name) for step in STEPS]
+    names = [deployment_name(step, config.name) for step in offered(config)]
     stores = {found.name: str(found.parameters.get("store")) for found in _named(names)}
     return {name: store for name, store in stores.items() if store != root}
 
 
-def remove_nameless(config: Config, root: str) -> list[str]:
-    """Remove what an earlier strop made of this config and store; returns the names.
+def remove_outdated(config: Config, root: str) -> list[str]:
+    """Remove what was made of this config and store before and no longer is; returns the names.
 
-    Its names were those of the steps alone, so that a second config took the place of the first.
-    Its schedule would go on beside the new one.
+    That is a step which is not offered any more, and all of an earlier strop's, whose names were
+    those of the steps alone: its schedule would go on beside the new one.
     """
     from prefect.client.orchestration import get_client
 
-    old = [found for found in _named(STEPS) if _is_of(found.parameters, config, root)]
+    dropped = [deployment_name(step, config.name) for step in STEPS if step not in offered(config)]
+    named = _named([*STEPS, *dropped])
+    old = [found for found in named if _is_of(found.parameters, config, root)]
     with get_client(sync_client=True) as client:
         for found in old:
             client.delete_deployment(found.id)

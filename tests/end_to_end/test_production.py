@@ -202,16 +202,19 @@ def test_deployments_are_a_configs_own_with_schedule_limit_and_parameters(projec
     foreign = {"run": "beside", "store": "/somewhere/else"}
     made_by_hand(api, "nightly", "nightly", same)
     made_by_hand(api, "promote by hand", "promote", foreign)
+    made_by_hand(api, "promote by hand", "promote-beside", {**foreign, "store": same["store"]})
     made_by_hand(api, "improve", "improve-beside", {**same, "store": "/somewhere/else"})
     done = project.strop("deploy", project.config(name="beside"), "--no-worker")
     assert done.returncode == 0, done.stderr
-    assert "removed what an earlier strop made of this config: nightly\n" in done.stdout
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("removed what is no")]
+    assert set(told.partition(": ")[2].split(", ")) == {"nightly", "promote-beside"}
     assert "improve-beside was of the store /somewhere/else, and is of" in done.stdout
     found = {item["name"]: item for item in post(f"{api}/deployments/filter", {})}
     for name, cron in (("nightly-tiny", "30 3 * * *"), ("nightly-beside", "0 2 * * *")):
         assert [item["schedule"]["cron"] for item in found[name]["schedules"]] == [cron]
     assert found["improve-tiny"]["parameters"]["config"]["name"] == "tiny"
     assert "nightly" not in found, "it would run beside the new one"
+    assert "promote-beside" not in found, "nothing of it awaits a person's word"
     assert found["promote"]["parameters"] == foreign
 
 
