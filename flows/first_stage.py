@@ -77,9 +77,9 @@ def open_first_stage(config: Config, place: Place, dataset: ArtifactRef) -> Firs
     return first_stage
 
 
-def encoder_names(config: Config) -> list[str]:
-    """The models of the bi-encoders that a run retrieves with."""
-    return [_encoder(config, source).model for source in _encoders(config)]
+def encoder_names(config: Config) -> dict[str, str]:
+    """The models of the bi-encoders that a run retrieves with, by the config's keys."""
+    return {_model_key(source): _encoder(config, source).model for source in _encoders(config)}
 
 
 def run_files(config: Config) -> list[Path]:
@@ -186,12 +186,18 @@ def _from_run_file(first_stage: FirstStage, source: str, depth: int) -> Artifact
 
 def _model(first_stage: FirstStage, source: str) -> ArtifactRef:
     place, name = first_stage.place_of(source), _encoder(first_stage.config, source).model
-    return first_stage.once("model", source, make=lambda: call(import_model, place, name))
+    what = _model_key(source)
+    return first_stage.once("model", source, make=lambda: call(import_model, place, name, what))
 
 
 def _run_file(first_stage: FirstStage, source: str) -> ArtifactRef:
     place, path = first_stage.place_of(source), _path(source)
     return first_stage.once("run file", source, make=lambda: call(import_run_file, place, path))
+
+
+def _model_key(source: str) -> str:
+    section = "bi_encoder" if source == DENSE else f"first_stage.more_encoders.{source}"
+    return f"{section}.model"
 
 
 def _encoder(config: Config, source: str) -> BiEncoder:

@@ -14,6 +14,7 @@ from strop.flows.inner_config import InnerConfig
 from strop.flows.location import Location
 from strop.flows.session import ASSESS, PREPARE, Refs, Session
 from strop.pipeline.config import Config
+from strop.pipeline.errors import valued
 from strop.tasks.import_model import import_model
 from strop.tasks.import_run_file import import_run_file
 from strop.tasks.initialise import initialise, require_head
@@ -53,10 +54,10 @@ def measure_outside(
 
 def find_reranker(place: Place, config: Config, name: str, what: str) -> ArtifactRef:
     """A trained reranker by folder or name; raises `InputError` for a model without a head."""
-    model = call(import_model, place, name)
+    model = call(import_model, place, name, what)
     settings = without_code(config).reranker.model_copy(update={"base": name})
     reranker: ArtifactRef = call(initialise, place, model, settings, config.seed)
-    require_head(place.open().manifest(reranker).summary["fresh_head"], f"{what} {name!r}")
+    require_head(place.open().manifest(reranker).summary["fresh_head"], valued(what, name))
     return reranker
 
 
@@ -113,7 +114,7 @@ def outside_of_run(session: Session, split: str) -> dict[tuple[str, str], Artifa
 
 def find_off_the_shelf(place: Place, config: Config, name: str) -> ArtifactRef:
     """The reranker off the shelf; raises `InputError` for a model that is none."""
-    return find_reranker(place, config, name, "evaluation.off_the_shelf =")
+    return find_reranker(place, config, name, "evaluation.off_the_shelf")
 
 
 def _title(champion: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ def prepare(config: InnerConfig, store: Location) -> None:
         claim = partial(session.claim, dataset, verdicts.get("verdicts"), guard_sets)
         if session.run.config_or_none():
             claim()  # another config is told before its base is read
-        base = call(import_model, place, config.reranker.base)
+        base = call(import_model, place, config.reranker.base, "reranker.base")
         reranker = call(initialise, place, base, config.reranker, config.seed)
         refuse_averaging_a_fresh_head(config, is_fresh(session, reranker))
         first_stage = open_first_stage(config, place, dataset)
@@ -148,7 +148,7 @@ def _teacher(session: Session) -> ArtifactRef | None:
     if name is None or name == GIVEN:
         return None
     place, settings = _of_teacher(session)
-    model = call(import_model, place, name)
+    model = call(import_model, place, name, "mining.teacher")
     teacher: ArtifactRef = call(initialise, place, model, settings, config.seed)
     require_head(is_fresh(session, teacher), f"mining.teacher = {name!r}")
     return teacher

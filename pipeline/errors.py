@@ -1,4 +1,4 @@
-"""The error that bad input raises, and the words of its counts."""
+"""The error that bad input raises, and the words of its values and counts."""
 
 import re
 
@@ -8,6 +8,11 @@ class InputError(ValueError):
 
     The command line prints it as one line and exits with 2.
     """
+
+
+def valued(what: str, value: object) -> str:
+    """A value as it was given: ``seed = 1`` for a config's key, ``--seed 1`` for an option."""
+    return f"{what} {value!r}" if what.startswith("-") else f"{what} = {value!r}"
 
 
 def counted(count: int, things: str) -> str:

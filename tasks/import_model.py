@@ -11,13 +11,14 @@ from strop.tasks.stage import Place, carry_out, stage_task
 
 
 @stage_task("import model")
-def import_model(place: Place, name: str) -> Any:
+def import_model(place: Place, name: str, what: str | None = None) -> Any:
     """Fingerprint a model; a model that was trained anew under the same name gets another id.
 
-    One that is a reranker of the store stands in its lineage.
+    One that is a reranker of the store stands in its lineage. Raises `InputError` for one that is
+    not there, which names ``what`` it was given as: the config's key, or an option.
     """
     store = place.open()
-    kept, folder = kept_reranker(store, name), model_by_name(store, name)
+    kept, folder = kept_reranker(store, name, what), model_by_name(store, name, what)
     inputs = {"reranker": kept.ref} if kept else {}
     recipe = Recipe("model", "import model", 1, {"files": folder.sha256_by_file}, inputs)
 

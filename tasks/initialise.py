@@ -26,7 +26,7 @@ def initialise(place: Place, base: ArtifactRef, config: Reranker, seed: int) -> 
         from strop.pipeline.scoring import reranker
 
         store = place.open()
-        folder = model_by_name(store, config.base)
+        folder = model_by_name(store, config.base, None)
         require_unchanged(folder, store.manifest(base).parameters["files"])
         loaded, fresh = reranker.initialise(
             folder.path,

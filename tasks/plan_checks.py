@@ -1,6 +1,6 @@
 """What a run refuses at its start, asked without a run: nothing is imported or kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from strop.pipeline.config import GIVEN, Config, GuardSet, Reranker
 from strop.pipeline.data.importing import import_split
 from strop.pipeline.data.locations import location
 from strop.pipeline.data.query_fields import require_fields
+from strop.pipeline.errors import valued
 from strop.pipeline.models import ModelFolder, resolve_model
 from strop.tasks.build_index import check_index_of
 from strop.tasks.by_id import artifact_by_id
@@ -53,10 +54,10 @@ def check_run_files(paths: Sequence[Path], data: PlannedData) -> None:
         )
 
 
-def check_encoders(names: Sequence[str]) -> None:
-    """Raise `InputError` for a bi-encoder that is not there."""
-    for name in names:
-        resolve_model(name)
+def check_encoders(names: Mapping[str, str]) -> None:
+    """Raise `InputError` for a bi-encoder, given by its key, that is not there."""
+    for key, name in names.items():
+        resolve_model(name, key)
 
 
 def check_reranker(
@@ -74,14 +75,14 @@ def check_reranker(
         replace_head=settings.replace_head,
     )
     check_positions(loaded, name, settings.max_tokens)
-    require_head(fresh, f"{key} = {name!r}")
+    require_head(fresh, valued(key, name))
 
 
 def named_model(store: Store | None, key: str, name: str) -> ModelFolder:
     """A model by its name, or by its id in the store that there is."""
     if not looks_like_id(name):
-        return resolve_model(name)
-    return model_by_name(opened(store, key, name), name)
+        return resolve_model(name, key)
+    return model_by_name(opened(store, key, name), name, key)
 
 
 def _check_calibration(config: Config, data: PlannedData) -> None:

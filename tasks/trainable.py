@@ -18,7 +18,8 @@ def check_training(config: Config, store: Store) -> None:
         return  # asked and seen already
     from strop.pipeline.training.trainability import check_trainable
 
-    check_trainable(model_by_name(store, config.reranker.base).path, config)
+    folder = model_by_name(store, config.reranker.base, "reranker.base")
+    check_trainable(folder.path, config)
 
 
 def _trained(run: Run) -> bool:

@@ -77,6 +77,17 @@ def test_a_pool_from_nowhere_is_refused_before_any_work(project):
 
 
 @pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"bi_encoder": {"model": "./none"}}, "bi_encoder.model = './none': no such folder"),
+        ({"reranker": {"base": "./none"}}, "reranker.base = './none': no such folder"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named_by_its_key(project, values, line):
+    refused(project.strop("run", project.config(**values)), f"error: {line}\n")
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("train-1 Q0 p11 high x", ("mine.run line 401", "6 fields")),

@@ -99,7 +99,7 @@ def test_a_rerankers_name_is_found_in_the_hubs_cache_without_a_network(finished,
     assert "org/tiny, alone" in done.stdout
     assert "org/tiny, fused" in done.stdout
     absent = project.strop(*asked, "org/absent", **cache)
-    refused(absent, "model 'org/absent': neither a folder nor to be had from the Hugging Face Hub")
+    refused(absent, "--reranker 'org/absent': neither a folder nor to be had from the Hugging Face")
 
 
 def test_a_model_that_is_no_reranker_is_one_line(finished):

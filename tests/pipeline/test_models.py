@@ -52,6 +52,8 @@ def test_a_file_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> No
         resolve_model(str(tmp_path / "file"))
     with pytest.raises(InputError, match="no such folder"):
         resolve_model(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match=r"^reranker.base = './nothing': no such folder$"):
+        resolve_model("./nothing", "reranker.base")
 
 
 def test_one_changed_weight_changes_the_fingerprint_and_notes_do_not(model: Path) -> None:

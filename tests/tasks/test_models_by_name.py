@@ -95,7 +95,7 @@ def test_what_is_no_reranker_is_refused_before_any_work(
     config = Config.model_validate(
         {"dataset": "d", "reranker": {"base": model.id}, "training": {"lora": {}}}
     )
-    with pytest.raises(InputError, match=f"model: '{model.id}' is a model artifact, expected a"):
+    with pytest.raises(InputError, match=f"reranker.base: '{model.id}' is a model artifact"):
         check_training(config, place.open())
     with pytest.raises(InputError, match="model: artifact 'abcdef': none in the store"):
         base_of(place, "abcdef")
