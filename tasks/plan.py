@@ -20,6 +20,7 @@ from strop.pipeline.models import ModelFolder, resolve_model
 from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.measuring import TEXTS, Sample, measure
 from strop.pipeline.planning.planner import planned
+from strop.pipeline.planning.retrievers import asks_bi_encoder, asks_words
 from strop.pipeline.planning.stages import Counts, Planned, dominant
 from strop.pipeline.threads import processors, threads_of_worker, use_threads
 from strop.tasks.plan_checks import named_model
@@ -85,7 +86,9 @@ def plan_run(
     id.
     """
     use_threads(config.execution.threads)
-    encoder = resolve_model(config.bi_encoder.model)
+    encoder = None
+    if asks_bi_encoder(config):
+        encoder = resolve_model(config.bi_encoder.model, "bi_encoder.model")
     base = named_model(store, "reranker.base", config.reranker.base)
     counts, sample = _work(config, data), Sample(data.texts, _questions(data))
     warning = gate_warning(data.queries, data.qrels, config)
@@ -125,12 +128,12 @@ def _questions(data: PlannedData) -> list[str]:
     return found
 
 
-def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:
+def _key(config: Config, encoder: ModelFolder | None, base: ModelFolder) -> str:
     """What unit costs depend on: data, models, limits, threads, machine and versions."""
     values: dict[str, Any] = {
         "dataset": config.dataset,
         "data": config.data.said(),
-        "encoder": encoder.sha256_by_file,
+        "encoder": encoder and encoder.sha256_by_file,
         "base": base.sha256_by_file,
         "bi_encoder": config.bi_encoder.model_dump(mode="json"),
         "reranker": config.reranker.model_dump(mode="json"),
@@ -138,6 +141,7 @@ def _key(config: Config, encoder: ModelFolder, base: ModelFolder) -> str:
         "group_size": config.mining.group_size,
         "index": config.first_stage.index.model_dump(mode="json"),
         "depth": config.first_stage.depth,
+        "bm25": asks_words(config) and config.first_stage.bm25.model_dump(mode="json"),
         "threads": config.execution.threads,
         "machine": [platform.node(), platform.machine(), os.cpu_count()],
         "versions": library_versions(),

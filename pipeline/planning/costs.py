@@ -12,8 +12,10 @@ class UnitCosts:
     ``libraries`` is what a process takes to load the numerical libraries, ``load_encoder`` and
     ``load_reranker`` what a stage takes to load its model. ``pair_tokens`` and ``text_tokens`` are
     means of a sample. ``build_index`` and ``search_index`` are seconds of a unit of work, as
-    `index_costs` counts it; 0 without an index. ``resident_bytes`` is this process when both models
-    have worked, ``activation_bytes`` what a trained token holds until the backward pass.
+    `index_costs` counts it; 0 without an index. ``index_words`` and ``search_words`` are those of
+    BM25 by passage, and by passage and query; 0 without it, as the encoder's are without one.
+    ``resident_bytes`` is this process when both models have worked, ``activation_bytes`` what a
+    trained token holds until the backward pass.
     """
 
     device: str
@@ -27,6 +29,8 @@ class UnitCosts:
     multiply_add: float
     build_index: float
     search_index: float
+    index_words: float
+    search_words: float
     passage_tokens: float
     query_tokens: float
     pair_tokens: float

@@ -15,6 +15,8 @@ from strop.pipeline.config import Config
 from strop.pipeline.models import ModelFolder
 from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.index_costs import measure_index
+from strop.pipeline.planning.retrievers import asks_words
+from strop.pipeline.planning.word_costs import measure_words
 from strop.pipeline.profiling import Recorder, recording
 from strop.pipeline.seeds import generator
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from strop.pipeline.first_stage.encoding import Encoder
     from strop.pipeline.scoring.reranker import LoadedReranker
     from strop.pipeline.scoring.scorer import PairSource, Scorer
+    from strop.pipeline.scoring.tokens import TokenTable
 
 TEXTS, PAIRS, STEPS = 192, 192, 4
 """How much is done of each: passages, pairs, and training steps, of which the first warms up."""
@@ -46,14 +49,21 @@ class Sample:
     queries: Sequence[str]
 
 
-def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFolder) -> UnitCosts:
-    """The costs on this machine's device; takes seconds to a minute."""
+def measure(
+    sample: Sample, config: Config, encoder: ModelFolder | None, base: ModelFolder
+) -> UnitCosts:
+    """The costs on this machine's device; takes seconds to a minute.
+
+    There is no ``encoder`` where the run retrieves without one.
+    """
     started, loaded = time.process_time(), "torch" in sys.modules
     import sentence_transformers  # noqa: F401
     import transformers  # noqa: F401
 
     libraries = 0.0 if loaded else time.process_time() - started
-    load_encoder, encode_token, width, texts = _encoding(sample, config, encoder)
+    load_encoder, encode_token, width, texts = (
+        _encoding(sample, config, encoder) if encoder else (0.0, 0.0, 0, None)
+    )
     started = clock()
     from strop.pipeline.scoring.reranker import check_positions, initialise
 
@@ -67,12 +77,17 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
     load_reranker = clock() - started
     check_positions(reranker, config.reranker.base, config.reranker.max_tokens)
     tokenize_text, source = _tokenizing(sample, reranker)
+    if texts is None:
+        texts = _mean_tokens(source.passages), _mean_tokens(source.queries)
     score_token, pair_tokens = _scoring(reranker, source, config)
     resident = psutil.Process().memory_info().rss
     depth, index = config.first_stage.depth, config.first_stage.index
     build, search = 0.0, 0.0
-    if index.type != "exact":
+    if encoder and index.type != "exact":
         build, search = measure_index(width, depth, index, clock)
+    words = (0.0, 0.0)
+    if asks_words(config):
+        words = measure_words(sample.passages, sample.queries, config.first_stage, clock)
     train_token, held = _training(reranker, source, config)
     return UnitCosts(
         device=_device(),
@@ -83,9 +98,11 @@ def measure(sample: Sample, config: Config, encoder: ModelFolder, base: ModelFol
         encode_token=encode_token,
         score_token=score_token,
         train_token=train_token,
-        multiply_add=_multiplying(width, depth),
+        multiply_add=_multiplying(width, depth) if encoder else 0.0,
         build_index=build,
         search_index=search,
+        index_words=words[0],
+        search_words=words[1],
         passage_tokens=texts[0],
         query_tokens=texts[1],
         pair_tokens=pair_tokens,
@@ -154,6 +171,10 @@ def _tokenizing(sample: Sample, reranker: "LoadedReranker") -> tuple[float, "Pai
     seconds = clock() - started
     each = seconds / (len(sample.queries) + len(sample.passages))
     return _tokenizing_many(sample.passages, reranker, each), PairSource(*tables)
+
+
+def _mean_tokens(texts: "TokenTable") -> float:
+    return float(texts.ragged.lengths.mean())
 
 
 def _tokenizing_many(texts: Sequence[str], reranker: "LoadedReranker", each: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from strop.pipeline.config import GIVEN, Config
 from strop.pipeline.planning.costs import UnitCosts
 from strop.pipeline.planning.index_costs import build_work, index_bytes, search_work
+from strop.pipeline.planning.retrievers import asks_bi_encoder, asks_words, fuses
 from strop.pipeline.planning.stages import Counts, Planned
 
 SMALL_SECONDS = 0.1
@@ -17,6 +18,8 @@ READ_SECONDS = 3e-7
 """Reading a row of candidates, all of which every stage that scores pairs reads."""
 EVALUATE_SECONDS, BREAK_DOWN_SECONDS, REPORT_SECONDS = 0.001, 0.0019, 0.0033
 """By query: measuring a ranking; breaking a round down by depth and slice; reporting."""
+FUSE_SECONDS = 1e-6
+"""A row of one of the lists that are fused."""
 COMPARED = 100
 """Queries for which an index is held against the exact search."""
 TIMED_QUERIES = 21
@@ -73,24 +76,13 @@ class _Plan:
         if self.workers:
             start = CLUSTER_SECONDS + WORKER_SECONDS + costs.libraries
             yield self._stage("start workers", "prepare", self.workers, "workers", start)
-        shard = min(counts.passages, self.config.bi_encoder.shard_passages)
-        yield self._cut(
-            self._stage(
-                "encode",
-                "prepare",
-                round(tokens),
-                "tokens",
-                tokens * costs.encode_token,
-                disk=texts * costs.width * 4,
-                more=QUERY_COPIES * counts.all_queries * costs.width * 4,
-            ),
-            shards=-(-counts.passages // shard) + 1,
-            load=costs.load_encoder,
-            shard_bytes=shard * costs.width * 4,
-        )
-        if self.config.first_stage.index.type != "exact":
-            yield self._build_index()
-        yield self._retrieve()
+        if asks_bi_encoder(self.config):
+            yield from self._by_vectors(tokens)
+        if asks_words(self.config):
+            yield from self._by_words()
+        if fuses(self.config):
+            seconds = SMALL_SECONDS + 2 * self.rows * FUSE_SECONDS
+            yield self._stage("fuse", "prepare", self.rows, "candidates", seconds)
         yield self._cut(
             self._stage(
                 "tokenize",
@@ -159,6 +151,45 @@ class _Plan:
         miner = self.config.mining.miner
         untuned = number == 1 or miner == "first_round"
         return miner != "first_stage" and not (untuned and self.costs.fresh_head)
+
+    def _by_vectors(self, tokens: float) -> Iterator[Planned]:
+        counts, costs, texts = self.counts, self.costs, self.texts
+        shard = min(counts.passages, self.config.bi_encoder.shard_passages)
+        yield self._cut(
+            self._stage(
+                "encode",
+                "prepare",
+                round(tokens),
+                "tokens",
+                tokens * costs.encode_token,
+                disk=texts * costs.width * 4,
+                more=QUERY_COPIES * counts.all_queries * costs.width * 4,
+            ),
+            shards=-(-counts.passages // shard) + 1,
+            load=costs.load_encoder,
+            shard_bytes=shard * costs.width * 4,
+        )
+        if self.config.first_stage.index.type != "exact":
+            yield self._build_index()
+        yield self._retrieve()
+
+    def _by_words(self) -> Iterator[Planned]:
+        passages, queries = self.counts.passages, self.counts.all_queries
+        yield self._stage(
+            "index words",
+            "prepare",
+            passages,
+            "passages",
+            SMALL_SECONDS + passages * self.costs.index_words,
+        )
+        yield self._stage(
+            "retrieve bm25",
+            "prepare",
+            queries,
+            "queries",
+            SMALL_SECONDS + queries * passages * self.costs.search_words,
+            disk=self.rows * CANDIDATE_BYTES,
+        )
 
     def _build_index(self) -> Planned:
         passages, index = self.counts.passages, self.config.first_stage.index

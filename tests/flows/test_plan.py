@@ -81,6 +81,16 @@ def test_what_the_run_would_refuse_is_refused(
         planned(**changes)
 
 
+def test_words_alone_are_planned_without_a_bi_encoder(planned: Any) -> None:
+    found = planned(first_stage={"ranking": "bm25"}, bi_encoder={"model": "./none"})
+    stages = {stage.stage for stage in found.stages}
+    assert {"index words", "retrieve bm25"} <= stages
+    assert "encode" not in stages
+    assert found.costs.passage_tokens > found.costs.query_tokens > 0
+    with pytest.raises(InputError, match=r"bi_encoder\.model = './none': no such folder"):
+        planned(bi_encoder={"model": "./none"})
+
+
 def test_another_model_that_is_no_reranker_is_refused(
     planned: Any, bi_encoder_folder: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from strop.pipeline.planning.planner import (
     planned,
 )
 from strop.pipeline.planning.stages import Counts, Planned, dominant
+from strop.pipeline.planning.word_costs import measure_words
 
 COSTS = UnitCosts(
     device="cpu",
@@ -39,6 +40,8 @@ COSTS = UnitCosts(
     multiply_add=1e-9,
     build_index=1e-6,
     search_index=1e-6,
+    index_words=1e-4,
+    search_words=1e-8,
     passage_tokens=40.0,
     query_tokens=10.0,
     pair_tokens=50.0,
@@ -195,6 +198,34 @@ def test_an_index_is_built_and_searched() -> None:
     work = 140 * math.log2(1e6 + 1) ** 2 * 1e-6 + 100 * 1e6 * 100 * 1e-9
     assert graph["retrieve · prepare"].seconds == pytest.approx(work + SMALL_SECONDS)
     assert exact["retrieve · prepare"].seconds == pytest.approx(14.0 + SMALL_SECONDS)
+
+
+def test_words_alone_need_no_vectors() -> None:
+    found = stages(config(first_stage={"ranking": "bm25"}))
+    assert {"encode · prepare", "retrieve · prepare"}.isdisjoint(found)
+    indexed, searched = found["index words · prepare"], found["retrieve bm25 · prepare"]
+    assert (indexed.units, searched.units) == (1000, 140)
+    assert indexed.seconds == pytest.approx(SMALL_SECONDS + 0.1)
+    assert searched.seconds == pytest.approx(SMALL_SECONDS + 140 * 1000 * 1e-8)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"first_stage": {"ranking": "fused"}},
+        {"mining": {"more_pools": [{"source": "fused", "size": 6}]}},
+    ],
+)
+def test_rank_fusion_asks_vectors_and_words(changes: dict[str, Any]) -> None:
+    found = stages(config(**changes))
+    both = {"encode · prepare", "retrieve · prepare", "retrieve bm25 · prepare"}
+    assert both | {"index words · prepare", "fuse · prepare"} <= found.keys()
+
+
+def test_words_are_measured_by_indexing_and_searching_some() -> None:
+    texts = [f"passage {number} about things" for number in range(9)]
+    indexing, searching = measure_words(texts, ["things"], config().first_stage, time.process_time)
+    assert 0 < searching < indexing < 0.01
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf", "ivf_pq"])
