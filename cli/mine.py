@@ -56,10 +56,10 @@ def run_mine(
         from strop.flows.mine import mine, recorded_selection
 
         recorded_selection(opened, config, number)
-        made = shown(out, lambda: mine(config, other, number, opened.location))
-    _show(opened, made, out, json=json)
+        changes, negatives = shown(out, lambda: mine(config, other, number, opened.location))
+    _show(opened, changes, negatives, out, json=json)
     alone = other.mining.guard.judges == ("mining",)
-    if margin is not None and alone and _mined_by(opened, made) == FIRST_STAGE:
+    if margin is not None and alone and _mined_by(opened, changes) == FIRST_STAGE:
         out.print(
             f"Round {number} was mined by the first stage, which guard.margin does not read: "
             "--set guard.first_stage_margin=VALUE, in its own scores."
@@ -105,11 +105,15 @@ def _needs_scores(setting: str, key: str) -> InputError:
     )
 
 
-def _show(store: Store, made: ArtifactRef, out: Console, *, json: bool) -> None:
+def _show(
+    store: Store, made: ArtifactRef, negatives: ArtifactRef, out: Console, *, json: bool
+) -> None:
     manifest = store.manifest(made)
     facts, moved = manifest.summary, store.table(made, "changes")
     if json:
-        print_json({"changes": made.id, **facts, "rows": moved.to_pylist()})
+        print_json(
+            {"changes": made.id, "negatives": negatives.id, **facts, "rows": moved.to_pylist()}
+        )
         return
     out.print()
     out.print(_counts(facts["before"], facts["after"]))
@@ -121,6 +125,10 @@ def _show(store: Store, made: ArtifactRef, out: Console, *, json: bool) -> None:
     selection = manifest.inputs["after"].id
     out.print(f"selection  {selection}  (strop artifacts show {selection})")
     out.print(f"changes    {made.id}  (strop artifacts show {made.id})")
+    out.print(
+        f"negatives  {negatives.id}  (strop export negatives {negatives.id} --format …)",
+        soft_wrap=True,
+    )
 
 
 def _counts(before: dict[str, int], after: dict[str, int]) -> Table:

@@ -1,4 +1,4 @@
-"""Mine: another choice of a round's negatives from the scores that it has, for looking only."""
+"""Mine: another choice of a round's negatives from the scores that it has; no round takes it."""
 
 from dataclasses import replace
 
@@ -13,15 +13,17 @@ from strop.flows.location import Location
 from strop.flows.session import PREPARE, round_part
 from strop.pipeline.config import Config
 from strop.tasks.feed_back import size_of_selection
-from strop.tasks.mine import compare_selections, select_candidates
+from strop.tasks.mine import compare_selections, list_negatives, select_candidates
 from strop.tasks.mining_inputs import inputs_of_selection
 from strop.tasks.review import find_verdicts
 from strop.tasks.stage import Place, call
 
 
 @flow(name="mine", flow_run_name="mine {config.name} round {number}", validate_parameters=False)
-def mine(config: InnerConfig, changed: InnerConfig, number: int, store: Location) -> ArtifactRef:
-    """Select again with a changed ``mining`` config; returns what that changes.
+def mine(
+    config: InnerConfig, changed: InnerConfig, number: int, store: Location
+) -> tuple[ArtifactRef, ArtifactRef]:
+    """Select again with a changed ``mining`` config; returns what that changes, and the negatives.
 
     The run itself stays as it is.
     """
@@ -41,8 +43,8 @@ def mine(config: InnerConfig, changed: InnerConfig, number: int, store: Location
         number,
         size_of_selection(opened, recorded, config, changed),
     )
-    changes: ArtifactRef = call(compare_selections, place, recorded, selection)
-    return changes
+    negatives = call(list_negatives, place, prepared["dataset"], selection)
+    return call(compare_selections, place, recorded, selection), negatives
 
 
 def recorded_selection(store: Store, config: Config, number: int) -> ArtifactRef:

@@ -141,6 +141,11 @@ def test_a_round_is_mined_again_without_scoring(compared):
     after = project.manifests().values()
     assert [m for m in after if m["kind"] == "scores"] == scores
     assert "changes" not in before
+    exported = project.strop("export", "negatives", found["negatives"], "--format", "flagembedding")
+    assert exported.returncode == 0, exported.stderr
+    chosen = sum(n for key, n in found["after"].items() if key.startswith("negative"))
+    lines = map(json.loads, exported.stdout.splitlines())
+    assert sum(len(line["neg"]) for line in lines) == chosen > 0
     assert project.strop("mine", "nobody", "--round", 1).returncode == 2
 
 
