@@ -16,6 +16,8 @@ import yaml
 
 from benchmarks.speed import inputs
 
+Trained = tuple[str, int]
+"""A reranker, by who trained it and in which round, from 1 on."""
 ROUNDS, GROUP = 3, 16
 QUERY_TOKENS, PASSAGE_TOKENS = 32, 96
 TOKENS = QUERY_TOKENS + PASSAGE_TOKENS
@@ -73,7 +75,7 @@ def write_texts(chain: Chain) -> None:
         inputs.write_lines(folder / "pool.jsonl", [{"text": text} for text in passages])
 
 
-def strop(chain: Chain) -> Spent:
+def strop(chain: Chain) -> list[Spent]:
     """`strop round` three times; the server runs before, and its time is added.
 
     Of what FlagEmbedding's and sentence-transformers' trainers do not offer it takes what
@@ -113,13 +115,14 @@ def strop(chain: Chain) -> Spent:
     _spend(chain, [*command, "ui", "--url"], own)
     record = json.loads((chain.folder / "state" / "server.json").read_text())
     server = psutil.Process(record["pid"])
-    before = sum(server.cpu_times()[:2])
+    work = [str(chain.folder / "strop.yaml"), "--store", str(chain.folder / "store")]
+    rounds = []
     try:
-        work = [str(chain.folder / "strop.yaml"), "--store", str(chain.folder / "store")]
-        spent = Spent()
         for number in range(1, ROUNDS + 1):
-            spent += _spend(chain, [*command, "round", *work, "--round", str(number)], own)
-        return spent + Spent(cpu=sum(server.cpu_times()[:2]) - before)
+            before = sum(server.cpu_times()[:2])
+            spent = _spend(chain, [*command, "round", *work, "--round", str(number)], own)
+            rounds.append(spent + Spent(cpu=sum(server.cpu_times()[:2]) - before))
+        return rounds
     finally:
         _spend(chain, [*command, "ui", "--stop"], own)
 
@@ -129,14 +132,15 @@ def _own(chain: Chain) -> dict[str, str]:
     return {"STROP_STATE": str(chain.folder / "state"), "STROP_SERVER_PORT": str(_free_port())}
 
 
-def measured(chain: Chain, rerankers: Mapping[str, Path]) -> dict[str, float]:
-    """nDCG@10 on test of strop's last accepted round and of others' rerankers, alone, by name."""
+def measured(chain: Chain, rerankers: Mapping[Trained, Path]) -> dict[Trained, float]:
+    """nDCG@10 on test of the rerankers of strop's rounds and of others', alone."""
     command = [sys.executable, "-m", "strop.cli"]
     own = _own(chain)
     where = ["--store", str(chain.folder / "store")]
     _spend(chain, [*command, "assess", str(chain.folder / "strop.yaml"), *where], own)
     outside = [word for path in rerankers.values() for word in ("--reranker", str(path))]
-    compare = [*command, "compare", "loop", *outside, *where, "--split", "test", "--json"]
+    own_rounds = [f"loop:{number}" for number in range(1, ROUNDS + 1)]
+    compare = [*command, "compare", *own_rounds, *outside, *where, "--split", "test", "--json"]
     try:
         done = subprocess.run(
             compare, env={**os.environ, **own}, stdout=subprocess.PIPE, check=True, text=True
@@ -144,23 +148,24 @@ def measured(chain: Chain, rerankers: Mapping[str, Path]) -> dict[str, float]:
     finally:
         _spend(chain, [*command, "ui", "--stop"], own)
     rows = [row for row in json.loads(done.stdout) if row["ranking"] == "reranker"]
-    return dict(zip(["strop", *rerankers], (row["value"] for row in rows), strict=True))
+    names = [("strop", number) for number in range(1, ROUNDS + 1)]
+    return dict(zip([*names, *rerankers], (row["value"] for row in rows), strict=True))
 
 
-def flagembedding(chain: Chain) -> Spent:
+def flagembedding(chain: Chain) -> list[Spent]:
     """`hn_mine.py`, from round 2 on `add_reranker_score.py`, and its trainer, in every round."""
-    total, last = Spent(), chain.encoder
+    rounds, last = [], chain.encoder
     for number in range(ROUNDS):
         texts, mined = chain.texts(number), chain.folder / f"mined-{number}.jsonl"
-        total += _spend(chain, _hn_mine(chain, texts, mined))
+        spent = _spend(chain, _hn_mine(chain, texts, mined))
         if number:
             scored = chain.folder / f"scored-{number}.jsonl"
-            total += _spend(chain, _add_scores(chain, mined, scored, last))
+            spent += _spend(chain, _add_scores(chain, mined, scored, last))
             mined = scored
         out = chain.folder / f"flagembedding-{number}"
-        total += _spend(chain, _train(chain, last, mined, out))
+        rounds.append(spent + _spend(chain, _train(chain, last, mined, out)))
         last = out
-    return total
+    return rounds
 
 
 def _hn_mine(chain: Chain, texts: Path, mined: Path) -> list[str]:
@@ -210,9 +215,9 @@ def _train(chain: Chain, base: Path, mined: Path, out: Path) -> list[str]:
     return [str(chain.given.peers), "-m", module, *pairs]
 
 
-def sentence_transformers(chain: Chain) -> Spent:
+def sentence_transformers(chain: Chain) -> list[Spent]:
     """`mine_hard_negatives`, with the last cross-encoder from round 2 on, and its trainer."""
-    total, last = Spent(), chain.encoder
+    rounds, last = [], chain.encoder
     for number in range(ROUNDS):
         out = chain.folder / f"sentence-transformers-{number}"
         out.mkdir()
@@ -225,9 +230,9 @@ def sentence_transformers(chain: Chain) -> Spent:
             *("--precision", chain.given.precision),
             *(("--cross-encoder", str(last)) if number else ()),
         ]
-        total += _spend(chain, command)
+        rounds.append(_spend(chain, command))
         last = out / "model"
-    return total
+    return rounds
 
 
 def _spend(chain: Chain, command: Sequence[str], own: Mapping[str, str] | None = None) -> Spent:
@@ -252,11 +257,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-LAST = {
-    "FlagEmbedding": f"flagembedding-{ROUNDS - 1}",
-    "sentence-transformers": f"sentence-transformers-{ROUNDS - 1}/model",
+MADE = {
+    "FlagEmbedding": "flagembedding-{}",
+    "sentence-transformers": "sentence-transformers-{}/model",
 }
-"""Where a peer's last reranker is, in its chain's folder."""
+"""Where a peer's rerankers are in its chain's folder, numbered from 0."""
 SIDES = {
     "strop": strop,
     "FlagEmbedding": flagembedding,

@@ -22,7 +22,12 @@ def markdown(
 ) -> str:
     """A page with a list of facts and one table."""
     lines = [f"# {title}", "", *(f"- {fact}" for fact in facts), ""]
-    lines += [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
+    return "\n".join(lines) + "\n" + table(header, rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """One table."""
+    lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
