@@ -20,6 +20,8 @@ from strop.pipeline.config import CHANGES
 from strop.pipeline.errors import InputError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,50}")
+BETWEEN_SETTINGS = re.compile(r"\s+(?=[\w.]+=)")
+"""White space before the next key: that within a value, as in ``[{name: circle}]``, is not."""
 Rows = list[dict[str, Any]]
 RANKINGS = {"reranker": "alone", "fused": "fused"}
 
@@ -84,7 +86,8 @@ def read_arm(text: str) -> tuple[str, dict[str, Any]]:
             f"--arm {text!r}: expected NAME: KEY=VALUE …, such as "
             "'no-guard: mining.guard.rule=none', the name in lower-case letters, digits and dashes"
         )
-    return name, dict(read_setting(part, "--arm") for part in settings.split())
+    parts = BETWEEN_SETTINGS.split(settings.strip()) if settings.strip() else []
+    return name, dict(read_setting(part, "--arm") for part in parts)
 
 
 def read_outside(text: str) -> tuple[str, str]:
