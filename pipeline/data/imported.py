@@ -94,7 +94,7 @@ def check(found: Collector, source: str) -> None:
 def split(found: Collector, rule: SplitRule, groups: dict[str, str]) -> tuple[Kept, dict[str, str]]:
     """The judged queries' splits, given or cut; near duplicates never cross them."""
     texts = {query: found.queries[query].text for query in found.splits}
-    kept = keep_apart(found.splits, texts, groups)
+    kept = keep_apart(found.splits, texts, groups, query_sources(found, rule))
     times = None
     if rule.by == "time":
         fields = {query: found.queries[query].fields for query in kept.splits}
@@ -104,19 +104,23 @@ def split(found: Collector, rule: SplitRule, groups: dict[str, str]) -> tuple[Ke
 
 
 def query_groups(found: Collector, rule: SplitRule) -> dict[str, str]:
-    """What every query is split with: its group, or the source of its first positive."""
+    """Every query's group or, where it has none and sources are kept together, its source."""
     groups = {query: found.queries[query].group_id for query in found.splits}
-    if rule.by != "source":
-        return groups
-    sources: dict[str, str] = {}
-    for judgement in found.judgements:
-        if judgement.grade > 0:
-            parent = found.passages.parents.get(judgement.passage_id, judgement.passage_id)
-            sources.setdefault(judgement.query_id, f"source {parent}")
+    sources = query_sources(found, rule)
     return {
         query: group if group != query else sources.get(query, group)
         for query, group in groups.items()
     }
+
+
+def query_sources(found: Collector, rule: SplitRule) -> dict[str, str]:
+    """The source of each query's first positive, where the rule keeps sources together."""
+    sources: dict[str, str] = {}
+    for judgement in found.judgements if rule.by == "source" else ():
+        if judgement.grade > 0:
+            parent = found.passages.parents.get(judgement.passage_id, judgement.passage_id)
+            sources.setdefault(judgement.query_id, f"source {parent}")
+    return sources
 
 
 def _require_positives(found: Collector, source: str) -> None:

@@ -1,5 +1,6 @@
 """Splits of the queries: as given, with those that lack cut by query, by source or by time."""
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,8 +22,8 @@ CUTS = (("train", "test"), ("train", "dev"), ("dev", "gate"))
 class SplitRule:
     """Shares of queries (or of their groups) to cut where a split is not given.
 
-    ``by`` says what stays together: a query with its group, or all queries of one source document;
-    with ``time`` the latest queries are cut, by the field of that name.
+    ``by`` says what stays together: a query with its group, and with ``source`` also all queries
+    of one source document; with ``time`` the latest queries are cut, by the field of that name.
     """
 
     dev_share: float = 0.1
@@ -64,11 +65,15 @@ class Kept:
 
 
 def keep_apart(
-    splits: dict[str, str], texts: dict[str, str], group_by_query: dict[str, str]
+    splits: dict[str, str],
+    texts: dict[str, str],
+    group_by_query: dict[str, str],
+    source_by_query: Mapping[str, str] | None = None,
 ) -> Kept:
     """Leave out queries that nearly repeat one of a split that is kept first; link the others.
 
-    ``near_duplicates`` counts queries that are nearly the same as another one.
+    Queries of one source are linked too, where sources are given. ``near_duplicates`` counts
+    queries that are nearly the same as another one.
     """
     queries = list(splits)
     like = like_groups([texts[query] for query in queries])
@@ -81,13 +86,15 @@ def keep_apart(
     remaining = {query: splits[query] for query, keep in zip(queries, kept, strict=True) if keep}
     label = {query: int(number) for query, number in zip(queries, like, strict=True)}
     linked = _linked({query: group_by_query[query] for query in remaining}, label)
+    if source_by_query:
+        linked = _linked(linked, {query: source_by_query.get(query, query) for query in remaining})
     first = {label[query]: query for query in reversed(remaining)}
     left_out = {query: first[label[query]] for query in queries if query not in remaining}
     return Kept(remaining, linked, int((counts[like] > 1).sum()), left_out)
 
 
-def _linked(group_by_query: dict[str, str], like: dict[str, int]) -> dict[str, str]:
-    """Every query's group, where groups with near duplicates of each other are one."""
+def _linked(group_by_query: dict[str, str], like: Mapping[str, Hashable]) -> dict[str, str]:
+    """Every query's group, where groups that hold queries with an equal ``like`` are one."""
     first: dict[str, str] = {group: group for group in group_by_query.values()}
 
     def root(group: str) -> str:
@@ -96,7 +103,7 @@ def _linked(group_by_query: dict[str, str], like: dict[str, int]) -> dict[str, s
             group = first[group]
         return group
 
-    seen: dict[int, str] = {}
+    seen: dict[Hashable, str] = {}
     for query, group in group_by_query.items():
         one, other = sorted([root(group), root(seen.setdefault(like[query], group))])
         first[other] = one

@@ -608,6 +608,26 @@ def test_by_source_queries_about_one_document_stay_together(tmp_path: Path) -> N
     assert all(len(splits) == 1 for splits in split_by_source.values())
 
 
+def test_by_source_queries_with_a_group_stay_together_by_document_too(tmp_path: Path) -> None:
+    # Ten documents, each with two queries of users of their own, but for one user who asks of two.
+    records = [
+        {**record, "query": f"{record['query']} {who}", "group_id": f"{who} {number}"}
+        for who in ("first", "second")
+        for number, record in enumerate(triples())
+    ]
+    records[0]["group_id"] = records[1]["group_id"] = "of two"
+    path = lines(tmp_path / "t.jsonl", records)
+    for seed in range(4):
+        found, _ = load("flagembedding", path, by="source", dev_share=0.4, seed=seed)
+        split = dict(zip(*(found.queries[c].to_pylist() for c in ("text", "split")), strict=True))
+        assert {"train", "dev", "gate"} <= set(split.values())
+        for topic in TOPICS:
+            assert split[f"what are {topic} first"] == split[f"what are {topic} second"]
+        assert split["what are apples first"] == split["what are boats first"]
+    groups = set(found.queries["group_id"].to_pylist())
+    assert groups == {record["group_id"] for record in records}
+
+
 def test_by_time_the_field_comes_from_the_data(tmp_path: Path) -> None:
     named = [name for name in NAMED if not name.startswith("split")]
     path = write_rows(tmp_path / "rows.parquet")
