@@ -16,7 +16,7 @@ from strop.pipeline.mining.cross_fitting import without
 from strop.pipeline.mining.dev_calibration import dev_calibrations
 from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.feedback import GroupSize
-from strop.pipeline.mining.near_duplicates import largest_overlap, word_sets
+from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, word_sets
 from strop.pipeline.mining.round_table import describe_round
 from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.selection import Round, Selected, select
@@ -104,8 +104,9 @@ def _select(
     keys = text_keys(_corpus(store, inputs), rows["passage_id"].combine_chunks())
     documents = document_map(store, inputs.pool.dataset)
     codes = documents.codes(rows["passage_id"]) if documents else None
-    overlap = _overlap(store, inputs, rows, config)
-    return select(rows, keys, overlap, config, this, documents=codes)
+    words = _words(store, inputs, rows, config)
+    overlap = None if words is None else _overlap(words, rows)
+    return select(rows, keys, overlap, config, this, documents=codes, words=words)
 
 
 def _with_verdicts(
@@ -157,13 +158,16 @@ def _calibrations(
     return dev_calibrations(ranking, store.table(inputs.pool.dataset, "qrels"), weight=weight)
 
 
-def _overlap(store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining) -> Any:
-    """The largest share of words in common with a positive; None where nobody asks."""
+def _words(store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining) -> WordSets | None:
+    """The words of every row's passage; None where nobody asks."""
     if config.guard.near_duplicate is None:
         return None
-    passages = rows["passage_id"].combine_chunks()
+    return word_sets(_corpus(store, inputs), rows["passage_id"].combine_chunks())
+
+
+def _overlap(words: WordSets, rows: pa.Table) -> Any:
+    """The largest share of words in common with a positive."""
     codes = rows["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    words = word_sets(_corpus(store, inputs), passages)
     return largest_overlap(words, codes.astype("int64"), rows["positive"].to_numpy())
 
 

@@ -96,6 +96,18 @@ def largest_overlap(words: WordSets, codes: Ints, positive: Any) -> Floats:
     return found
 
 
+def nearly_repeats(words: WordSets, rows: Ints, positives: Ints, share: float) -> Any:
+    """Which of some rows have this share of their words in common with a positive's row."""
+    both = np.concatenate([rows, positives])
+    sets = [words.sets.row(place) for place in words.rows[both].tolist()]
+    lengths = np.array([len(numbers) for numbers in sets], np.int64)
+    few = Ragged(np.concatenate([_NONE, *sets]), offsets_from_lengths(lengths))  # not all of them
+    positive = np.arange(len(both)) >= len(rows)
+    shown = WordSets(few, np.arange(len(both)))
+    overlap = largest_overlap(shown, np.zeros(len(both), np.int64), positive)
+    return overlap[: len(rows)] >= share
+
+
 def _blocks(codes: Ints, lengths: Ints) -> Iterator[slice]:
     """Stretches of whole queries that hold at most `BLOCK_WORDS`, or one query."""
     starts = np.flatnonzero(np.diff(codes, prepend=-1, append=-1))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from strop.artifacts.schemas import SELECTION
 from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
+from strop.pipeline.mining.near_duplicates import WordSets, nearly_repeats
 from strop.pipeline.mining.pool import pool_name
 from strop.pipeline.mining.samplers import SAMPLERS, Draw, in_batch_count
 from strop.pipeline.seeds import generator
@@ -31,6 +32,7 @@ class Sampling:
     text_keys: Ints
     positive: Any
     documents: Ints | None = None
+    words: WordSets | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def sample(
     """Draw ``counts`` negatives of each query from its allowed rows; short pools stay short."""
     starts = np.searchsorted(from_rows.codes, np.arange(len(from_rows.query_ids) + 1))
     members = _memberships(from_rows.pool, config)
-    others = _Others.of(from_rows) if _in_batch(config) else None
+    others = _Others.of(from_rows, config) if _in_batch(config) else None
     rows, samplers, added = [], [], []
     for code, query_id in enumerate(from_rows.query_ids):
         span = np.arange(starts[code], starts[code + 1])
@@ -152,30 +154,51 @@ class _Others:
     row_keys: Ints
     row_positive: Any
     row_documents: Ints
+    words: WordSets | None
+    near: float
 
     @staticmethod
-    def of(from_rows: Sampling) -> "_Others":
+    def of(from_rows: Sampling, config: Mining) -> "_Others":
         passages = from_rows.passage_ids.combine_chunks().dictionary_encode().indices.to_numpy()
         keys = from_rows.text_keys
         _, first = np.unique(np.where(from_rows.positive, passages, -1), return_index=True)
         rows = first[from_rows.positive[first]]
         positive = np.asarray(from_rows.positive)
         documents = passages if from_rows.documents is None else from_rows.documents
-        return _Others(rows, passages[rows], keys[rows], passages, keys, positive, documents)
+        near = config.guard.near_duplicate
+        return _Others(
+            rows, passages[rows], keys[rows], passages, keys, positive, documents,
+            None if near is None else from_rows.words, near or 1.0,
+        )  # fmt: skip
 
     def draw(self, span: Ints, count: int, random: np.random.Generator) -> Ints:
         """Rows of positives that are neither in the query's window nor its positives' repeats.
 
-        Nor are they of the documents that its positives are of.
+        Nor are they of the documents that its positives are of. Those that nearly repeat one of its
+        positives are told when they are drawn, and others take their places.
         """
         own = span[self.row_positive[span]]
         usable = ~np.isin(self.passages, self.row_passages[span])
         usable &= ~np.isin(self.keys, self.row_keys[own])
         usable &= ~np.isin(self.row_documents[self.rows], self.row_documents[own])
         places = np.flatnonzero(usable)
-        chosen = random.choice(places, min(count, len(places)), replace=False, shuffle=False)
+        chosen = _some(places, count, random)
+        while (near := self._nearly_repeat(self.rows[chosen], own)).any():
+            places = np.setdiff1d(places, chosen)
+            chosen = np.concatenate([chosen[~near], _some(places, int(near.sum()), random)])
         rows: Ints = self.rows[np.sort(chosen)]
         return rows
+
+    def _nearly_repeat(self, rows: Ints, own: Ints) -> Any:
+        """Which rows have nearly the words of one of the query's own positives."""
+        if self.words is None:
+            return np.zeros(len(rows), bool)
+        return nearly_repeats(self.words, rows, own, self.near)
+
+
+def _some(places: Ints, count: int, random: np.random.Generator) -> Ints:
+    chosen: Ints = random.choice(places, min(count, len(places)), replace=False, shuffle=False)
+    return chosen
 
 
 def _added(from_rows: Sampling, added: list[tuple[Ints, Ints]]) -> pa.Table:

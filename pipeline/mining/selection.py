@@ -15,6 +15,7 @@ from strop.pipeline.mining.group_sizes import difficulties, group_sizes
 from strop.pipeline.mining.judging import Judged, probabilities_of, reference_of_rows, suspicion
 from strop.pipeline.mining.labels import Labels
 from strop.pipeline.mining.mining_score import spread
+from strop.pipeline.mining.near_duplicates import WordSets
 from strop.pipeline.mining.sampling import Drawn, Sampling, sample
 from strop.pipeline.mining.scored_rows import Round as Round
 from strop.pipeline.mining.scored_rows import ScoredRows, margin_unit, numbers, scored_rows
@@ -39,13 +40,15 @@ def select(
     this: Round,
     *,
     documents: Ints | None = None,
+    words: WordSets | None = None,
 ) -> Selected:
     """Decide on every row of the window.
 
     ``table`` is `selection_rows`'s, or that `with_verdicts`; ``text_keys`` (equal for equal texts)
     and ``overlap`` (largest share of words in common with a positive of the query) are parallel to
     it. So are ``documents`` (equal for passages of one) where documents are judged: no passage of a
-    relevant one is a negative. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped``
+    relevant one is a negative. ``words`` of the rows tell which positives of other queries nearly
+    repeat one's own. Decisions are ``positive``, ``relabelled``, ``suspect``, ``skipped``
     and ``negative``.
     """
     rows = scored_rows(table, config, this, documents)
@@ -55,7 +58,7 @@ def select(
     available = np.bincount(rows.codes[_allowed(labels, config)], minlength=len(rows.query_ids))
     asked, sizes = _sizes(difficulty, available, config, this)
     drawn = sample(
-        _sampling(rows, rows.values, table, text_keys, config),
+        _sampling(rows, rows.values, table, text_keys, config, words),
         _allowed(labels, config),
         sizes - 1,
         hardness,
@@ -198,7 +201,12 @@ def _calibration_name(source: str) -> str:
 
 
 def _sampling(
-    rows: ScoredRows, values: Floats, table: pa.Table, text_keys: Ints, config: Mining
+    rows: ScoredRows,
+    values: Floats,
+    table: pa.Table,
+    text_keys: Ints,
+    config: Mining,
+    words: WordSets | None,
 ) -> Sampling:
     return Sampling(
         rows.codes,
@@ -211,6 +219,7 @@ def _sampling(
         text_keys,
         rows.positive,
         rows.documents,
+        words,
     )
 
 

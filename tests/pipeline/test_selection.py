@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from strop.artifacts.schemas import CANDIDATES, QRELS, SCORES, SELECTION
 from strop.pipeline.config import Mining
 from strop.pipeline.mining.calibration import Calibration
+from strop.pipeline.mining.near_duplicates import WordSets
 from strop.pipeline.mining.negatives import mining_summary
 from strop.pipeline.mining.pool import sources, window
 from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.selection import Round, Selected, select
+from strop.pipeline.ragged import Ragged
 
 Scores = Mapping[tuple[str, str], float]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -69,11 +71,12 @@ def selected(
     same_text: str = "",
     document: str = "",
     overlap: Mapping[str, float] | None = None,
+    words: Mapping[str, list[int]] | None = None,
     teacher: Scores | None = None,
     earlier: Scores | None = None,
 ) -> Selected:
     """What is decided; the passages in ``same_text`` have one text, those of ``document`` are of
-    one document, and all others differ."""
+    one document, and all others differ; ``words`` of passages are numbers."""
     made = {"reranker_score": reranker, "teacher_score": teacher, "earlier_score": earlier}
     found = sources(retrieved(passages), [retrieved(other) for other in others], config)
     queries = pa.array(sorted({query for pool in (passages, *others) for query in pool}))
@@ -89,8 +92,16 @@ def selected(
     codes = np.asarray([0 if letter in document else ord(letter) for letter in letters], np.int64)
     this = this or this_round(weight=1.0 if reranker else 0.0)
     sized = replace(this, group_size=this.group_size or config.group_size)
-    documents = codes if document else None
-    return select(table, keys, shares if overlap else None, config, sized, documents=documents)
+    texts = {
+        "documents": codes if document else None,
+        "words": word_numbers(words, letters) if words else None,
+    }
+    return select(table, keys, shares if overlap else None, config, sized, **texts)
+
+
+def word_numbers(words: Mapping[str, list[int]], letters: list[str]) -> WordSets:
+    sets = Ragged.from_lists([words.get(letter, []) for letter in letters])
+    return WordSets(sets, np.arange(len(letters)))
 
 
 def decide(passages: Mapping[str, str], positives: Scores, *args: Any, **more: Any) -> pa.Table:
@@ -642,6 +653,31 @@ def test_positives_of_other_queries_fill_their_share_of_a_group() -> None:
     assert len(set(in_batch(made.table, "s"))) == 2
     assert set(in_batch(made.table, "s")) < set("apu")
     assert made.summary["unfilled_slots"] == 1
+
+
+def test_a_positive_of_another_query_that_nearly_repeats_ones_own_is_no_negative() -> None:
+    # t's positive u has three of the four words of q's a, and s's positive v has two.
+    passages = {"q": "abcd", "s": "vbcd", "t": "ubcd"}
+    positives = {("q", "a"): 9.0, ("s", "v"): 9.0, ("t", "u"): 9.0}
+    words = {"a": [1, 2, 3, 4], "u": [1, 2, 3], "v": [1, 2]}
+
+    def drawn(near: float | None) -> str:
+        config = mined(group_size=5, guard={"near_duplicate": near}, **IN_BATCH)
+        return in_batch(selected(passages, positives, config=config, words=words).table)
+
+    assert drawn(None) == drawn(0.8) == "uv"
+    assert drawn(0.75) == "v"  # nothing else takes the place
+    assert drawn(0.5) == ""
+
+
+def test_another_positive_takes_the_place_of_one_that_nearly_repeats_ones_own() -> None:
+    passages = {"q": "abcd"} | {query: f"{query.upper()}bcd" for query in "stuvw"}
+    positives = {("q", "a"): 9.0} | {(query, query.upper()): 9.0 for query in "stuvw"}
+    config = mined(group_size=5, guard={"near_duplicate": 0.9}, **IN_BATCH)
+    for letters in ("STU", "UVW", "SUW"):
+        words = {"a": [1, 2], **{letter: [1, 2] for letter in letters}}
+        made = selected(passages, positives, config=config, words=words).table
+        assert set(in_batch(made)) == set("STUVW") - set(letters)
 
 
 def test_no_passage_of_a_relevant_document_is_a_negative() -> None:
