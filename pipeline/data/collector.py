@@ -140,12 +140,19 @@ class Collector:
             "belongs to one split, remove it from one"
         )  # fmt: skip
 
-    def candidate(self, query_id: str, passage_id: str, score: float | None) -> None:
-        """Add a passage to a query's pool, with its teacher's score where there is one."""
-        if score is not None:
-            self._scored[query_id, passage_id] = score
-        else:
-            self._scored.setdefault((query_id, passage_id), float("nan"))
+    def candidate(self, place: Place, query_id: str, passage_id: str, score: float | None) -> None:
+        """Add a passage to a query's pool, with its teacher's score where there is one.
+
+        The first score of a pair stands: a positive's own, where its text is a negative too.
+        """
+        earlier = self._scored.get((query_id, passage_id), math.nan)
+        if score is None or math.isnan(earlier):
+            self._scored[query_id, passage_id] = earlier if score is None else score
+        elif score != earlier:
+            self.defects.warn(
+                "two scores", f"{place}: query {query_id!r} and passage {passage_id!r} have the "
+                f"score {score:g}, and {earlier:g} before, which counts; remove one"
+            )  # fmt: skip
 
     def check_judgements(self) -> None:
         """Report judgements whose query or passage is nowhere; call when all is read.

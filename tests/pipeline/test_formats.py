@@ -95,6 +95,25 @@ def test_flagembedding_negatives_are_a_pool_with_their_scores(tmp_path: Path) ->
     assert text_id("p", "nothing") in texts
 
 
+def test_a_positive_that_is_a_negative_too_keeps_its_score(tmp_path: Path) -> None:
+    records = triples(pos_scores=[9.5], neg_scores=[-2.5])
+    records[3] |= {"neg": ["doors are things", "doors shut"], "neg_scores": [-4.5, 1]}
+    found, texts = load("flagembedding", lines(tmp_path / "train.jsonl", records))
+    assert positives(found, texts) == EXPECTED
+    told = {
+        texts[row["passage_id"]]: row["score"]
+        for row in found.teacher_scores.to_pylist()
+        if texts[row["passage_id"]].startswith("doors")
+    }
+    assert told == {"doors are things": 9.5, "doors shut": 1}
+    (warning,) = found.warnings
+    assert "train.jsonl line 4: " in warning
+    assert "have the score -4.5, and 9.5 before, which counts" in warning
+    records[3]["neg_scores"] = [9.5, 1]
+    found, _ = load("flagembedding", lines(tmp_path / "train.jsonl", records))
+    assert not found.warnings
+
+
 def test_without_scores_the_pool_keeps_the_order(tmp_path: Path) -> None:
     found, texts = load(
         "flagembedding", lines(tmp_path / "t.jsonl", triples(neg=["first", "second"]))

@@ -107,4 +107,4 @@ def _passages(
         if split:
             into.judgement(place, query_id, passage_id, 1, split)
         if scores or not split:
-            into.candidate(query_id, passage_id, scores[number] if scores else None)
+            into.candidate(place, query_id, passage_id, scores[number] if scores else None)

@@ -107,11 +107,11 @@ def read_pairs(
         grade = int(grades[number]) if grades else 1
         into.judgement(place, query_id, passage_id, grade, part)
         if scores or grade <= 0:
-            into.candidate(query_id, passage_id, scores[number] if scores else None)
+            into.candidate(place, query_id, passage_id, scores[number] if scores else None)
     for column in layout.negatives:
         if record.get(column) is not None:
             for text in _texts(record, column, place, into) or ():
-                into.candidate(query_id, into.passages.add_text(place, text), None)
+                into.candidate(place, query_id, into.passages.add_text(place, text), None)
 
 
 def split_field(
