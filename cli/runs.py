@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.cli.config_file import load_config
 from strop.cli.options import existing_store, where
@@ -97,12 +98,23 @@ def run_round(
         return
     out.print(f"round {number}: {'accepted' if accepted else 'rejected'}")
     if branch.name:
-        out.print(f"next: strop compare {config.name}:{number} {name}:{number}{where(store)}")
+        out.print(f"next: {compared_with(opened, config.name, name, number, path)}")
     else:
         ways = [f"strop assess {path}{where(store)}"]
         if number < config.rounds:
             ways.insert(0, f"strop round {path} --round {number + 1}{where(store)}")
         out.print(f"next: {', or '.join(ways)}")
+
+
+def compared_with(store: Store, run: str, branch: str, number: int, path: Path) -> str:
+    """The commands that hold a branch's round against the run's own, which may not be made yet."""
+    from strop.flows.session import round_part
+
+    there = where(store.location)
+    compare = f"strop compare {run}:{number} {branch}:{number}{there}"
+    if "decision" in Run(store, run).parts().get(round_part(number), {}):
+        return compare
+    return f"strop round {path} --round {number}{there}, then {compare}"
 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:
