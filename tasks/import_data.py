@@ -93,7 +93,10 @@ def _require_unchanged(digests: Mapping[str, str], stamps: Stamps, files: Files)
 
 def _version(request: Request) -> int:
     """The recipe's version; data whose tables never changed keep their first."""
-    if request.format == "beir" and "group_id" in request.options.columns:
+    grouped = request.format != "beir" or "group_id" in request.options.columns
+    if grouped and request.rule.by == "source":
+        return 5
+    if request.format == "beir" and grouped:
         return 3
     if request.format == "beir":
         return 2 if moves_queries(request) else 1

@@ -19,6 +19,7 @@ from strop.pipeline.mining.feedback import GroupSize
 from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, word_sets
 from strop.pipeline.mining.round_table import describe_round
 from strop.pipeline.mining.rows import selection_rows
+from strop.pipeline.mining.sampling import draws_apart
 from strop.pipeline.mining.selection import Round, Selected, select
 from strop.pipeline.mining.verdicts import verdict_counts, with_verdicts
 from strop.pipeline.progress import Progress
@@ -68,6 +69,8 @@ def select_candidates(
         **({"taught": True} if config.taught and mining.teacher == GIVEN else {}),
         # A positive by verdict that only another pool found once left the guard without scores.
         **({"spread": "known scores"} if inputs.verdicts and mining.more_pools else {}),
+        # Positives of other queries once were drawn that nearly repeat one of the query's own.
+        **({"in_batch": "no near duplicates"} if draws_apart(mining) else {}),
     }
     recipe = Recipe("selection", "select", 3, parameters, inputs.refs(mining))
 

@@ -139,6 +139,11 @@ def _memberships(pool: pa.ChunkedArray, config: Mining) -> list[tuple[float, Any
     return found
 
 
+def draws_apart(config: Mining) -> bool:
+    """Whether positives of other queries are drawn, and held against near duplicates."""
+    return _in_batch(config) and config.guard.near_duplicate is not None
+
+
 def _in_batch(config: Mining) -> bool:
     return config.sampler == "mixed" and config.quotas.in_batch > 0
 
