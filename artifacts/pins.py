@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict
 
 from strop.artifacts import durable
-from strop.artifacts.backends.location import StorePath, in_order
+from strop.artifacts.backends.location import StorePath, in_order, matching
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Damaged
 from strop.artifacts.leases import Holder, this_process
@@ -84,7 +84,7 @@ def pinned(root: StorePath) -> set[Key]:
     found = set()
     for folder in _folders(root):
         if not _dead(folder):
-            found |= {(path.parent.name, path.name) for path in folder.glob("*/*")}
+            found |= {(path.parent.name, path.name) for path in matching(folder, "*/*")}
     return found
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from strop.artifacts import durable
-from strop.artifacts.backends.location import StorePath, in_order
+from strop.artifacts.backends.location import StorePath, in_order, matching
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.store import Store
 
@@ -72,7 +72,7 @@ def move(store: Store, seen: Ref, value: dict[str, Any]) -> Ref:
 
 def names(store: Store) -> list[str]:
     """The names of all refs that were ever set."""
-    return sorted(path.parent.name for path in (store.root / "refs").glob("*/00000001.json"))
+    return sorted(path.parent.name for path in matching(store.root / "refs", "*/00000001.json"))
 
 
 def roll_back(store: Store, name: str, *, to: int | None = None) -> Ref:

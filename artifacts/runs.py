@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from strop.artifacts import durable
-from strop.artifacts.backends.location import in_order
+from strop.artifacts.backends.location import in_order, matching
 from strop.artifacts.errors import Conflict, NotFound, StoreError
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import ArtifactRef, timestamp
@@ -134,7 +134,7 @@ def list_runs(store: Store) -> list[Run]:
 
 def run_names(store: Store) -> set[str]:
     """The names of all runs, and of branches that were struck before they had a config."""
-    begun = (path.parent.parent for path in (store.root / "runs").glob("*/parts/*.json"))
+    begun = (path.parent.parent for path in matching(store.root / "runs", "*/parts/*.json"))
     return {run.name for run in list_runs(store)} | {path.name for path in begun}
 
 

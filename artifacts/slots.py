@@ -11,7 +11,7 @@ from pathlib import Path
 
 from strop.artifacts import durable
 from strop.artifacts.backends.bucket import ABSENT, About
-from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.location import StorePath, matching
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Conflict
 
@@ -110,13 +110,13 @@ def hidden(objects: StorePath) -> Iterator[StorePath]:
             if data is not None and _hidden(data):
                 yield ObjectPath(objects.bucket, key).parent
     else:
-        yield from (path.parent for path in objects.glob(f"*/*/{DOOMED}"))
+        yield from (path.parent for path in matching(objects, f"*/*/{DOOMED}"))
 
 
 def paths(objects: StorePath, kind: str = "*") -> Iterable[StorePath]:
     """Where the manifests are, in no order."""
     if not isinstance(objects, ObjectPath):
-        return objects.glob(f"{kind}/*/{MANIFEST}")
+        return matching(objects, f"{kind}/*/{MANIFEST}")
     return [path for path, _ in listed(objects, kind)]
 
 

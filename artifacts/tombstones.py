@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.location import StorePath, matching
 from strop.artifacts.errors import StoreError
 
 TOMBSTONE = "purged.json"
@@ -33,7 +33,7 @@ def refuse_purged(home: StorePath, what: str) -> None:
 
 def purged_digests(root: StorePath) -> dict[tuple[str, str], str]:
     """The content digests that erased artifacts had."""
-    paths = (root / "objects").glob(f"*/*/{TOMBSTONE}")
+    paths = matching(root / "objects", f"*/*/{TOMBSTONE}")
     return {
         (path.parent.parent.name, path.parent.name): json.loads(path.read_bytes())["digest"]
         for path in paths

@@ -2,6 +2,9 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
@@ -42,11 +45,42 @@ def store_path(location: str | Path | ObjectPath) -> StorePath:
     return ObjectPath(Bucket(f"{scheme}://{rest}"))
 
 
+def matching(folder: StorePath, pattern: str) -> Iterator[StorePath]:
+    """What is below a folder and matches, in no order; what others remove meanwhile is left out.
+
+    Raises `PermissionError` for a folder that cannot be read: nobody may take for unused what is
+    only spoken of in there. `pathlib.Path.glob` is silent about that one, and fails at the other.
+    """
+    if isinstance(folder, ObjectPath):
+        yield from folder.glob(pattern)
+    else:
+        yield from paths_below(folder, pattern)
+
+
 def in_order(folder: StorePath, pattern: str) -> list[StorePath]:
-    """What is below a folder and matches, sorted."""
+    """The same, sorted."""
     if isinstance(folder, ObjectPath):
         return [*sorted(folder.glob(pattern))]
-    return [*sorted(folder.glob(pattern))]
+    return [*sorted(paths_below(folder, pattern))]
+
+
+def paths_below(folder: Path, pattern: str) -> Iterator[Path]:
+    """The same of a folder of this host."""
+    first, _, rest = pattern.partition("/")
+    for path in _children(folder, first):
+        if rest:
+            yield from paths_below(path, rest)
+        else:
+            yield path
+
+
+def _children(folder: Path, name: str) -> list[Path]:
+    if not set(name) & set("*?["):
+        path = folder / name
+        return [path] if path.exists() else []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return [path for path in folder.iterdir() if fnmatchcase(path.name, name)]
+    return []
 
 
 def cache_folder() -> Path:

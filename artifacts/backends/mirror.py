@@ -12,7 +12,7 @@ from pathlib import Path
 
 from strop.artifacts import pins
 from strop.artifacts.backends.bucket import Bucket, seconds
-from strop.artifacts.backends.location import cache_folder
+from strop.artifacts.backends.location import cache_folder, paths_below
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.errors import Damaged
 from strop.artifacts.manifest import FileEntry, Manifest
@@ -99,7 +99,7 @@ class Mirror:
         """Evict; returns how many bytes may come until the next look."""
         pins.forget_dead(self.root)
         used = pins.pinned(self.root)
-        sizes = {path: _size(path) for path in (self.root / "objects").glob("*/*/*")}
+        sizes = {path: _size(path) for path in paths_below(self.root / "objects", "*/*/*")}
         total = sum(sizes.values()) + coming
         free = [path for path in sizes if (path.parent.parent.name, path.parent.name) not in used]
         for path in sorted(free, key=_used):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from strop.artifacts import durable, pins, slots
-from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.location import StorePath, matching
 from strop.artifacts.leases import Lease
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.runs import Run
@@ -44,7 +44,7 @@ def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
         hidden = [item for item in chosen if slots.hide(_home(store, item))]
         gone = sweep(store, _spared(store, policy, hidden), trash)
         leftovers = _clear_leftovers(store, first, make_plan(store, policy), trash)
-        for path in (store.root / "objects").glob(f"*/*/{MARKED}"):
+        for path in matching(store.root / "objects", f"*/*/{MARKED}"):
             path.unlink(missing_ok=True)
         pins.forget_dead(store.root)
         durable.remove_tree(trash.parent)
@@ -120,7 +120,7 @@ def _clear_leftovers(store: Store, first: Plan, second: Plan, trash: StorePath) 
     found = [path for path in second.leftovers if path in seen]
     for number, path in enumerate(found):
         durable.discard(path, trash / f"leftover-{number}")
-    for home in (store.root / "objects").glob("*/*"):
+    for home in matching(store.root / "objects", "*/*"):
         with suppress(OSError):  # not empty: it has an artifact, or an attempt at one
             home.rmdir()
     return found

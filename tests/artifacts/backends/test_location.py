@@ -1,10 +1,12 @@
 """What people write after --store."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from strop.artifacts.backends.location import store_path
+from strop.artifacts.backends.location import in_order, matching, store_path
 from strop.artifacts.errors import StoreError
 from strop.artifacts.store import Store
 
@@ -57,3 +59,47 @@ def test_a_newer_format_asks_for_an_update(bucket: str) -> None:
     Store(bucket).root.joinpath("store.json").write_text('{"strop_store": 2}')
     with pytest.raises(StoreError, match="format 2, this strop reads format 1; update strop"):
         Store(bucket)
+
+
+def test_a_pattern_is_matched_part_by_part(tmp_path: Path) -> None:
+    for name in ("a/1.json", "a/.2.json.tmp", "b/3.json", "b/parts/4.json", "5.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    assert in_order(tmp_path, "*/*.json") == [tmp_path / "a" / "1.json", tmp_path / "b" / "3.json"]
+    assert in_order(tmp_path, "*/parts/*.json") == [tmp_path / "b" / "parts" / "4.json"]
+    assert in_order(tmp_path, "a/.*.tmp") == [tmp_path / "a" / ".2.json.tmp"]
+    assert in_order(tmp_path, "*/3.json") == [tmp_path / "b" / "3.json"]
+    assert in_order(tmp_path / "nowhere", "*") == []
+
+
+def test_folders_that_others_remove_meanwhile_are_left_out(tmp_path: Path) -> None:
+    """A process that ends takes its pins away, a stage that fails its attempt."""
+    for name in "abc":
+        (tmp_path / name / "scores").mkdir(parents=True)
+    found = matching(tmp_path, "*/*")
+    first = next(found)
+    for name in "abc":
+        shutil.rmtree(tmp_path / name)
+    assert first.name == "scores"
+    assert list(found) == []
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "runs" / "closed"
+    closed.mkdir(parents=True)
+    (closed / "config.json").touch()
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # others may not enter the folders above
+    closed.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError, match="closed"):
+            in_order(Path("runs"), "*/*.json")
+    finally:
+        if root:
+            os.seteuid(0)
+        closed.chmod(0o755)
