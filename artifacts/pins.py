@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 
 from strop.artifacts import durable
@@ -71,12 +72,12 @@ def let_go(root: StorePath, kind: str, artifact_id: str) -> bool:
 
 def kept(root: StorePath) -> dict[Key, str]:
     """What people pinned, with their reasons."""
-    paths = in_order(root / "pins" / KEPT, "*/*")
-    return {
-        (path.parent.name, path.name): path.read_text(encoding="utf-8")
-        for path in paths
-        if not path.name.startswith(".")
-    }
+    found = {}
+    for path in in_order(root / "pins" / KEPT, "*/*"):
+        if not path.name.startswith("."):
+            with suppress(FileNotFoundError):  # taken off since it was listed
+                found[path.parent.name, path.name] = path.read_text(encoding="utf-8")
+    return found
 
 
 def pinned(root: StorePath) -> set[Key]:

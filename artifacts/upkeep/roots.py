@@ -57,8 +57,11 @@ def _all(store: Store, without_runs: frozenset[str]) -> Iterator[tuple[Key, str]
 
 
 def _read(path: StorePath) -> Any:
+    """A record; None for one that was taken back since it was listed."""
     try:
         return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
     except ValueError as error:
         raise Damaged(
             f"{path}: not readable ({error}), so that nobody knows what it keeps; nothing was "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from strop.artifacts import durable, pins, refs, slots
+from strop.artifacts.backends.location import in_order
 from strop.artifacts.errors import Busy, Damaged
 from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.runs import Run
@@ -295,6 +296,26 @@ def test_nothing_is_deleted_while_a_record_or_manifest_cannot_be_read(store: Sto
     with pytest.raises(Damaged, match="nothing was deleted"):
         collect(store, NOW)
     assert {item.id for item in store.artifacts()} == {first.id, second.id}
+
+
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
+def test_records_and_pins_that_are_taken_back_while_they_are_read_keep_nothing(
+    store: Store, make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = make("candidates")
+    pins.keep(store.root, item.kind, item.id, "why")
+    run = Run(store, "tiny")
+    run.claim({"dataset": item.id})
+    folders = (store.root / "runs", store.root / "pins" / pins.KEPT)
+    listed = {folder: in_order(folder, "*/*") for folder in folders}
+    pins.let_go(store.root, item.kind, item.id)
+    with run.lease() as lease:
+        run.withdraw(lease)
+    for place in ("pins", "upkeep.roots"):
+        stale = f"strop.artifacts.{place}.in_order"
+        monkeypatch.setattr(stale, lambda folder, pattern: listed.get(folder, []))
+    assert pins.kept(store.root) == {}
+    assert ("dataset", item.id) not in roots(store)
 
 
 def test_two_collections_at_once_are_refused(store: Store) -> None:
