@@ -16,16 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from strop.artifacts import durable
 from strop.artifacts.backends.location import StorePath
 from strop.artifacts.errors import Busy, Conflict, StoreError
+from strop.artifacts.processes import lives, start_of
 
 EXPIRY_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
-START_TOLERANCE_SECONDS = 5.0
-"""A start time is read against the wall clock: two readings differ when the clock was set."""
 GENERATION = re.compile(r"(\d{8})\.json")
 
 
@@ -40,7 +37,7 @@ class Holder:
 
     def alive(self, seen: float) -> bool:
         """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
-        return _fresh(seen) and (not self.here or self.lives())
+        return _fresh(seen) and (self.lives() or not self.here)
 
     @property
     def here(self) -> bool:
@@ -53,14 +50,13 @@ class Holder:
         return self.host.partition(" ")[0]
 
     def lives(self) -> bool:
-        """Whether the holder's process, which is one of this host, is still there."""
-        started = _process_started(self.pid)
-        return started is not None and abs(started - self.started) < START_TOLERANCE_SECONDS
+        """Whether the holder is a process of this host, since its last start, that is there."""
+        return self.here and lives(self.pid, self.started)
 
 
 def this_process() -> Holder:
     """This process as a holder, with a token of its own."""
-    started = _process_started(os.getpid()) or 0.0
+    started = start_of(os.getpid()) or 0.0
     return Holder(_machine(), os.getpid(), started, secrets.token_hex(8))
 
 
@@ -83,17 +79,6 @@ def _machine() -> str:
 
 def _fresh(seen: float) -> bool:
     return time.time() - seen < EXPIRY_SECONDS
-
-
-def _process_started(pid: int) -> float | None:
-    """When a process started (epoch seconds); none for one that is gone or only not reaped yet."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return float(process.create_time())
-    except psutil.Error:
-        return None
 
 
 def _generations(folder: StorePath) -> list[int]:

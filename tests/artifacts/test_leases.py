@@ -1,7 +1,6 @@
 """One holder at a time, with real processes that are killed and stopped."""
 
 import errno
-import os
 import signal
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -212,14 +212,25 @@ def test_guarded_writes_of_one_process_take_turns(place: StorePath) -> None:
     assert total == 8
 
 
-@pytest.mark.parametrize(("shift", "alive"), [(1.0, True), (-1.0, True), (3600.0, False)])
-def test_a_process_is_known_by_its_start_within_what_setting_the_clock_does(
-    shift: float, alive: bool
+def test_setting_the_clock_makes_nobody_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux derives start times from a boot time that moves when the clock is set."""
-    started = psutil.Process().create_time()
-    one = Holder(os.uname().nodename, os.getpid(), started + shift, "token")
-    assert one.alive(time.time()) == alive
+    """Linux derives start times by the clock from a boot time that moves when the clock is set."""
+    with holder(tmp_path) as process:
+        before = psutil.boot_time()
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: before + 3600)
+        with (
+            pytest.raises(Busy, match=f"process {process.pid}"),
+            Lease(tmp_path, what="run demo"),
+        ):
+            pass
+
+
+def test_a_process_of_an_earlier_start_of_this_host_is_gone() -> None:
+    """Its id, and the seconds from boot to its start, may be those of another one by now."""
+    now = leases.this_process()
+    assert now.lives()
+    assert not replace(now, host=f"{socket.gethostname()} another-start 1").lives()
 
 
 def test_another_host_is_known_by_its_heartbeat_alone() -> None:
