@@ -137,10 +137,24 @@ def renew(path: StorePath) -> None:
         os.utime(path)
 
 
+def now(path: StorePath) -> float:
+    """The time by the clock of whoever keeps a file: hosts that share it need not agree on theirs.
+
+    In a folder a file is written for that beside it, for a server's clock is seen nowhere else.
+    """
+    if isinstance(path, ObjectPath):
+        return path.bucket.now()
+    probe = _write_beside(path, b"")
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def age(path: StorePath) -> float:
     """Seconds since a file, or the newest below a folder in a bucket, was written.
 
-    By the clock of whoever keeps it. Raises `FileNotFoundError`.
+    By the server's clock in a bucket, else by this host's. Raises `FileNotFoundError`.
     """
     now = path.bucket.now() if isinstance(path, ObjectPath) else time.time()
     return now - path.stat().st_mtime

@@ -7,7 +7,6 @@ import re
 import secrets
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,9 +34,9 @@ class Holder:
     started: float
     token: str
 
-    def alive(self, seen: float) -> bool:
-        """Whether the holder may still write, its last heartbeat being ``seen`` (epoch seconds)."""
-        return _fresh(seen) and (self.lives() or not self.here)
+    def alive(self, silent: float) -> bool:
+        """Whether the holder may still write, its last heartbeat being so many seconds ago."""
+        return silent < EXPIRY_SECONDS and (self.lives() or not self.here)
 
     @property
     def here(self) -> bool:
@@ -75,10 +74,6 @@ def _machine() -> str:
     with suppress(OSError):
         found.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return " ".join(found)
-
-
-def _fresh(seen: float) -> bool:
-    return time.time() - seen < EXPIRY_SECONDS
 
 
 def _generations(folder: StorePath) -> list[int]:
@@ -161,10 +156,10 @@ class Lease:
         path = self._path(generation)
         try:
             holder = Holder(**json.loads(path.read_bytes()))
-            seen = time.time() - durable.age(path)
+            silent = durable.now(path) - path.stat().st_mtime
         except FileNotFoundError as error:
             raise self._just_taken() from error
-        if holder.alive(seen):
+        if holder.alive(silent):
             gone = f"; if it is gone, wait {EXPIRY_SECONDS:.0f} s" if not holder.here else ""
             raise Busy(
                 f"{self._what}: process {holder.pid} on {holder.name} is working on it; "

@@ -1,6 +1,8 @@
 """One holder at a time, with real processes that are killed and stopped."""
 
 import errno
+import json
+import os
 import signal
 import socket
 import subprocess
@@ -235,8 +237,24 @@ def test_a_process_of_an_earlier_start_of_this_host_is_gone() -> None:
 
 def test_another_host_is_known_by_its_heartbeat_alone() -> None:
     one = Holder("another host", 1, 0.0, "token")
-    assert one.alive(time.time())
-    assert not one.alive(time.time() - leases.EXPIRY_SECONDS - 0.1)
+    assert one.alive(leases.EXPIRY_SECONDS - 0.1)
+    assert not one.alive(leases.EXPIRY_SECONDS)
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_hosts_that_share_a_folder_need_not_agree_on_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """The folder's server tells when a heartbeat came, and what time it is now."""
+    held = tmp_path / "00000001.json"
+    held.write_text(json.dumps(vars(Holder("elsewhere", 1, 0.0, "token"))))
+    true_time = time.time
+    monkeypatch.setattr(time, "time", lambda: true_time() + ahead)
+    with pytest.raises(Busy, match="elsewhere"), Lease(tmp_path, what="run demo"):
+        pass
+    os.utime(held, (true_time() - 61, true_time() - 61))
+    with Lease(tmp_path, what="run demo") as lease:
+        lease.check()
 
 
 def test_a_container_of_the_same_name_is_not_asked_for_its_processes(tmp_path: Path) -> None:
