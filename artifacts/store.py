@@ -104,8 +104,7 @@ class Store:
 
     def use(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact, pinned for this process; raises as `manifest` does."""
-        self._claim(ref.kind, ref.id)
-        return self.manifest(ref)
+        return self._named(ref, *self._claim(ref.kind, ref.id))
 
     @contextmanager
     def attempt(self, recipe: Recipe) -> Iterator[Attempt]:
@@ -209,7 +208,9 @@ class Store:
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The manifest of an artifact; raises `NotFound`, or `Damaged` when its digest differs."""
         home = self.home(ref.kind, ref.id)
-        data = slots.read(home)
+        return self._named(ref, home, slots.read(home))
+
+    def _named(self, ref: ArtifactRef, home: StorePath, data: bytes | None) -> Manifest:
         if data is None:
             raise NotFound(f"{ref.kind} {ref.id}: {absence(home, self.location)}")
         manifest = Manifest.from_bytes(data, source=str(home / slots.MANIFEST))

@@ -139,7 +139,8 @@ class _Spread(Generic[Context]):
             return
         for index in self.cluster.await_some([item.future for item in at_work]):
             item = at_work[index]
-            item.made = self.stage.store.manifest(self.cluster.result(item.future))
+            # Another run that is done with the same shards may be hiding this one just now.
+            item.made = self.stage.store.use(self.cluster.result(item.future))
             item.future = None
             self.stage.count(made=1, repeated=int(item.made.execution.get("repeats", 0) > 0))
             self.stage.progress.advance(item.rows)

@@ -49,6 +49,23 @@ def test_what_is_hidden_is_no_artifact_until_it_is_claimed(
     assert shown(objects) == [DATA]
 
 
+@pytest.mark.parametrize("location", ["folder"], indirect=True)
+def test_what_is_hidden_while_it_is_claimed_is_brought_back(
+    objects: StorePath, home: StorePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots.put(home, DATA)
+    read, times = slots.read, iter([True])
+
+    def hidden_first(home: StorePath) -> bytes | None:
+        if next(times, False):
+            assert slots.hide(home)
+        return read(home)
+
+    monkeypatch.setattr(slots, "read", hidden_first)
+    assert slots.claim(home) == DATA
+    assert list(slots.hidden(objects)) == []
+
+
 def test_what_was_claimed_meanwhile_is_not_removed(home: StorePath) -> None:
     slots.put(home, DATA)
     slots.hide(home)

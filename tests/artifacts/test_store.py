@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from strop.artifacts import durable
+from strop.artifacts import durable, slots
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.errors import Damaged, NotFound, StoreError
 from strop.artifacts.manifest import FileEntry, Manifest, Recipe
 from strop.artifacts.store import Store
@@ -254,6 +255,21 @@ def test_an_attempt_name_that_leaves_the_artifact_is_refused(store: Store, attem
     made = replace(commit_scores(store), attempt=attempt)
     with pytest.raises(Damaged, match="leaves the artifact's folder"):
         store.folder(made)
+
+
+def test_what_is_hidden_once_it_was_claimed_can_be_used(
+    store: Store, make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hides it reads the pins next, and brings it back."""
+    made, claim = make("scores"), slots.claim
+
+    def hidden_next(home: StorePath) -> bytes | None:
+        data = claim(home)
+        assert slots.hide(home)
+        return data
+
+    monkeypatch.setattr(slots, "claim", hidden_next)
+    assert store.use(made.ref) == made
 
 
 def test_artifacts_are_found_by_the_start_of_their_id(store: Store) -> None:
