@@ -130,9 +130,41 @@ class Manifest:
         try:
             values["inputs"] = {k: ArtifactRef(**v) for k, v in values["inputs"].items()}
             values["files"] = {k: FileEntry(**v) for k, v in values["files"].items()}
-            return cls(**values)
-        except (KeyError, TypeError, AttributeError) as error:
+            made = cls(**values)
+            _check(made)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _no_manifest(source, error) from error
+        return made
+
+
+TYPES: dict[type | tuple[type, ...], tuple[str, ...]] = {
+    str: ("id", "key", "kind", "stage", "attempt", "created", "device"),
+    int: ("recipe",),
+    (int, float): ("seconds",),
+    dict: ("parameters", "execution", "inputs", "files", "summary", "versions", "prefect"),
+}
+"""What JSON cannot be relied on for: the types of a manifest's values."""
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise `TypeError` or `ValueError` for a value that nobody could work with."""
+    for expected, names in TYPES.items():
+        for name in names:
+            _require(getattr(manifest, name), expected, name)
+    for role, ref in manifest.inputs.items():
+        for text in (ref.kind, ref.id, ref.digest):
+            _require(text, str, f"input {role}")
+    for name, entry in manifest.files.items():
+        _require(entry.sha256, str, f"file {name}")
+        for number in (entry.bytes, entry.rows or 0):
+            _require(number, int, f"file {name}")
+    if datetime.fromisoformat(manifest.created).tzinfo is None:
+        raise ValueError(f"created {manifest.created!r} has no time zone")
+
+
+def _require(value: Any, expected: type | tuple[type, ...], what: str) -> None:
+    if not isinstance(value, expected):
+        raise TypeError(f"{what}: {value!r}")
 
 
 def _no_manifest(source: str, error: Exception) -> Damaged:

@@ -106,9 +106,9 @@ def _copy(source: Store, item: Manifest, into: Store) -> None:
         raise Damaged(f"{item.kind} {item.id}: its recipe gives the id {recipe.id}")
     with into.attempt(recipe) as attempt:
         for name, entry in item.files.items():
-            path = attempt.folder / name
+            found, path = source.file(item, name), attempt.folder / name  # refuses names that leave
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source.file(item, name), path)
+            shutil.copyfile(found, path)
             if file_digest(path) != entry.sha256:
                 raise Damaged(
                     f"{item.kind} {item.id}: {name} is not what its manifest says; see "

@@ -47,6 +47,10 @@ def manifest(**changes: Any) -> Manifest:
     return replace(made, **changes)
 
 
+def changed(key: str, value: Any) -> bytes:
+    return json.dumps({**json.loads(manifest().to_bytes()), key: value}).encode()
+
+
 def test_the_same_recipe_has_the_same_id() -> None:
     parameters = {"precision": "fp32", "max_length": 128}  # written in another order
     again = Recipe("scores", "score", 1, parameters, {"pool": replace(POOL)})
@@ -145,6 +149,18 @@ def test_the_content_digest_ignores_when_and_where_it_was_made() -> None:
         b'{"schema_version": 1}',
         b'{"schema_version": 1, "inputs": {}, "files": {"a": {"sha": 1}}}',
         manifest().to_bytes()[:-40],
+        *(
+            changed(key, value)
+            for key, value in {
+                "created": "yesterday",
+                "seconds": "long",
+                "kind": None,
+                "summary": [],
+                "inputs": {"dataset": {"kind": "dataset", "id": 7, "digest": "ab"}},
+                "files": {"a.parquet": {"sha256": "aa", "bytes": "40", "rows": None}},
+            }.items()
+        ),
+        changed("created", "2026-01-01T00:00:00"),
     ],
 )
 def test_what_is_no_manifest_is_damage_that_names_the_file(data: bytes) -> None:

@@ -124,6 +124,18 @@ def test_what_cannot_be_exported_leaves_nothing(world: Store, tmp_path: Path) ->
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} <= {"store", "taken"}
 
 
+def test_a_name_that_leaves_an_artifact_makes_no_folder_elsewhere(
+    world: Store, tmp_path: Path
+) -> None:
+    path = world.place(reranker(world)).parent / "manifest.json"
+    values = json.loads(path.read_bytes())
+    values["files"]["../../../../../elsewhere/x"] = values["files"]["config.json"]
+    path.write_bytes(json.dumps(values).encode())
+    with pytest.raises(Damaged, match="leaves the artifact's folder"):
+        export(world, world.find(values["id"]), tmp_path / "out")
+    assert not list(tmp_path.rglob("elsewhere"))
+
+
 def test_a_folder_that_is_no_export_is_refused(other: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"has no export\.json"):
         import_folder(other, tmp_path)
