@@ -141,10 +141,21 @@ def _process(record: Record) -> psutil.Process | None:
     """Return the recorded process, unless it ended or its pid means another one by now."""
     try:
         process = psutil.Process(record.pid)
-        is_same = abs(process.create_time() - record.created) < 2
-        return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
+        running = process.status() != psutil.STATUS_ZOMBIE
+        return process if running and _is_recorded(process, record) else None
     except psutil.Error:
         return None
+
+
+def _is_recorded(process: psutil.Process, record: Record) -> bool:
+    """Whether it is the server of the record: by its start, or by its command line.
+
+    Linux tells starts by a clock that may have been set since.
+    """
+    if abs(process.create_time() - record.created) < 2:
+        return True
+    words = process.cmdline()
+    return PROCESS in words and str(record.port) in words
 
 
 def is_alive(record: Record) -> bool:

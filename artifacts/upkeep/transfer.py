@@ -63,7 +63,7 @@ def import_folder(store: Store, folder: Path) -> Imported:
     The artifact is pinned, since no run speaks of it. Raises `Damaged` when anything is not what
     its manifest says, and `Conflict` where the store has other content under one of the ids.
     """
-    label = _label(folder)
+    label = label_of(folder)
     other = Store(folder)
     manifests, broken = readable(other)
     defects = broken + [item for _, found in verify(other, manifests, deep=True) for item in found]
@@ -132,7 +132,8 @@ def _present(store: Store, item: Manifest) -> bool:
     return True
 
 
-def _label(folder: Path) -> dict[str, Any]:
+def label_of(folder: Path) -> dict[str, Any]:
+    """The kind and the id that an export is of; raises `StoreError` for a folder that is none."""
     try:
         values: dict[str, Any] = json.loads((folder / LABEL).read_bytes())
         _ = values["kind"], values["id"]

@@ -200,10 +200,9 @@ def import_(
     json: JsonOption = False,
 ) -> None:
     """Take in an exported artifact with its ancestors, after all of it was verified."""
-    from strop.artifacts.store import Store
     from strop.cli.artifacts.transferring import import_artifact
 
-    import_artifact(Store(store), folder, json=json)
+    import_artifact(store, folder, json=json)
 
 
 @artifacts_app.command()

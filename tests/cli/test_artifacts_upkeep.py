@@ -44,6 +44,13 @@ def test_an_artifact_moves_between_stores(looked_at, artifacts, told, tmp_path):
     assert told(other, "lineage", reranker)["missing"] == []
 
 
+def test_a_folder_that_is_no_export_makes_no_store(tmp_path, monkeypatch, capsys):
+    place = ("--store", str(tmp_path / "new"))
+    line = refused(monkeypatch, capsys, "artifacts", "import", str(tmp_path), *place)
+    assert "has no export.json" in line
+    assert not (tmp_path / "new").exists()
+
+
 def test_purge_says_what_still_derives_from_the_passage(world, artifacts, told, monkeypatch):
     monkeypatch.setattr(pins, "pinned", lambda root: set())
     reranker = ref(world, "round-001", "reranker").id

@@ -141,6 +141,16 @@ def test_the_server_outlives_its_starter_and_is_found_again(server: Server, stat
     assert server.ui_url == server.url.removesuffix("/api")
 
 
+def test_a_server_is_known_when_the_clock_was_set_meanwhile(
+    server: Server, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux derives start times from a time of its boot, which moves then."""
+    before = psutil.boot_time()
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: before + 3600)
+    assert psutil.Process(recorded(state)["pid"]).create_time() > recorded(state)["created"] + 60
+    assert ensure_server(fail_if_told) == server
+
+
 def test_a_server_that_lives_on_another_machine_is_left_alone(
     server: Server, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
