@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -14,9 +14,7 @@ from strop.artifacts.schemas import NEGATIVES
 from strop.pipeline.config import Config
 from strop.pipeline.models import ModelFolder
 from strop.pipeline.planning.costs import UnitCosts
-from strop.pipeline.planning.index_costs import measure_index
-from strop.pipeline.planning.retrievers import asks_words
-from strop.pipeline.planning.word_costs import measure_words
+from strop.pipeline.planning.retrieval_costs import measure_retrieval
 from strop.pipeline.profiling import Recorder, recording
 from strop.pipeline.seeds import generator
 
@@ -35,8 +33,6 @@ ENOUGH_SECONDS, MANY_TIMES, MANY_PAIRS, MANY_STEPS = 0.5, 16, 6_144, 60
 first time it is met would be most of it."""
 MANY_TEXTS, TOKENIZE_SECONDS = 1 << 14, 1.0
 """Texts that are tokenized at once, and how many seconds of that are enough."""
-BLOCK, BLOCKS = 1 << 14, 2
-"""Passage vectors of a block of the exact search, and blocks that are searched."""
 STEP_PAIRS = 48
 """Pairs of a measured training step, nearly; a larger one costs as much a token."""
 
@@ -81,13 +77,9 @@ def measure(
         texts = _mean_tokens(source.passages), _mean_tokens(source.queries)
     score_token, pair_tokens = _scoring(reranker, source, config)
     resident = psutil.Process().memory_info().rss
-    depth, index = config.first_stage.depth, config.first_stage.index
-    build, search = 0.0, 0.0
-    if encoder and index.type != "exact":
-        build, search = measure_index(width, depth, index, clock)
-    words = (0.0, 0.0)
-    if asks_words(config):
-        words = measure_words(sample.passages, sample.queries, config.first_stage, clock)
+    retrieval = measure_retrieval(
+        sample.passages, sample.queries, config, clock, width=width if encoder else None
+    )
     train_token, held = _training(reranker, source, config)
     return UnitCosts(
         device=_device(),
@@ -98,11 +90,7 @@ def measure(
         encode_token=encode_token,
         score_token=score_token,
         train_token=train_token,
-        multiply_add=_multiplying(width, depth) if encoder else 0.0,
-        build_index=build,
-        search_index=search,
-        index_words=words[0],
-        search_words=words[1],
+        **asdict(retrieval),
         passage_tokens=texts[0],
         query_tokens=texts[1],
         pair_tokens=pair_tokens,
@@ -306,16 +294,3 @@ def _groups(source: "PairSource", config: Config, *, count: int, size: int) -> p
             }
         )
     return pa.Table.from_pylist(rows, schema=NEGATIVES)
-
-
-def _multiplying(width: int, depth: int) -> float:
-    """Seconds of one multiply-add of the exact search, ordering the best of a block included."""
-    from strop.pipeline.first_stage.exact_search import QUERY_BLOCK, nearest
-
-    block: Any = np.random.default_rng(0).standard_normal((BLOCK, width), np.float32)
-    queries = block[:QUERY_BLOCK]
-    list(nearest(lambda: [block], queries[:16], depth))
-    started = clock()
-    list(nearest(lambda: [block] * BLOCKS, queries, depth))
-    seconds = clock() - started
-    return seconds / float(BLOCKS * block.size * len(queries))

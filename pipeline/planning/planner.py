@@ -175,21 +175,11 @@ class _Plan:
 
     def _by_words(self) -> Iterator[Planned]:
         passages, queries = self.counts.passages, self.counts.all_queries
-        yield self._stage(
-            "index words",
-            "prepare",
-            passages,
-            "passages",
-            SMALL_SECONDS + passages * self.costs.index_words,
-        )
-        yield self._stage(
-            "retrieve bm25",
-            "prepare",
-            queries,
-            "queries",
-            SMALL_SECONDS + queries * passages * self.costs.search_words,
-            disk=self.rows * CANDIDATE_BYTES,
-        )
+        seconds = SMALL_SECONDS + passages * self.costs.index_words
+        yield self._stage("index words", "prepare", passages, "passages", seconds)
+        seconds = SMALL_SECONDS + queries * passages * self.costs.search_words
+        disk = self.rows * CANDIDATE_BYTES
+        yield self._stage("retrieve bm25", "prepare", queries, "queries", seconds, disk=disk)
 
     def _build_index(self) -> Planned:
         passages, index = self.counts.passages, self.config.first_stage.index
