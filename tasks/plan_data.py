@@ -13,12 +13,12 @@ from strop.artifacts.schemas import CORPUS, DOCUMENTS
 from strop.artifacts.store import Store
 from strop.artifacts.tables import TableWriter
 from strop.pipeline.config import Config
+from strop.pipeline.data.configured import configured_request
 from strop.pipeline.data.importing import import_files
 from strop.pipeline.errors import InputError
 from strop.pipeline.planning.measuring import TEXTS
 from strop.tasks.by_id import artifact_by_id
 from strop.tasks.earlier import joined_texts
-from strop.tasks.import_data import configured_request
 from strop.tasks.query_fields import query_fields
 
 IDS = ["passage_id", "parent_id"]

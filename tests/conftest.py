@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a tiny world of real models and data, made once a session."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from tests.world import tiny_beir, tiny_model
 def _one_thread() -> None:
     """Tiny matrices gain nothing from threads, and on a busy machine they wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_end() -> Iterator[None]:
+    """Prefect logs the end of its temporary server when pytest has closed the stream."""
+    yield
+    logging.raiseExceptions = False
 
 
 @pytest.fixture(scope="session")

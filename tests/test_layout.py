@@ -26,6 +26,8 @@ MAY_IMPORT = {
 """What a layer may import besides itself and `strop.__version__`; a prefix stands for a package."""
 
 EXCEPTIONS = {
+    ("flows/at_hand.py", "strop.pipeline.data.configured.configured_request"),  # a check, no stage
+    ("flows/at_hand.py", "strop.pipeline.models.check_folder"),
     ("flows/check_data.py", "strop.pipeline.data.importing.import_files"),  # a check, no stage
     ("flows/check_data.py", "strop.pipeline.data.importing.Request"),
     ("flows/check_data.py", "strop.pipeline.data.truncation.Truncation"),

@@ -77,8 +77,10 @@ def test_a_config_that_is_not_there(project):
 
 def test_a_missing_corpus(broken):
     (broken.folder / "data" / "corpus.jsonl").unlink()
-    refused(broken.strop("run", broken.config()), "corpus.jsonl", "missing")
-    assert no_artifacts(broken)
+    done = broken.strop("run", broken.config())
+    refused(done, "corpus.jsonl", "missing")
+    assert done.stdout == "", "no server is started for that"
+    assert not broken.store.exists()
 
 
 def test_an_empty_corpus(broken):

@@ -84,7 +84,9 @@ def test_a_pool_from_nowhere_is_refused_before_any_work(project):
     ],
 )
 def test_a_model_that_is_not_there_is_named_by_its_key(project, values, line):
-    refused(project.strop("run", project.config(**values)), f"error: {line}\n")
+    done = project.strop("run", project.config(**values))
+    refused(done, f"error: {line}\n")
+    assert done.stdout == "", "no server is started for that"
 
 
 def test_a_broken_run_file_is_refused_before_anything_is_encoded(with_run_file):

@@ -5,7 +5,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from strop.pipeline.errors import InputError
-from strop.pipeline.models import resolve_model
+from strop.pipeline.models import check_folder, resolve_model
 
 
 @pytest.fixture
@@ -54,6 +54,15 @@ def test_a_file_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> No
         resolve_model(str(tmp_path / "nothing"))
     with pytest.raises(InputError, match=r"^reranker.base = './nothing': no such folder$"):
         resolve_model("./nothing", "reranker.base")
+
+
+def test_a_folder_is_checked_without_a_word_to_the_hub(model: Path, tmp_path: Path) -> None:
+    check_folder(str(model), "reranker.base")
+    check_folder("nobody/has-this-model", "reranker.base")
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    for place, words in ((str(model), "has no .safetensors weights"), ("./no", "no such folder")):
+        with pytest.raises(InputError, match=f"^reranker.base = '{place}': .*{words}"):
+            check_folder(place, "reranker.base")
 
 
 def test_one_changed_weight_changes_the_fingerprint_and_notes_do_not(model: Path) -> None:

@@ -1,0 +1,19 @@
+"""Whether what a config names is there: a look that neither loads Prefect nor starts its server."""
+
+from strop.artifacts.names import looks_like_id
+from strop.pipeline.config import Config
+from strop.pipeline.data.configured import configured_request
+from strop.pipeline.models import check_folder
+
+
+def check_at_hand(config: Config) -> None:
+    """Raise `InputError` for files of the data set that are not there, and for no model's folder.
+
+    The stages look again; this tells a wrong path in a second.
+    """
+    if not looks_like_id(config.dataset):
+        configured_request(config).files()
+    if config.first_stage.ranking != "bm25":
+        check_folder(config.bi_encoder.model, "bi_encoder.model")
+    if not looks_like_id(config.reranker.base):
+        check_folder(config.reranker.base, "reranker.base")
