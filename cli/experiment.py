@@ -40,6 +40,8 @@ def run_experiment(
     json: bool,
 ) -> None:
     """Run the arms and show how they did."""
+    from strop.flows.at_hand import check_at_hand
+
     config = load_config(path)
     read = [read_arm(text) for text in others]
     arms = {name: CHANGES[name] for name in presets} | dict(read)
@@ -47,7 +49,7 @@ def run_experiment(
     if not arms:
         arms = dict(CHANGES)
     for name, values in arms.items():
-        changed(config, values, f"--arm {name}")
+        check_at_hand(changed(config, values, f"--arm {name}"))
     others_by_name = dict(read_outside(text) for text in outside)
     _check_names(arms, others_by_name, opponent)
     for name in arms:

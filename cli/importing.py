@@ -95,6 +95,7 @@ def _problem(error: InputError) -> dict[str, Any]:
 
 
 def _import(request: Any, store: str, *, json: bool) -> None:
+    request.files()  # a wrong path is told before a server is started
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):

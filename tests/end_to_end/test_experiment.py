@@ -110,6 +110,7 @@ def test_without_mining_again_the_negatives_stay(compared):
         ("a: mining.sampler=best", "mining.sampler = 'best'"),
         ("a: seed=7", "seed is what --seeds sets"),
         ("again: mining.sampler=top", "again: is the name of two arms"),
+        ("a: reranker.base=./none", "reranker.base = './none': no such folder"),
     ],
 )
 def test_arms_that_cannot_be_are_refused(compared, arm, message):
@@ -117,8 +118,9 @@ def test_arms_that_cannot_be_are_refused(compared, arm, message):
     twice = ("--arm", arm) if arm.startswith("again") else ()
     done = project.strop("experiment", "strop.yaml", "--arm", arm, *twice)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --arm")
+    assert done.stderr.startswith("error: ")
     assert message in done.stderr
+    assert done.stdout == "", "no server is started for that"
 
 
 def test_fewer_pairs_than_the_rounds_need_are_refused(compared):

@@ -63,8 +63,10 @@ def test_what_cannot_be_asked_is_refused_at_once(project):
         (("beir", "data", "--time-field", "t"), "--time-field t: expected with --split-by time"),
         (("beir", "data", "--max-tokens", "64"), "--max-tokens 64: expected with --check --tok"),
         (("beir", "s4://bucket/data"), "s4://bucket/data: cannot be reached"),
+        (("beir", "nowhere"), "nowhere: no such folder"),
     ):
         done = project.strop("import", *arguments)
+        assert done.stdout == "" or "'time'" in words, "no server is started for that"
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")
         assert words in done.stderr
