@@ -52,7 +52,9 @@ def freeze(model: Any, layers: int) -> None:
             "least must be trained"
         )
     embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
-    for module in (embeddings, *stack[:layers]):
+    # ELECTRA widens its embeddings before the first layer reads them.
+    projection = getattr(model.base_model, "embeddings_project", torch.nn.Identity())
+    for module in (embeddings, projection, *stack[:layers]):
         module.requires_grad_(False)
 
 

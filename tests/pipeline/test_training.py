@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import CrossEncoder
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+)
 
 from strop.artifacts.schemas import TRAIN_LOG
 from strop.pipeline.errors import InputError
 from strop.pipeline.scoring.reranker import initialise, load_reranker, save_reranker
 from strop.pipeline.scoring.scorer import Scorer
+from strop.pipeline.training.preparation import freeze
 from strop.pipeline.training.schedule import learning_rate_factor
 from strop.pipeline.training.train import train, training_summary
 from tests.pipeline.training_world import (
@@ -93,6 +99,19 @@ def test_frozen_layers_stay_as_they_are(reranker_folder: Path) -> None:
     assert changed == before.keys() - kept
     with pytest.raises(InputError, match=r"training\.frozen_layers = 2: the model has 2 layers"):
         fit(reranker_folder, config(frozen_layers=2))
+
+
+def test_what_widens_electras_embeddings_stays_with_them() -> None:
+    sizes = {"embedding_size": 16, "hidden_size": 32, "intermediate_size": 64}
+    electra = ElectraConfig(num_hidden_layers=2, num_attention_heads=2, num_labels=1, **sizes)
+    model = ElectraForSequenceClassification(electra)
+    freeze(model, 1)
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert {name for name in trained if ".layer.1." not in name} == {
+        f"classifier.{layer}.{kind}"
+        for layer in ("dense", "out_proj")
+        for kind in ("weight", "bias")
+    }
 
 
 def test_without_negatives_there_is_nothing_to_train(reranker_folder: Path) -> None:
