@@ -45,12 +45,14 @@ class Encoder:
     def __init__(self, folder: ModelFolder, config: BiEncoder) -> None:
         """Load the model onto the best device.
 
-        Raises `InputError` when the folder holds no bi-encoder, or the device lacks the precision.
+        Raises `InputError` when the folder holds no bi-encoder or one that compares vectors in
+        another way than by cosine or inner product, or the device lacks the precision.
         """
         name = f"bi-encoder {folder.name!r}"
         self._key = f"{name}: precision"
         precision = resolved_precision(config.precision, self._key)
         model = _loaded(folder, name)
+        _check_similarity(model, name)
         model.max_seq_length = min(config.max_tokens, model.max_seq_length or 10**9)
         if not only_pools(model):
             precision = "fp32"
@@ -152,6 +154,20 @@ def _read(found: list[tuple[Ints, torch.Tensor]], made: Vectors) -> None:
         for rows, vectors in found:
             made[rows] = vectors.cpu().numpy()
     found.clear()
+
+
+def _check_similarity(model: SentenceTransformer, name: str) -> None:
+    """Raise `InputError` for a similarity that ranks otherwise than an inner product.
+
+    Of vectors of length one the nearest have the largest inner product.
+    """
+    asked, unit = model.similarity_fn_name, isinstance(model[-1], Normalize)
+    if asked in (None, "cosine", "dot") or (asked == "euclidean" and unit):
+        return
+    raise InputError(
+        f"{name}: its similarity_fn_name is {str(asked)!r}, expected cosine or dot; strop "
+        "retrieves by inner product"
+    )
 
 
 def _loaded(folder: ModelFolder, name: str) -> SentenceTransformer:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize
 
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.errors import InputError
@@ -94,6 +95,30 @@ def test_a_folder_without_a_tokenizer_is_refused(bi_encoder_folder: Path, tmp_pa
     (broken / "tokenizer_config.json").unlink()
     with pytest.raises(InputError, match=r"bi-encoder .*broken': its tokenizer has no words"):
         Encoder(resolve_model(str(broken)), BiEncoder())
+
+
+@pytest.mark.parametrize(
+    ("similarity", "normalized", "taken"),
+    [("dot", False, True), ("euclidean", False, False), ("euclidean", True, True),
+     ("manhattan", True, False)],
+)  # fmt: skip
+def test_a_similarity_that_an_inner_product_does_not_rank_by_is_refused(
+    bi_encoder_folder: Path, tmp_path: Path, similarity: str, normalized: bool, taken: bool
+) -> None:
+    modules = [*SentenceTransformer(str(bi_encoder_folder)), *([Normalize()] if normalized else [])]
+    model = SentenceTransformer(modules=modules, similarity_fn_name=similarity, device="cpu")
+    model.save(str(tmp_path), create_model_card=False)
+    if not taken:
+        with pytest.raises(InputError, match=f"similarity_fn_name is '{similarity}', expected cos"):
+            Encoder(resolve_model(str(tmp_path)), BiEncoder())
+        return
+    found = Encoder(resolve_model(str(tmp_path)), BiEncoder()).encode(TEXTS, prompt="")
+    vectors = model.encode(TEXTS)
+    asked = model.similarity(vectors, vectors).numpy()
+    best, expected = (
+        np.argsort(-scores, kind="stable")[:, :3] for scores in (found @ found.T, asked)
+    )
+    np.testing.assert_array_equal(best, expected)
 
 
 def test_a_passage_is_read_with_its_title() -> None:
