@@ -102,11 +102,18 @@ def _newest_verdicts(
     """The verdicts of the last run for this champion, as far as the data still have their pairs."""
     if config.mining.verdicts is not None:
         return config.mining.verdicts
-    runs = [
-        run for run in list_runs(store) if run.config["decision"]["champion"] == config.champion
-    ]
-    for run in sorted(runs, key=lambda run: run.started, reverse=True):
+    for run in runs_for(store, config.champion):
         if found := verdicts_among(run.parts(), LAST):
             fitting: ArtifactRef | None = call(verdicts_that_fit, place, found, dataset)
             return fitting.id if fitting else None
     return None
+
+
+def runs_for(store: Store, champion: str) -> list[Run]:
+    """The runs that are held against a champion, the newest first; unnamed, it has a run's name."""
+    runs = [
+        run
+        for run in list_runs(store)
+        if (run.config["decision"]["champion"] or run.name) == champion
+    ]
+    return sorted(runs, key=lambda run: run.started, reverse=True)

@@ -6,7 +6,7 @@ from strop.artifacts import refs
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.flows.nightly import config_of_tonight
+from strop.flows.nightly import config_of_tonight, runs_for
 from strop.flows.session import Session
 from strop.pipeline.config import Config
 from strop.tasks.stage import Place
@@ -56,3 +56,13 @@ def test_a_night_without_guard_sets_goes_on_without(tonight):
     begin(store, first, [])
     assert found() == first
     assert found(guard_sets=[GUARD]).name != first.name
+
+
+def test_a_run_by_the_configs_own_name_is_for_the_champion_of_that_name(tonight):
+    store, found = tonight
+    by_hand = Config.model_validate({"name": "tiny"})
+    assert by_hand.decision.champion is None, "as configs mostly leave it"
+    night, other = found(), by_hand.model_copy(update={"name": "other"})
+    for config in (by_hand, night, other):
+        begin(store, config, [])
+    assert {run.name for run in runs_for(store, "tiny")} == {night.name, "tiny"}
