@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.pipeline.seeds import generator
 
 Strategy = Literal["same", "fresh", "halves", "folds"]
@@ -67,7 +68,10 @@ class QueryPlan:
 
 
 def plan_queries(queries: pa.Table, qrels: pa.Table, config: Config) -> QueryPlan:
-    """How the train queries with a positive are shared out among the rounds."""
+    """How the train queries with a positive are shared out among the rounds.
+
+    Raises `InputError` for a single query where it should be mined by who never trained on it.
+    """
     eligible = train_queries(queries, qrels)
     count, mining = len(eligible), config.mining
     random = generator(config.seed, "round queries")
@@ -78,6 +82,11 @@ def plan_queries(queries: pa.Table, qrels: pa.Table, config: Config) -> QueryPla
         strategy = "fresh"
         limit = mining.queries_per_round or count // config.rounds
     elif mining.cross_fit and mining.miner == "last_round":
+        if count < 2:
+            raise InputError(
+                f"mining.cross_fit = true: takes turns with the train queries, of which {count} "
+                "has a positive; expected 2 at least, or mining.cross_fit = false"
+            )
         strategy = "folds"
         if _halves_suffice(config):
             strategy, limit = "halves", min(limit, count // 2)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from strop.artifacts.schemas import NEGATIVES, QRELS, QUERIES
 from strop.pipeline.config import Config
+from strop.pipeline.errors import InputError
 from strop.pipeline.mining.cross_fitting import (
     ENOUGH_QUERIES,
     QueryPlan,
@@ -63,6 +64,14 @@ def test_without_cross_fitting_every_round_takes_the_same_queries() -> None:
     assert everything[0] == everything[1] == everything[2]
     limited = rounds_of(plan(10, cross_fit=False, queries_per_round=4), 3)
     assert limited == [everything[0][:4]] * 3
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_a_single_query_cannot_take_turns(rounds: int) -> None:
+    with pytest.raises(InputError, match=r"of which 1 has a positive; expected 2 at least, or min"):
+        plan(1, rounds=rounds)
+    assert rounds_of(plan(2, rounds=2), 2) in ([["q000"], ["q001"]], [["q001"], ["q000"]])
+    assert rounds_of(plan(1, rounds=rounds, cross_fit=False), 2) == [["q000"], ["q000"]]
 
 
 def test_fresh_rounds_share_no_query_while_there_are_enough() -> None:
