@@ -15,6 +15,8 @@ CONTENT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py", "*.jinja")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 SAFE = ("model.safetensors", "model.safetensors.index.json")
 """Weights that libraries read rather than pickled ones in the same folder."""
+MODULES = "modules.json"
+"""What a bi-encoder is made of; one without a transformer has no config.json."""
 IGNORED_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache"}
 
 
@@ -47,7 +49,7 @@ def check_folder(name: str, what: str) -> None:
 
 def _check_files(named: str, path: Path) -> None:
     """Raise `InputError` for a folder without the files of a model, or with pickled weights."""
-    if not (path / "config.json").is_file():
+    if not any((path / file).is_file() for file in ("config.json", MODULES)):
         raise InputError(
             f"{named}: {path} has no config.json; expected a Hugging Face model folder"
         )
@@ -130,13 +132,13 @@ def _refuse_pickled(named: str, path: Path) -> None:
 def _modules(path: Path) -> list[str]:
     """The folders of a bi-encoder's modules, by its ``modules.json``."""
     try:
-        modules = json.loads((path / "modules.json").read_text("utf-8"))
+        modules = json.loads((path / MODULES).read_text("utf-8"))
         return [str(module["path"]) for module in modules]
     except FileNotFoundError:
         return []
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"model {path.name!r}: {path / 'modules.json'} is no list of modules with a path each"
+            f"model {path.name!r}: {path / MODULES} is no list of modules with a path each"
         ) from error
 
 

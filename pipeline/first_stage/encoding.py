@@ -1,5 +1,6 @@
 """Embeddings of passages and queries by a sentence-transformers bi-encoder."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
+from sentence_transformers.sentence_transformer.modules import Normalize, Router
 from torch.nn.functional import normalize
 
 from strop.pipeline.arrays import Ints
@@ -45,15 +46,18 @@ class Encoder:
     def __init__(self, folder: ModelFolder, config: BiEncoder) -> None:
         """Load the model onto the best device.
 
-        Raises `InputError` when the folder holds no bi-encoder or one that compares vectors in
-        another way than by cosine or inner product, or the device lacks the precision.
+        Raises `InputError` when the folder holds no bi-encoder, one that compares vectors in
+        another way than by cosine or inner product or reads passages by other modules than queries,
+        or the device lacks the precision.
         """
         name = f"bi-encoder {folder.name!r}"
         self._key = f"{name}: precision"
         precision = resolved_precision(config.precision, self._key)
         model = _loaded(folder, name)
+        _check_sides(model, name)
         _check_similarity(model, name)
-        model.max_seq_length = min(config.max_tokens, model.max_seq_length or 10**9)
+        if model.max_seq_length != math.inf:  # as of static embeddings, which read all words
+            model.max_seq_length = min(config.max_tokens, model.max_seq_length or 10**9)
         if not only_pools(model):
             precision = "fp32"
         self._config, self._precision = config, precision
@@ -154,6 +158,15 @@ def _read(found: list[tuple[Ints, torch.Tensor]], made: Vectors) -> None:
         for rows, vectors in found:
             made[rows] = vectors.cpu().numpy()
     found.clear()
+
+
+def _check_sides(model: SentenceTransformer, name: str) -> None:
+    """Raise `InputError` for modules of their own for queries and for passages."""
+    if any(isinstance(module, Router) for module in model):
+        raise InputError(
+            f"{name}: has a Router, with other modules for queries than for passages, expected "
+            "the same for both"
+        )
 
 
 def _check_similarity(model: SentenceTransformer, name: str) -> None:

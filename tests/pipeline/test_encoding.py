@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize
+from sentence_transformers.sentence_transformer.modules import Normalize, Router, StaticEmbedding
 
 from strop.pipeline.config import BiEncoder
 from strop.pipeline.errors import InputError
@@ -18,7 +18,7 @@ from strop.pipeline.first_stage.encoding import (
     vector_table,
 )
 from strop.pipeline.models import resolve_model
-from tests.world import COMMON, RARE
+from tests.world import COMMON, RARE, bert_tokenizer
 
 TEXTS = [" ".join(RARE[:count]) for count in (3, 40, 1, 12, 12, 7)] + ["", "balo"]
 
@@ -119,6 +119,25 @@ def test_a_similarity_that_an_inner_product_does_not_rank_by_is_refused(
         np.argsort(-scores, kind="stable")[:, :3] for scores in (found @ found.T, asked)
     )
     np.testing.assert_array_equal(best, expected)
+
+
+def test_static_embeddings_are_those_of_sentence_transformers(tmp_path: Path) -> None:
+    static = StaticEmbedding(bert_tokenizer().backend_tokenizer, embedding_dim=16)
+    peer = SentenceTransformer(modules=[static], device="cpu")
+    peer.save(str(tmp_path), create_model_card=False)
+    assert not (tmp_path / "config.json").exists(), "there is no transformer"
+    found = Encoder(resolve_model(str(tmp_path)), BiEncoder(max_tokens=8)).encode(TEXTS, prompt="")
+    np.testing.assert_allclose(found, peer.encode(TEXTS, normalize_embeddings=True), atol=1e-6)
+
+
+def test_other_modules_for_passages_than_for_queries_are_refused(
+    bi_encoder_folder: Path, tmp_path: Path
+) -> None:
+    query, passage = (list(SentenceTransformer(str(bi_encoder_folder))) for _ in range(2))
+    router = Router.for_query_document(query, passage)
+    SentenceTransformer(modules=[router], device="cpu").save(str(tmp_path), create_model_card=False)
+    with pytest.raises(InputError, match=r"has a Router, .*, expected the same for both"):
+        Encoder(resolve_model(str(tmp_path)), BiEncoder())
 
 
 def test_a_passage_is_read_with_its_title() -> None:
