@@ -1,5 +1,6 @@
 """Mining: a decision on every row of the window, then the negatives and suspects read off it."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, wor
 from strop.pipeline.mining.round_table import describe_round
 from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.sampling import draws_apart
+from strop.pipeline.mining.scored_rows import scored_rows
 from strop.pipeline.mining.selection import Round, Selected, select
 from strop.pipeline.mining.verdicts import verdict_counts, with_verdicts
 from strop.pipeline.progress import Progress
@@ -69,6 +71,8 @@ def select_candidates(
         **({"taught": True} if config.taught and mining.teacher == GIVEN else {}),
         # A positive by verdict that only another pool found once left the guard without scores.
         **({"spread": "known scores"} if inputs.verdicts and mining.more_pools else {}),
+        # Dev's scores once had a scale of their own, whatever that of the scores that mine.
+        **({"calibrated": "as mined"} if inputs.scores and asks_for_probabilities(mining) else {}),
         # Positives of other queries once were drawn that nearly repeat one of the query's own.
         **({"in_batch": "no near duplicates"} if draws_apart(mining) else {}),
     }
@@ -87,7 +91,6 @@ def select_candidates(
             group_size=size.mean,
             taught=config.taught is not None,
             draw=1 if mining.miner == "first_round" else number,
-            calibrations=_calibrations(store, inputs, mining, weight),
         )
         selected, said = _select(store, inputs, rows, mining, this), dict[str, Any]()
         if inputs.verdicts:
@@ -107,6 +110,8 @@ def _select(
     keys = text_keys(_corpus(store, inputs), rows["passage_id"].combine_chunks())
     documents = document_map(store, inputs.pool.dataset)
     codes = documents.codes(rows["passage_id"]) if documents else None
+    calibrations = _calibrations(store, inputs, rows, config, this)
+    this = dataclasses.replace(this, calibrations=calibrations)
     words = _words(store, inputs, rows, config)
     overlap = None if words is None else _overlap(words, rows)
     return select(rows, keys, overlap, config, this, documents=codes, words=words)
@@ -153,12 +158,16 @@ def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa
 
 
 def _calibrations(
-    store: Store, inputs: MiningInputs, config: Mining, weight: float
+    store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining, this: Round
 ) -> dict[str, Calibration]:
     if not asks_for_probabilities(config):
         return {}
-    ranking = store.table(inputs.ranking, "ranking")
-    return dev_calibrations(ranking, store.table(inputs.pool.dataset, "qrels"), weight=weight)
+    ranking, qrels = (
+        store.table(inputs.ranking, "ranking"),
+        store.table(inputs.pool.dataset, "qrels"),
+    )
+    scale = scored_rows(rows, config, this, None).score.scale
+    return dev_calibrations(ranking, qrels, weight=this.weight, scale=scale)
 
 
 def _words(store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining) -> WordSets | None:

@@ -11,10 +11,12 @@ from strop.pipeline.mining.mining_score import mining_score
 
 
 def dev_calibrations(
-    ranking: pa.Table, qrels: pa.Table, *, weight: float
+    ranking: pa.Table, qrels: pa.Table, *, weight: float, scale: float | None
 ) -> dict[str, Calibration]:
     """The calibrations of ``mining`` (at the reranker's fusion weight) and of ``first_stage``.
 
+    ``scale`` is that of the scores that mine: with a scale of its own, dev's would be of another
+    level, and their probabilities those of other scores.
     Only candidates that the reranker scored count; where it has scored none, as with a fresh head,
     all do, and the first stage mines. Raises `InputError` when none of them, or all, are relevant.
     """
@@ -33,6 +35,7 @@ def dev_calibrations(
         weight=weight,
         margin=0.0,
         first_stage_margin=0.0,
+        scale=scale,
     )
     return {
         "mining": fit_calibration(mining.values, positive),

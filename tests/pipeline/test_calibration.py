@@ -61,7 +61,24 @@ def test_a_single_class_is_refused(relevant: bool) -> None:
 def test_before_anything_is_scored_the_first_stage_is_calibrated(tables) -> None:
     found = tables.candidates({f"q{number}": list("abcd") for number in range(8)})
     qrels = tables.qrels({f"q{number}": {"ab"[number % 2]: 1} for number in range(8)})
-    unscored = dev_calibrations(build_ranking(found, None, 2), qrels, weight=0.0)
+    unscored = dev_calibrations(build_ranking(found, None, 2), qrels, weight=0.0, scale=None)
     # All candidates count, the ones below the depth too.
-    every = dev_calibrations(build_ranking(found, np.zeros(32), 4), qrels, weight=0.0)
+    whole = build_ranking(found, np.zeros(32), 4)
+    every = dev_calibrations(whole, qrels, weight=0.0, scale=None)
     assert unscored["mining"] == unscored["first_stage"] == every["first_stage"]
+
+
+def test_probabilities_are_those_of_the_scores_that_mine_whatever_the_spread_of_devs(
+    tables,
+) -> None:
+    queries = [f"q{number}" for number in range(8)]
+    found = tables.candidates({query: list("abcd") for query in queries})
+    qrels = tables.qrels({query: {"ab"[place % 2]: 1} for place, query in enumerate(queries)})
+    scores = np.random.default_rng(0).normal(size=32)
+    ranking = build_ranking(found, scores, 4)
+    first_stage = ranking["first_stage_score"].to_numpy().astype(np.float64)
+    relevant = np.tile([[True, False, False, False], [False, True, False, False]], (4, 1)).ravel()
+    for scale in (5.0, 20.0):  # at weight 0.5 a unit of the first stage counts that many logits
+        made = dev_calibrations(ranking, qrels, weight=0.5, scale=scale)["mining"]
+        expected = fit_calibration(np.float32(scores) + scale * first_stage, relevant)
+        assert (made.slope, made.intercept) == pytest.approx((expected.slope, expected.intercept))
