@@ -13,7 +13,8 @@ from strop.artifacts.store import Store
 from strop.pipeline.config import Config
 from strop.pipeline.errors import counted
 
-SHOWN = ("nDCG@10", "MAP", "MRR@10")
+SHOWN = 3
+"""Metrics that the table has: the first of the config's, the one that decides before all."""
 NAMES = {"reranker": "alone", "fused": "fused"}
 
 
@@ -82,8 +83,7 @@ def results_grid(results: dict[str, Any], width: int = WIDE) -> Table:
     A terminal that is narrower than `WIDE` gets the first metric and the adjusted p-value only.
     """
     rows = results["rounds"]
-    metrics = [name for name in SHOWN if any(row["metric"] == name for row in rows)]
-    metrics = metrics or sorted({row["metric"] for row in rows})[:3]
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))[:SHOWN]
     metrics, padding = (metrics, 1) if width >= WIDE else (metrics[:1], 0)
     split, count = rows[0]["split"], rows[0]["n"]
     table = Table(

@@ -44,6 +44,14 @@ def test_the_champion_is_marked_in_its_row_alone():
     assert [line[-1] for line in cells] == ["", "champion"]
 
 
+def test_the_metric_that_decides_comes_first_whatever_it_is():
+    given = results()
+    names = ("R@20", "nDCG@10", "MAP", "P@1")
+    given["rounds"] = [{**row, "metric": name} for row in given["rounds"] for name in names]
+    titles = [str(column.header) for column in results_grid(given).columns]
+    assert titles[1:5] == ["R@20", "nDCG@10", "MAP", "Δ R@20 to first stage"]
+
+
 def test_rerankers_from_outside_stand_below_the_rounds_with_what_they_are():
     def other(name, role, ranking, value):
         found = row(0, ranking, value, value - 0.5, 0.001)
