@@ -55,7 +55,7 @@ def _basis(found: Any) -> str:
     """What the figures come from, and what they take for granted."""
     costs = found.costs
     rates = {"encode": costs.encode_token, "score": costs.score_token, "train": costs.train_token}
-    told = ", ".join(f"{name} {1 / cost:,.0f}" for name, cost in rates.items())
+    told = ", ".join(f"{name} {1 / cost:,.0f}" for name, cost in rates.items() if cost)
     return (
         f"{'Kept from before' if found.kept else 'Measured'}, on {costs.device}: tokens a second "
         f"{told}; {costs.pair_tokens:.0f} tokens a pair. All rounds are taken to be accepted, and "

@@ -70,6 +70,12 @@ def test_data_that_a_run_would_refuse_are_refused(project: Any) -> None:
     assert "missing" in done.stderr
 
 
+def test_a_plan_without_a_bi_encoder_tells_no_rate_of_one(project: Any) -> None:
+    done = project.strop("plan", project.config(first_stage={"ranking": "bm25"}))
+    assert done.returncode == 0, done.stderr
+    assert "tokens a second score " in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "stage"), [(100, "train"), (1, None)])
 def test_the_stage_that_dominates_is_told(project: Any, epochs: int, stage: str | None) -> None:
