@@ -1,5 +1,6 @@
 """The files of a finished attempt: durable, and listed with their digests."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from strop.artifacts import durable, tables
@@ -8,9 +9,12 @@ from strop.artifacts.manifest import FileEntry
 
 
 def seal(folder: Path) -> dict[str, FileEntry]:
-    """Make every file of an attempt durable, and list them."""
+    """Make every file of an attempt durable, as open to others as its folder, and list them."""
     entries = {}
+    access = folder.stat().st_mode & 0o666
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with suppress(OSError):  # safetensors keeps its files from all but their owner
+            path.chmod(access)
         durable.sync_file(path)
         rows = tables.count_rows(path) if path.suffix == ".parquet" else None
         name = path.relative_to(folder).as_posix()

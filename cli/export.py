@@ -34,7 +34,9 @@ def export_model(store: Store, champion: dict[str, Any], folder: Path) -> str | 
     manifest = store.manifest(ArtifactRef(**champion["reranker"]))
     beside = folder.absolute().parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
-        shutil.copytree(store.folder(manifest), beside, ignore=shutil.ignore_patterns("*.parquet"))
+        tables = shutil.ignore_patterns("*.parquet")
+        source = store.folder(manifest)
+        shutil.copytree(source, beside, ignore=tables, copy_function=shutil.copyfile)
         _check_copy(manifest, beside)
         calibration = _calibration_of(store, champion)
         if calibration:

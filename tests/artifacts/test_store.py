@@ -84,6 +84,16 @@ def test_files_in_folders_are_part_of_the_artifact(store: Store) -> None:
     assert store.file(made, "model/config.json").read_text() == "{}"
 
 
+def test_who_may_read_an_artifact_s_folder_may_read_its_files(store: Store) -> None:
+    with store.attempt(RECIPE) as attempt:
+        attempt.write_table("scores", SCORES)
+        (attempt.folder / "model.safetensors").touch(0o600)  # as its library writes it
+        attempt.folder.chmod(0o750)
+        made = store.commit(attempt, summary={})
+    for name in ("scores.parquet", "model.safetensors"):
+        assert store.file(made, name).stat().st_mode & 0o777 == 0o640
+
+
 def test_an_attempt_without_a_manifest_is_no_artifact(store: Store) -> None:
     with store.attempt(RECIPE) as attempt:
         attempt.write_table("scores", SCORES)

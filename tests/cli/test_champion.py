@@ -108,10 +108,13 @@ def test_a_rollback_to_nowhere_is_refused(store, to, message):
 def test_export_makes_a_folder_with_the_model_and_its_fusion_weight(store, tmp_path):
     folder = tmp_path / "production"
     folder.mkdir()
+    for weights in store.root.rglob("model.safetensors"):
+        weights.chmod(0o600)  # as an earlier strop kept them
     told(store, "export", folder)
     assert sorted(path.name for path in folder.iterdir()) == ["fusion.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS + b"2"
     assert json.loads((folder / "fusion.json").read_text())["weight"] == 0.3
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     with pytest.raises(StoreError, match="is there already"):
         told(store, "export", folder)
 
