@@ -62,9 +62,10 @@ def _plan(
     found: tuple[str, list[str], list[str]],
 ) -> PurgePlan:
     passage_id, texts, copies = found
-    tokens = [item for item in below if item.kind == "tokens"]
+    # A later data set's tokens are below this one too, by a reranker that was trained on it.
+    tokens = [item for item in below if item.kind == "tokens" and _from(item, dataset)]
     erased = [item for item in below if item.kind in DERIVED or quotes(store, item, texts)]
-    rest = [item for item in below if item not in erased and item not in tokens]
+    rest = [item for item in below if item not in erased and item.kind != "tokens"]
     return PurgePlan(
         passage_id=passage_id,
         dataset=dataset,
@@ -100,6 +101,10 @@ def _descendants(dataset: Manifest, manifests: dict[Key, Manifest]) -> list[Mani
     return [
         item for key, item in manifests.items() if key != top and top in reachable([key], manifests)
     ]
+
+
+def _from(item: Manifest, dataset: Manifest) -> bool:
+    return dataset.ref in item.inputs.values()
 
 
 def quotes(store: Store, item: Manifest, texts: list[str]) -> bool:

@@ -218,6 +218,18 @@ def test_no_table_of_the_new_data_set_names_the_passage(
     assert offered & set(new.files) == (set() if gone == "s0" else offered)
 
 
+def test_tokens_of_a_data_set_without_the_passage_stay(world: Store) -> None:
+    """Though their tokenizer came with a reranker that was trained on the one that has it."""
+    reranker = world.manifest(Run(world, "tiny").parts()["round-001"]["reranker"])
+    inputs = {"dataset": data_set(world, "s0"), "reranker": reranker}
+    rows = [{"id": "u", "token_ids": [1]}]
+    later = World(world).commit("tokens", "tokenize", {"passages": rows}, inputs=inputs)
+    plan = only_plan(world)
+    assert later not in [*plan.rewritten, *plan.mentions]
+    assert later.id not in purge_one(world)
+    assert world.table(later, "passages").to_pylist() == rows
+
+
 def test_shards_of_a_run_that_was_killed_go_too(world: Store) -> None:
     parts = Run(world, "tiny").parts()["prepare"]
     inputs = {"dataset": world.manifest(parts["dataset"])}
