@@ -22,6 +22,16 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
+class Exported:
+    """A folder that `export` wrote, by its name and as a store, and its artifacts in order."""
+
+    source: Store
+    name: str
+    target: Manifest
+    items: list[Manifest]
+
+
+@dataclass(frozen=True)
 class Imported:
     """The artifact that was asked for, and how many came along or were there already."""
 
@@ -57,13 +67,9 @@ def export(store: Store, target: Manifest, folder: Path) -> list[Manifest]:
     return chosen
 
 
-def import_folder(store: Store, folder: Path) -> Imported:
-    """Take in what `export` wrote, parents first, after all of it was verified.
-
-    The artifact is pinned, since no run speaks of it. Raises `Damaged` when anything is not what
-    its manifest says, and `Conflict` where the store has other content under one of the ids.
-    """
-    label = label_of(folder)
+def verified(folder: Path) -> Exported:
+    """What `export` wrote, parents first; raises `Damaged` when it is not what manifests say."""
+    label = _label(folder)
     other = Store(folder)
     manifests, broken = readable(other)
     defects = broken + [item for _, found in verify(other, manifests, deep=True) for item in found]
@@ -78,11 +84,20 @@ def import_folder(store: Store, folder: Path) -> Imported:
     chosen = _with_ancestors(other, target)
     for item in chosen:
         check_twins(item.files, f"{folder}: {item.kind} {item.id}")
-    new = [item for item in chosen if not _present(store, item)]
+    return Exported(other, folder.name, target, chosen)
+
+
+def take_in(store: Store, exported: Exported) -> Imported:
+    """Copy what an export has and the store lacks, and pin the artifact: no run speaks of it.
+
+    Raises `Conflict` where the store has other content under one of the ids.
+    """
+    target = exported.target
+    new = [item for item in exported.items if not _present(store, item)]
     for item in new:
-        _copy(other, item, store)
-    pins.keep(store.root, target.kind, target.id, f"imported from {folder.name}")
-    return Imported(store.use(target.ref), len(new), len(chosen) - len(new))
+        _copy(exported.source, item, store)
+    pins.keep(store.root, target.kind, target.id, f"imported from {exported.name}")
+    return Imported(store.use(target.ref), len(new), len(exported.items) - len(new))
 
 
 def _with_ancestors(store: Store, target: Manifest) -> list[Manifest]:
@@ -132,7 +147,7 @@ def _present(store: Store, item: Manifest) -> bool:
     return True
 
 
-def label_of(folder: Path) -> dict[str, Any]:
+def _label(folder: Path) -> dict[str, Any]:
     """The kind and the id that an export is of; raises `StoreError` for a folder that is none."""
     try:
         values: dict[str, Any] = json.loads((folder / LABEL).read_bytes())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
-from strop.artifacts.upkeep.transfer import export, import_folder, label_of
+from strop.artifacts.upkeep.transfer import export, take_in, verified
 from strop.cli.artifacts.text import size_text
 from strop.cli.output import print_json
 from strop.pipeline.errors import counted
@@ -26,8 +26,8 @@ def export_artifact(store: Store, target: Manifest, folder: Path, *, json: bool)
 
 def import_artifact(location: str, folder: Path, *, json: bool) -> None:
     """Take in what an export wrote, and pin it."""
-    label_of(folder)  # refused before there is a new store
-    found = import_folder(Store(location), folder)
+    exported = verified(folder)  # refused before there is a new store
+    found = take_in(Store(location), exported)
     item = found.artifact
     if json:
         print_json({"kind": item.kind, "id": item.id, "new": found.new, "present": found.present})

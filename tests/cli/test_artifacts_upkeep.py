@@ -51,6 +51,15 @@ def test_a_folder_that_is_no_export_makes_no_store(tmp_path, monkeypatch, capsys
     assert not (tmp_path / "new").exists()
 
 
+def test_a_damaged_export_makes_no_store(looked_at, artifacts, tmp_path, monkeypatch, capsys):
+    artifacts(looked_at, "export", ref(looked_at, "round-002", "reranker").id, tmp_path / "out")
+    next((tmp_path / "out").glob("objects/dataset/*/*/corpus.parquet")).write_bytes(b"0")
+    place = ("--store", str(tmp_path / "new"))
+    line = refused(monkeypatch, capsys, "artifacts", "import", str(tmp_path / "out"), *place)
+    assert "corpus.parquet has 1 bytes" in line
+    assert not (tmp_path / "new").exists()
+
+
 def test_purge_says_what_still_derives_from_the_passage(world, artifacts, told, monkeypatch):
     monkeypatch.setattr(pins, "pinned", lambda root: set())
     reranker = ref(world, "round-001", "reranker").id

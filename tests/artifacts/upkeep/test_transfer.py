@@ -11,7 +11,7 @@ from strop.artifacts.errors import Conflict, Damaged, NotFound, StoreError
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
-from strop.artifacts.upkeep.transfer import export, import_folder
+from strop.artifacts.upkeep.transfer import Imported, export, take_in, verified
 from strop.artifacts.verify import readable, verify
 from tests.store_world import store_world
 
@@ -30,6 +30,10 @@ def exported(world: Store, tmp_path: Path) -> Path:
 @pytest.fixture
 def other(roomy_location: str) -> Store:
     return Store(f"{roomy_location}-other")
+
+
+def import_folder(store: Store, folder: Path) -> Imported:
+    return take_in(store, verified(folder))
 
 
 def reranker(store: Store) -> Manifest:
