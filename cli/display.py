@@ -35,6 +35,7 @@ HEADLINES = {
         for name in ("beir", "flagembedding", "trec", "huggingface", "table")
     },
     "import split": ("passages", *(f"{split}_queries" for split in SPLITS)),
+    "purge": ("passages", *(f"{split}_queries" for split in SPLITS)),
     "import run file": ("file", "rows", "queries"),
     "import model": ("name",),
     "review": ("verdicts", "relevant", "not relevant", "unsure"),
@@ -206,7 +207,7 @@ def headline(stage: str, summary: dict[str, Any], *, reused: bool = False) -> st
     everything = loudness() == Loudness.VERBOSE
     keys = _in_order(summary) if everything else HEADLINES.get(name, _in_order(summary))
     silent = OF_REUSE if reused else _about_reuse(summary)
-    if name == "import split":  # the others are none by intent
+    if name in ("import split", "purge"):  # the others are none by intent
         silent = (*silent, *(key for key in keys if summary.get(key) == 0))
     told = (key for key in keys if key in summary and key not in silent)
     words = _not_final(summary) if name == "promote" else summary

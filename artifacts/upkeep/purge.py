@@ -111,7 +111,7 @@ def _without(
         return found
     with store.attempt(recipe) as attempt:
         counts = {name: _copy(store, gone, item, attempt, name) for name in item.files}
-        return store.commit(attempt, summary=_summary(item, counts))
+        return store.commit(attempt, summary=_summary(item, counts, gone))
 
 
 def _copy(store: Store, gone: list[str], item: Manifest, attempt: Attempt, name: str) -> int:
@@ -130,10 +130,17 @@ def _copy(store: Store, gone: list[str], item: Manifest, attempt: Attempt, name:
     return rows
 
 
-def _summary(item: Manifest, rows: dict[str, int]) -> dict[str, Any]:
-    """The old summary with the counts that changed."""
+def _summary(item: Manifest, rows: dict[str, int], gone: list[str]) -> dict[str, Any]:
+    """The old summary with the counts that changed.
+
+    A passage that was cut from no document counts as one.
+    """
     now = {"passages": rows.get("corpus.parquet", rows.get("passages.parquet"))}
     now["judgements"] = rows.get("qrels.parquet")
+    if "documents" in item.summary:
+        table = "documents.parquet"
+        chunks = (item.files[table].rows or 0) - rows[table] if table in rows else 0
+        now["documents"] = item.summary["documents"] - 1 + chunks - len(gone[1:])
     changed = {key: value for key, value in now.items() if key in item.summary and value}
     return {**item.summary, **changed}
 

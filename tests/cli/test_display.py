@@ -95,6 +95,8 @@ def test_long_names_of_stages_take_the_room_of_the_time():
         "✓ leave out fold · round 1 without fold 1 1.0 s  3 pairs",
     ]
     assert headline("time reranking", {"p50 ms at depth 20": 1.5}) == "p50 ms at depth 20: 1.500"
+    made = {"source": "data", "documents": 4, "passages": 9, "dev_queries": 5, "test_queries": 0}
+    assert headline("purge", made) == "9 passages, 5 dev queries"
 
 
 @pytest.mark.parametrize(

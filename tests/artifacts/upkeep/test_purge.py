@@ -198,12 +198,17 @@ def data_set(store: Store, offered: str) -> Manifest:
         "pool": [{**pair, "rank": 1}],
         "teacher_scores": [pair],
     }
-    return World(store).commit("dataset", "import flagembedding", tables)
+    summary = {"passages": 4, "judgements": 3, "documents": 3}
+    return World(store).commit("dataset", "import flagembedding", tables, summary=summary)
 
 
 @pytest.mark.parametrize(
     ("gone", "documents", "judged"),
-    [("s0", ["t0", "t1"], ["t", "u"]), ("t0", ["s0", "t1"], ["s", "t", "u"])],
+    [
+        ("s0", ["t0", "t1"], ["t", "u"]),
+        ("t0", ["s0", "t1"], ["s", "t", "u"]),
+        ("u", ["s0", "t0", "t1"], ["s", "t"]),
+    ],
 )
 def test_no_table_of_the_new_data_set_names_the_passage(
     world: Store, gone: str, documents: list[str], judged: list[str]
@@ -214,6 +219,8 @@ def test_no_table_of_the_new_data_set_names_the_passage(
     assert not mentions(world, new, gone)
     assert world.table(new, "documents")["passage_id"].to_pylist() == documents
     assert world.table(new, "qrels")["passage_id"].to_pylist() == judged
+    left = {"passages": 3, "judgements": len(judged), "documents": len(judged)}
+    assert new.summary == left
     offered = {"pool.parquet", "teacher_scores.parquet"}
     assert offered & set(new.files) == (set() if gone == "s0" else offered)
 
