@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from strop.artifacts.store import Store
+from strop.cli.options import where
 from strop.cli.output import console
+from strop.cli.results import relative
 from strop.cli.running import prefect_server, shown
 from strop.cli.runs import show_results
 from strop.pipeline.config import (
@@ -40,7 +44,13 @@ def run_demo(
         config, reason = shown(out, work, profile=profile)
     show_results(config, opened, json=json, extra={"decision": reason, "ui": server.ui_url})
     if not json:
-        out.print(NEXT)
+        print_next(out, relative(opened.location))
+
+
+def print_next(out: Console, place: str) -> None:
+    """What to try next with the store at a place."""
+    look = f"strop artifacts ls{where(place)}"
+    out.print(NEXT.format(look=look), soft_wrap=True, markup=False, highlight=False)
 
 
 def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
@@ -83,7 +93,7 @@ tokens, so that it fits two CPU cores; the default is 1:15 and 256.[/]"""
 
 NEXT = """
 Try next:
-  strop artifacts ls                 every stage's artifact, with its id and headline figures
+  {look:<34} every stage's artifact, with its id and headline figures
   strop ui                           the flow runs, their logs and artifacts in the Prefect UI
   strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
 
