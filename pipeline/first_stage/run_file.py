@@ -220,19 +220,21 @@ def known_query_rows(
     """The row of each query among the queries; -1 where the data set lacks it.
 
     A run of production ranks queries without a judgement too, and those that an import left out.
-    Raises `InputError` for the first passage that the data set lacks, also where that is one of the
-    ``documents`` that its passages were cut from, and for a run that has none of its queries.
+    Raises `InputError` for the first passage of the others that the data set lacks, also where that
+    is one of the ``documents`` that its passages were cut from, and for a run that has none of its
+    queries.
     """
     query_rows, passages = (
         _rows(run[name], known)
         for name, known in (("query_id", queries["query_id"]), ("passage_id", passage_ids))
     )
-    if (passages < 0).any():
-        row = int(np.argmax(passages < 0))
-        _refuse_document(run["passage_id"][row], documents, lines.at(row))
-        _refuse_id(run["passage_id"], passage_ids, row, "passage", lines)
     if (query_rows < 0).all():
         _refuse_id(run["query_id"], queries["query_id"], 0, "query", lines)
+    unknown = (passages < 0) & (query_rows >= 0)
+    if unknown.any():
+        row = int(np.argmax(unknown))
+        _refuse_document(run["passage_id"][row], documents, lines.at(row))
+        _refuse_id(run["passage_id"], passage_ids, row, "passage", lines)
     return query_rows
 
 

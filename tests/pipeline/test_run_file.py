@@ -149,7 +149,8 @@ def test_positives_have_the_score_of_the_run_where_it_has_them(tables, path: Pat
 
 
 def test_queries_that_the_data_lack_are_left_out(tables, path: Path) -> None:
-    run, first_line = read_run(write(path, TREC))
+    """With what they rank, which may be passages that it lacks as well."""
+    run, first_line = read_run(write(path, f"{TREC}q9 Q0 z 1 2 mine\n"))
     lines = Lines("mine.run", first_line)
     known = tables.queries(["q1"], split="train")
     found = run_candidates(run, known, pa.array(["a", "b", "c"]), depth=2, lines=lines)
