@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from strop.pipeline.config.section import Name, Section
+from strop.pipeline.config.section import Name, Named, Section
 
 
 class Evaluation(Section):
@@ -53,7 +53,7 @@ class GuardSet(Section):
 
     name: Name
     """What reasons and tables call it."""
-    dataset: str = Field(min_length=1)
+    dataset: Named = Field(min_length=1)
     """A folder in BEIR layout, or the id of an imported dataset artifact."""
     split: Literal["train", "dev", "gate", "test"] = "test"
     """The split whose queries are measured; of a folder, no other is read."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from strop.pipeline.config.section import Section
+from strop.pipeline.config.section import Named, Section
 
 GIVEN = "given"
 """What came with the data: the source of a pool, or the teacher."""
@@ -166,10 +166,10 @@ class Mining(Section):
     """Weight of a suspect that is used as a negative with `suspects: down_weight`."""
     relabel_probability: float = Field(default=0.9, gt=0, lt=1)
     """A suspect more probably relevant than this becomes a positive with `suspects: relabel`."""
-    teacher: str | None = None
+    teacher: Named | None = None
     """A reranker whose scores judge suspects or teach: folder, Hugging Face name or id in the
     store; or `given`, the scores that came with the data."""
-    verdicts: str | None = None
+    verdicts: Named | None = None
     """Id of a verdicts artifact: what people said of suspects, as `strop review` keeps it."""
     sampler: Literal["top", "uniform", "log_rank", "simans", "quantile", "mixed"] = "mixed"
     """Negatives by score, at random from the window, at random with low ranks preferred, near the

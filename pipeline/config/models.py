@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from strop.pipeline.config.section import Section
+from strop.pipeline.config.section import Named, Section
 
 BUNDLED = "bundled"
 """The model name that stands for the MiniLM that strop installs with itself."""
@@ -34,7 +34,7 @@ class BiEncoder(Section):
 class Reranker(Section):
     """The cross-encoder that is tuned: any sequence-classification model."""
 
-    base: str = BUNDLED
+    base: Named = BUNDLED
     """Folder, Hugging Face name, `bundled`, or the id of a reranker in the store; a base without a
     trained head gets a fresh one."""
     replace_head: bool = False

@@ -11,7 +11,7 @@ from strop.pipeline.config.first_stage import FirstStage
 from strop.pipeline.config.losses import TEACHER_LOSSES
 from strop.pipeline.config.mining import GIVEN, Mining
 from strop.pipeline.config.models import BiEncoder, Reranker
-from strop.pipeline.config.section import Name, Section
+from strop.pipeline.config.section import Name, Named, Section
 from strop.pipeline.config.training import Training
 from strop.pipeline.data.locations import PASSWORD, QUERY
 from strop.pipeline.errors import counted
@@ -34,7 +34,7 @@ class Config(Section):
 
     name: Name = "my-corpus"
     """Name of the run; the same name with the same config resumes."""
-    dataset: str = "data"
+    dataset: Named = "data"
     """A folder or file of the format that `data` names, or the id of an imported dataset
     artifact."""
     seed: int = Field(default=1, ge=0, lt=2**31)

@@ -17,6 +17,8 @@ IN_WORDS = {
 }
 """What the patterns of values ask for."""
 Name = Annotated[str, Field(pattern=NAME)]
+Named = Annotated[str, Field(coerce_numbers_to_str=True)]
+"""What may be an artifact's id, which YAML reads as a number where it is of digits alone."""
 
 
 class Section(BaseModel):

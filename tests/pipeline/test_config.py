@@ -188,3 +188,18 @@ def test_the_champion_is_named_after_the_run_unless_named() -> None:
     assert Config(name="docs").champion == "docs"
     named = Config.model_validate({"name": "docs", "decision": {"champion": "live"}})
     assert named.champion == "live"
+
+
+def test_an_id_of_digits_alone_is_an_id() -> None:
+    """As one in some 1,800 is, and YAML reads it as a number."""
+    number = 1234567890123456
+    config = Config.model_validate(
+        {
+            "dataset": number,
+            "reranker": {"base": number},
+            "mining": {"verdicts": number, "teacher": number},
+        }
+    )
+    mining = config.mining
+    found = {config.dataset, config.reranker.base, mining.verdicts, mining.teacher}
+    assert found == {str(number)}
