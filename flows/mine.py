@@ -50,9 +50,11 @@ def mine(
 def recorded_selection(store: Store, config: Config, number: int) -> ArtifactRef:
     """The selection that the run made in a round; raises `NotFound`."""
     made = Run(store, config.name).parts().get(round_part(number), {})
-    if "selection" not in made:
-        raise NotFound(
-            f"run {config.name}: round {number} has not been mined yet; "
-            f"strop round CONFIG --round {number} does it"
-        )
-    return made["selection"]
+    if "selection" in made:
+        return made["selection"]
+    if not 1 <= number <= config.rounds:
+        raise NotFound(f"run {config.name}: has rounds 1 to {config.rounds}, not {number}")
+    raise NotFound(
+        f"run {config.name}: round {number} has not been mined yet; "
+        f"strop round CONFIG --round {number} does it"
+    )
