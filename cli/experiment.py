@@ -48,12 +48,13 @@ def run_experiment(
     _check_arms([*presets, *(name for name, _ in read)], arms, pairs)
     if not arms:
         arms = dict(CHANGES)
-    for name, values in arms.items():
-        check_at_hand(changed(config, values, f"--arm {name}"))
+    configs = [changed(config, values, f"--arm {name}") for name, values in arms.items()]
     others_by_name = dict(read_outside(text) for text in outside)
     _check_names(arms, others_by_name, opponent)
     for name in arms:
         arm_name(config.name, name, config.seed + seeds - 1)
+    for arm in configs:
+        check_at_hand(arm)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):

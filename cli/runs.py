@@ -20,21 +20,21 @@ from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
 
 
-def ready_config(path: Path) -> Config:
-    """Read a config whose data set and models are there; raises `InputError`."""
+def look_at_hand(config: Config) -> None:
+    """Refuse a config whose data or models are not there, before anything is started."""
     from strop.flows.at_hand import check_at_hand
 
-    config = load_config(path)
     check_at_hand(config)
-    return config
 
 
 def run_improve(
     path: Path, store: str, *, preset: str | None, json: bool, profile: Path | None = None
 ) -> None:
     """Run all rounds of a config and show the results."""
-    config, opened = ready_config(path), Store(store)
+    config = load_config(path)
     config = with_preset(config, preset) if preset else config
+    look_at_hand(config)
+    opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.improve import improve
@@ -45,8 +45,9 @@ def run_improve(
 
 def run_nightly(path: Path, store: str, *, read_test: bool, json: bool) -> None:
     """Do what the nightly deployment does, once and now."""
-    config = ready_config(path)
+    config = load_config(path)
     check_nights(config.name)
+    look_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
@@ -88,10 +89,11 @@ def run_round(
     profile: Path | None = None,
 ) -> None:
     """Run one round and say whether it was accepted."""
-    config = ready_config(path)
+    config = load_config(path)
     changes = branch.changes()
     name = config.name if branch.name is None else branch_name(config.name, branch.name)
     changed(config, changes, "--set")
+    look_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
@@ -128,7 +130,7 @@ def compared_with(store: Store, run: str, branch: str, number: int, path: Path) 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:
     """Measure all finished rounds on test and show the results."""
-    config, opened = ready_config(path), existing_store(store)
+    config, opened = load_config(path), existing_store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.assess import assess
