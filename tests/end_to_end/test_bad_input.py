@@ -140,7 +140,7 @@ def test_an_imported_data_set_can_be_named_by_its_id(project):
     found = project.json("import", "beir", "data")
     assert found["train_queries"] > 0
     config = project.config(dataset=found["dataset"], rounds=1)
-    assert project.strop("run", config).returncode == 0
+    assert project.strop("round", config, "--round", 1).returncode == 0
 
 
 def test_a_folder_that_is_no_model(project):
@@ -155,6 +155,7 @@ def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(proje
     assert not list(project.folder.glob(".strop/objects/embeddings/*/manifest.json"))
 
 
+@pytest.mark.slow
 def test_what_is_refused_leaves_the_run_to_the_mended_config(project):
     """Whether it is seen at the start, or only in what the first stage has found."""
     few = {"gate_share": 0.0, "rounds": 1, "evaluation": {"depth": 1, "calibration": "platt"}}

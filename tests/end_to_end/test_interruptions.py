@@ -153,6 +153,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(project, small_disk):
     store = small_disk / "store"
     done = project.strop("run", project.config(rounds=1), "--store", store)
