@@ -129,14 +129,19 @@ def compared_with(store: Store, run: str, branch: str, number: int, path: Path) 
 
 
 def run_assess(path: Path, store: str, *, json: bool) -> None:
-    """Measure all finished rounds on test and show the results."""
+    """Measure all finished rounds on test and show the results.
+
+    Of a config that only a schedule runs, those of its newest night.
+    """
     config, opened = load_config(path), existing_store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
         from strop.flows.assess import assess
+        from strop.flows.nights import config_or_night
 
-        shown(out, lambda: assess(config, opened.location))
-    show_results(config, opened, json=json, extra={"ui": server.ui_url})
+        found = config_or_night(opened, config)
+        shown(out, lambda: assess(config, opened.location, nights=True))
+    show_results(found, opened, json=json, extra={"ui": server.ui_url})
 
 
 def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, Any]) -> None:

@@ -10,9 +10,8 @@ from strop.artifacts.store import Store
 from strop.flows.calibrate import calibrate_last, measure_on_test
 from strop.flows.location import Location
 from strop.flows.measured import is_fresh, measured
-from strop.flows.nights import or_night
+from strop.flows.nights import config_or_night
 from strop.flows.outside import outside_of_run
-from strop.flows.recorded import config_of_run
 from strop.flows.reported import run_inputs
 from strop.flows.same_config import refuse_another_config
 from strop.flows.session import (
@@ -51,7 +50,7 @@ def assess(
     """
     is_alone = not is_held(config, store)
     if nights:
-        config = _of_night(Store(store), config)
+        config = config_or_night(Store(store), config)
     with hold(config, store) as session:
         if is_alone:
             refuse_another_config(session)
@@ -76,11 +75,6 @@ def assess(
         made_report: ArtifactRef = call(report, session.place(ASSESS), config, sources)
         session.record(ASSESS, report=made_report)
         return made_report
-
-
-def _of_night(store: Store, config: Config) -> Config:
-    name = or_night(store, config.name, with_part=PREPARE)
-    return config if name == config.name else config_of_run(store, name)
 
 
 def final_metrics(session: Session, made: Refs) -> ArtifactRef:

@@ -4,7 +4,10 @@ import re
 
 from strop.artifacts.runs import Run, list_runs
 from strop.artifacts.store import Store
+from strop.flows.recorded import config_of_run
 from strop.flows.run_names import KEY_DIGITS
+from strop.flows.session import PREPARE
+from strop.pipeline.config import Config
 
 
 def or_night(store: Store, name: str, *, with_part: str) -> str:
@@ -16,6 +19,12 @@ def or_night(store: Store, name: str, *, with_part: str) -> str:
         return name
     nights = [run for run in nights_of(store, name) if with_part in run.parts()]
     return nights[0].name if nights else name
+
+
+def config_or_night(store: Store, config: Config) -> Config:
+    """A config, or where nobody has started a run of it that of its newest prepared night."""
+    name = or_night(store, config.name, with_part=PREPARE)
+    return config if name == config.name else config_of_run(store, name)
 
 
 def nights_of(store: Store, name: str) -> list[Run]:

@@ -109,6 +109,7 @@ def test_the_next_night_ends_all_that_a_killed_one_left_open(project):
     assert done.returncode == 0, done.stderr
     assert states()["CRASHED"] == 3
     assert states()["RUNNING"] == 0
+    assert project.json("assess", config)["run"].startswith("night."), "its newest night"
 
 
 def test_ctrl_c_ends_with_one_line_and_130_and_the_run_goes_on(project, finished):
