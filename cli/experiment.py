@@ -15,6 +15,7 @@ from strop.cli.config_file import load_config
 from strop.cli.output import console, print_json
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
+from strop.flows.at_hand import check_at_hand
 from strop.flows.run_names import arm_name
 from strop.pipeline.config import CHANGES
 from strop.pipeline.errors import InputError
@@ -40,8 +41,6 @@ def run_experiment(
     json: bool,
 ) -> None:
     """Run the arms and show how they did."""
-    from strop.flows.at_hand import check_at_hand
-
     config = load_config(path)
     read = [read_arm(text) for text in others]
     arms = {name: CHANGES[name] for name in presets} | dict(read)

@@ -15,16 +15,10 @@ from strop.cli.output import console, print_json
 from strop.cli.results import decision_told, relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
+from strop.flows.at_hand import check_at_hand
 from strop.flows.run_names import branch_name, check_nights
 from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
-
-
-def look_at_hand(config: Config) -> None:
-    """Refuse a config whose data or models are not there, before anything is started."""
-    from strop.flows.at_hand import check_at_hand
-
-    check_at_hand(config)
 
 
 def run_improve(
@@ -33,7 +27,7 @@ def run_improve(
     """Run all rounds of a config and show the results."""
     config = load_config(path)
     config = with_preset(config, preset) if preset else config
-    look_at_hand(config)
+    check_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out) as server:
@@ -47,7 +41,7 @@ def run_nightly(path: Path, store: str, *, read_test: bool, json: bool) -> None:
     """Do what the nightly deployment does, once and now."""
     config = load_config(path)
     check_nights(config.name)
-    look_at_hand(config)
+    check_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
@@ -93,7 +87,7 @@ def run_round(
     changes = branch.changes()
     name = config.name if branch.name is None else branch_name(config.name, branch.name)
     changed(config, changes, "--set")
-    look_at_hand(config)
+    check_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)
     with prefect_server(out):
