@@ -134,7 +134,7 @@ def run_assess(path: Path, store: str, *, json: bool) -> None:
         from strop.flows.nights import config_or_night
 
         found = config_or_night(opened, config)
-        shown(out, lambda: assess(config, opened.location, nights=True))
+        shown(out, lambda: assess(found, opened.location))
     show_results(found, opened, json=json, extra={"ui": server.ui_url})
 
 
