@@ -40,6 +40,15 @@ def resolve_model(name: str, what: str | None = None) -> ModelFolder:
     return ModelFolder(name, path, _fingerprint(path))
 
 
+def located(name: str) -> Path:
+    """The folder of a model that `resolve_model` found before; nothing is fetched or read.
+
+    Raises `InputError` when it is no longer there.
+    """
+    named = f"model {name!r}"
+    return _local_path(name, named) or _from_hub(name, named, fetched=True)
+
+
 def check_folder(name: str, what: str) -> None:
     """Raise `InputError` as `resolve_model` does, of a folder; the Hub is not asked for a name."""
     named = valued(what, name)
@@ -100,12 +109,14 @@ def _local_path(name: str, named: str) -> Path | None:
     return None
 
 
-def _from_hub(name: str, named: str) -> Path:
+def _from_hub(name: str, named: str, *, fetched: bool = False) -> Path:
+    """A model of the Hub on this machine; one that was ``fetched`` before is not asked for anew."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[*CONTENT, "*/*.json"]))
+        patterns = [*CONTENT, "*/*.json"]
+        return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=fetched))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(
             f"{named}: neither a folder nor to be had from the Hugging Face Hub "

@@ -10,6 +10,8 @@ from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import BiEncoder
+from strop.pipeline.first_stage.prompts import Prompts
+from strop.pipeline.models import located
 from strop.pipeline.progress import Progress
 from strop.pipeline.reuse import Earlier, Reuse
 from strop.tasks.earlier import (
@@ -59,9 +61,12 @@ class Encoding:
 def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEncoder) -> Any:
     """Encode the corpus, shard by shard, and the queries.
 
-    Vectors of texts that the same encoder encoded for other data are taken from there.
+    Vectors of texts that the same encoder encoded for other data are taken from there. Prompts that
+    the config leaves to the model are read from its folder.
     """
-    parameters = config.model_dump(mode="json", exclude={"model"})
+    prompts = Prompts.of(config, located(config.model))
+    said = {"query_prompt": prompts.query, "passage_prompt": prompts.passage}
+    parameters = {**config.model_dump(mode="json", exclude={"model", "own_prompts"}), **said}
     recipe = Recipe("embeddings", "encode", 3, parameters, {"dataset": dataset, "model": model})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
@@ -82,11 +87,9 @@ def encode(place: Place, dataset: ArtifactRef, model: ArtifactRef, config: BiEnc
                 stage, part, batches, reuse, Encoding(model, config, weights, prompt)
             )
 
-        for number, vectors in enumerate(
-            encoded("passages", texts, passages, config.passage_prompt)
-        ):
+        for number, vectors in enumerate(encoded("passages", texts, passages, prompts.passage)):
             _write(attempt, f"passages-{number:05d}", *vectors)
-        for ids, column in encoded("queries", asked, questions, config.query_prompt):
+        for ids, column in encoded("queries", asked, questions, prompts.query):
             _write(attempt, "queries", ids, column)
             width = column.type.list_size
         return {

@@ -19,6 +19,8 @@ class BiEncoder(Section):
     """Text put before every query, as the model's card asks."""
     passage_prompt: str = ""
     """Text put before every passage."""
+    own_prompts: bool = True
+    """Whether the model's own prompts, if it has any, stand where these are empty."""
     max_tokens: int = Field(default=128, ge=8, le=32768)
     """Tokens of a passage or query that are encoded; the rest is cut."""
     shard_passages: int = Field(default=4096, ge=16)

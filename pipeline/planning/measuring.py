@@ -121,20 +121,21 @@ def _encoding(
     sample: Sample, config: Config, folder: ModelFolder
 ) -> tuple[float, float, int, tuple[float, float]]:
     from strop.pipeline.first_stage.encoding import Encoder
+    from strop.pipeline.first_stage.prompts import Prompts
 
     started = clock()
     encoder = Encoder(folder, config.bi_encoder)
     load = clock() - started
     encoder.encode(sample.passages[:WARM], prompt="")
-    prompts = config.bi_encoder.passage_prompt, config.bi_encoder.query_prompt
+    prompts = Prompts.of(config.bi_encoder, folder.path)
     seconds, tokens = zip(
-        _encoded(encoder, sample.passages, prompts[0]),
-        _encoded(encoder, sample.queries, prompts[1]),
+        _encoded(encoder, sample.passages, prompts.passage),
+        _encoded(encoder, sample.queries, prompts.query),
         strict=True,
     )
     each = sum(seconds) / sum(tokens)
     if sum(seconds) < ENOUGH_SECONDS:
-        many, count = _encoded(encoder, [*sample.passages] * MANY_TIMES, prompts[0])
+        many, count = _encoded(encoder, [*sample.passages] * MANY_TIMES, prompts.passage)
         each = many / count
     means = tokens[0] / len(sample.passages), tokens[1] / len(sample.queries)
     return load, each, encoder.dimension, means
