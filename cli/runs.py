@@ -15,7 +15,7 @@ from strop.cli.output import console, print_json
 from strop.cli.results import decision_told, relative, results_grid, run_results, verdict_sentence
 from strop.cli.running import prefect_server, shown
 from strop.cli.settings import changed, read_setting
-from strop.flows.at_hand import check_at_hand
+from strop.flows.at_hand import check_at_hand, check_round
 from strop.flows.run_names import branch_name, check_nights
 from strop.pipeline.config import Config, with_preset
 from strop.pipeline.errors import InputError
@@ -87,6 +87,7 @@ def run_round(
     changes = branch.changes()
     name = config.name if branch.name is None else branch_name(config.name, branch.name)
     changed(config, changes, "--set")
+    check_round(config, number)
     check_at_hand(config)
     opened = Store(store)
     out = console(stderr=json)

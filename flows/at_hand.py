@@ -1,8 +1,9 @@
-"""Whether what a config names is there: a look that neither loads Prefect nor starts its server."""
+"""What a command can refuse at once: a look that neither loads Prefect nor starts its server."""
 
 from strop.artifacts.names import looks_like_id
 from strop.pipeline.config import Config
 from strop.pipeline.data.configured import configured_request
+from strop.pipeline.errors import InputError
 from strop.pipeline.models import check_folder
 
 
@@ -17,3 +18,12 @@ def check_at_hand(config: Config) -> None:
         check_folder(config.bi_encoder.model, "bi_encoder.model")
     if not looks_like_id(config.reranker.base):
         check_folder(config.reranker.base, "reranker.base")
+
+
+def check_round(config: Config, number: int) -> None:
+    """Raise `InputError` for a round past the config's last."""
+    if number > config.rounds:
+        raise InputError(
+            f"round {number}: the config has rounds = {config.rounds}, where the learning rate's "
+            f"course and the curriculum end; expected a number (--round) from 1 to {config.rounds}"
+        )

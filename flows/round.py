@@ -8,6 +8,7 @@ from pydantic import Field
 
 from strop.artifacts.store import Store
 from strop.flows.accepted import last_accepted, previous
+from strop.flows.at_hand import check_round
 from strop.flows.branch import branched
 from strop.flows.feedback import group_size
 from strop.flows.inner_config import InnerConfig
@@ -56,11 +57,7 @@ def manual_round(
         branch: Name of the branch; none repeats nothing, and works on the run itself.
         changes: Values by key path that the branch has instead, {"training.temperature": 0.5}.
     """
-    if number > config.rounds:
-        raise InputError(
-            f"round {number}: the config has rounds = {config.rounds}, where the learning rate's "
-            f"course and the curriculum end; expected a number (--round) from 1 to {config.rounds}"
-        )
+    check_round(config, number)
     if changes and not branch:
         raise InputError("changes of a round need a branch, which keeps the run as it is")
     if branch:

@@ -1,4 +1,4 @@
-"""Names that no run could have are refused before a store or a server is there."""
+"""Names and rounds that no run could have are refused before a store or a server is there."""
 
 import pytest
 import yaml
@@ -55,6 +55,13 @@ def test_runs_whose_names_would_be_too_long(refusal):
         lambda path, store: deploy_flows(path, store, NIGHTS, worker=False),
     ):
         assert refusal(LONG, command).startswith("a nightly run: its run 'xxx")
+
+
+def test_a_round_past_the_configs_last(refusal):
+    def command(path, store):
+        run_round(path, 9, store, OnBranch(None, ()), json=False)
+
+    assert refusal("tiny", command).startswith("round 9: the config has rounds = ")
 
 
 def test_names_of_64_characters_are_names_of_configs():
