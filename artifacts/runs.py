@@ -120,6 +120,13 @@ class Run:
         value: dict[str, Any] | None = json.loads(path.read_bytes())
         return value
 
+    def is_held_against(self, champion: Ref) -> bool:
+        """Whether a champion is the run's opponent still, or its own; so before it has asked."""
+        path = self.folder / "champion_at_start.json"
+        if not path.is_file() or (champion.value or {}).get("run") == self.name:
+            return True
+        return bool(json.loads(path.read_bytes()) == champion.value)
+
 
 def _merged(known: bytes, refs: Refs) -> bytes:
     values = {role: asdict(ref) for role, ref in refs.items()}

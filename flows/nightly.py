@@ -1,5 +1,6 @@
 """Nightly: improve from the champion on the newest data, or nothing when nothing has changed."""
 
+import itertools
 from typing import Any
 
 from prefect import flow
@@ -65,7 +66,8 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
     """The config under a name of its own for these data, verdicts and values.
 
     A run of that name that began before goes on with the base and the guard sets that it began
-    with; a new one begins with the champion's reranker, where there is one.
+    with; a new one begins with the champion's reranker, where there is one. One that was held
+    against a champion that somebody has replaced since could not end, and is begun anew.
     """
     changes: dict[str, Any] = {
         **in_store(dataset),
@@ -74,12 +76,30 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
     if verdicts := _newest_verdicts(store, config, dataset, place):
         changes["mining.verdicts"] = verdicts
     wanted = with_values(config, changes)
-    key = digest({**wanted.identity(), "verdicts": verdicts})
-    name = night_name(config.name, key)
+    name = _name(store, config, {**wanted.identity(), "verdicts": verdicts})
     begun = Run(store, name).config_or_none()
     # The digest is over the guard sets' folders, whose content may be another one by now.
     values = _of_record(begun) if begun else {"reranker.base": _base(store, wanted)}
     return with_values(wanted, {"name": name, **values})
+
+
+def _name(store: Store, config: Config, depends_on: dict[str, Any]) -> str:
+    """The night's name: the first of its data and values whose run has ended, or can."""
+    moves = refs.history(store, config.champion)
+    for again in itertools.count():
+        key = digest({**depends_on, **({"again": again} if again else {})})
+        run = Run(store, night_name(config.name, key))
+        if run.outcome is not None or not _came_too_late(run, moves):
+            break
+    return run.name
+
+
+def _came_too_late(run: Run, moves: list[refs.Ref]) -> bool:
+    """Whether the champion that a run is held against was replaced before the run moved it."""
+    values = [move.value or {} for move in moves]
+    if any(value.get("run") == run.name and value.get("round") for value in values):
+        return False
+    return bool(moves) and not run.is_held_against(moves[-1])
 
 
 def _of_record(begun: dict[str, Any]) -> dict[str, Any]:

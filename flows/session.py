@@ -123,14 +123,21 @@ class Session:
         if any(is_same_move(move.value or {}, value) for move in moves):
             return False
         current = moves[-1] if moves else refs.Ref(self.config.champion, 0, None)
-        seen = self.opponent()
-        if current.value != seen and (current.value or {}).get("run") != self.run.name:
-            raise Conflict(
-                f"champion {self.config.champion}: moved by another run since this run started; "
-                "decide again under another run name"
-            )
+        self.opponent()
+        if not self.run.is_held_against(current):
+            raise Conflict(replaced(current))
         refs.move(self.store, current, value)
         return True
+
+
+def replaced(champion: refs.Ref) -> str:
+    """What to say of a champion that was moved while a run was held against the one before."""
+    value = champion.value or {}
+    how = "a rollback" if "restored" in value else "another run"
+    return (
+        f"champion {champion.name}: {how} has made {value.get('name')} champion since this run "
+        f"started, as move {champion.generation}; decide again under another run name"
+    )
 
 
 def is_same_move(made: dict[str, Any], value: dict[str, Any]) -> bool:

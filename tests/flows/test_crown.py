@@ -68,5 +68,5 @@ def test_a_first_champion_without_a_decision_is_not_another_runs(session):
     refs.move(session.store, refs.read(session.store, "tiny"), theirs)
     ours = {**theirs, "run": "tiny"}
     session.run.opponent(session.lease, refs.Ref("tiny", 0, None))
-    with pytest.raises(Conflict, match="moved by another run"):
+    with pytest.raises(Conflict, match="another run has made theirs champion since"):
         session.crown(ours)

@@ -66,3 +66,45 @@ def test_a_run_by_the_configs_own_name_is_for_the_champion_of_that_name(tonight)
     for config in (by_hand, night, other):
         begin(store, config, [])
     assert {run.name for run in runs_for(store, "tiny")} == {night.name, "tiny"}
+
+
+def crown(store, run, number):
+    value = {"run": run, "round": number, "reranker": None, "name": f"round {number} of {run}"}
+    return refs.move(store, refs.read(store, "tiny"), value)
+
+
+def hold_against_the_champion(store, config):
+    begin(store, config, [])
+    run = Run(store, config.name)
+    with run.lease() as lease:
+        run.opponent(lease, refs.read(store, "tiny"))
+        return run
+
+
+def test_a_night_whose_opponent_was_replaced_is_begun_anew_once(tonight):
+    """It can promote nothing: without another name every night over these data would fail."""
+    store, found = tonight
+    crown(store, "a", 1)
+    crown(store, "b", 1)
+    first = hold_against_the_champion(store, found())
+    assert found().name == first.name, "it died, and goes on"
+    refs.roll_back(store, "tiny")
+    second = found()
+    assert second.name != first.name
+
+    run = hold_against_the_champion(store, second)
+    assert found().name == second.name
+    with run.lease() as lease:
+        run.finish(lease, "stays champion")
+    refs.roll_back(store, "tiny", to=2)
+    assert found().name == second.name, "the champion's own change starts no training"
+
+
+def test_a_night_that_moved_the_champion_and_died_goes_on_whatever_became_of_it(tonight):
+    store, found = tonight
+    crown(store, "a", 1)
+    first = hold_against_the_champion(store, found())
+    crown(store, first.name, 1)
+    assert found().name == first.name
+    refs.roll_back(store, "tiny")
+    assert found().name == first.name, "a person's word ends it"
