@@ -20,22 +20,21 @@ import platformdirs
 import psutil
 
 from strop.cli.server_alive import held_alive, refuse_another_machines
+from strop.cli.server_port import PROCESS, RECORD_FILE, require_free
 from strop.cli.server_probe import (
     HOST,
     ServerUnavailable,
     complaint,
     one_line,
-    require_free,
     server_port,
 )
 
-PROCESS = "strop.cli.server_process"
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 
-RECORD_FILE, LOCK_FILE, LOG_FILE, HOME_FOLDER = "server.json", "server.lock", "server.log", "home"
+LOCK_FILE, LOG_FILE, HOME_FOLDER = "server.lock", "server.log", "home"
 
 # Children that this process started: kept, or Popen warns when it is collected.
 _children: list[subprocess.Popen[bytes]] = []

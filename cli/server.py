@@ -12,7 +12,6 @@ from pathlib import Path
 
 from strop.cli.managed_server import (
     HOME_FOLDER,
-    RECORD_FILE,
     Record,
     alone,
     end,
@@ -25,6 +24,7 @@ from strop.cli.managed_server import (
     wait_until_healthy,
 )
 from strop.cli.server_alive import refuse_another_machines
+from strop.cli.server_port import RECORD_FILE
 from strop.cli.server_probe import HOST, ServerUnavailable, complaint, is_local
 
 __all__ = [

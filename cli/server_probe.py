@@ -2,11 +2,8 @@
 
 import http.client
 import os
-import socket
 import urllib.error
 import urllib.request
-
-import psutil
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4217
@@ -62,45 +59,6 @@ def server_port() -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise ServerUnavailable(f"STROP_SERVER_PORT is {text!r}; it must be between 1 and 65535")
     return int(text)
-
-
-def require_free(port: int) -> None:
-    """Raise ServerUnavailable, saying by whom, when a port is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except PermissionError as error:
-            raise ServerUnavailable(
-                f"port {port} needs privileges; set STROP_SERVER_PORT to a port above 1023"
-            ) from error
-        except OSError as error:
-            raise ServerUnavailable(
-                f"port {port} for the Prefect server is taken by {_occupant(port)}"
-            ) from error
-
-
-def _occupant(port: int) -> str:
-    """Say who listens on a port, and what can be done about it."""
-    way_out = "set STROP_SERVER_PORT to a free port"
-    url = f"http://{HOST}:{port}/api"
-    if complaint(url, seconds=2) is None:
-        return (
-            f"a Prefect server that strop did not start;"
-            f" set PREFECT_API_URL={url} to use it, or {way_out}"
-        )
-    return f"{_listener(port)}; {way_out}, or end that program"
-
-
-def _listener(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN
-            if listens and connection.pid and connection.laddr and connection.laddr.port == port:
-                return f"{psutil.Process(connection.pid).name()!r} (process {connection.pid})"
-    except psutil.Error:
-        pass  # other users' connections may be hidden
-    return "another program"
 
 
 def one_line(value: object) -> str:

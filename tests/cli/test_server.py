@@ -257,7 +257,31 @@ def test_a_port_that_another_program_holds(
     assert not (empty_state / "server.json").exists()
 
 
-def test_a_port_that_a_foreign_prefect_holds(server: Server, empty_state: Path) -> None:
+def test_a_port_that_a_server_of_another_state_folder_holds(
+    server: Server, state: Path, empty_state: Path
+) -> None:
+    with pytest.raises(ServerUnavailable, match=f"strop's own of {state}; set STROP_STATE={state}"):
+        ensure_server(lambda text: None)
+
+
+def test_a_port_that_a_server_holds_whose_state_folder_was_removed(
+    server: Server, state: Path, empty_state: Path
+) -> None:
+    """It answers, but has no database any more."""
+    record = state / "server.json"
+    aside = record.rename(state / "aside.json")
+    pid = json.loads(aside.read_text())["pid"]
+    try:
+        with pytest.raises(ServerUnavailable, match=rf"end it \(kill {pid}\) and try again"):
+            ensure_server(lambda text: None)
+    finally:
+        aside.rename(record)
+
+
+def test_a_port_that_a_foreign_prefect_holds(
+    server: Server, empty_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strop.cli.server_port.PROCESS", "another")
     with pytest.raises(ServerUnavailable, match=f"set PREFECT_API_URL={server.url} to use it"):
         ensure_server(lambda text: None)
 
