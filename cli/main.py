@@ -216,6 +216,8 @@ def main() -> None:
 
 
 def _end(error: Exception) -> None:
+    from strop.cli.server import fault_of_server
+
     if isinstance(error, USAGE_ERROR):
         command = getattr(getattr(error, "ctx", None), "command_path", "strop")
         message = error.format_message().replace("Value error, ", "").rstrip(".")
@@ -228,6 +230,8 @@ def _end(error: Exception) -> None:
         end_with_error(str(error), code=REFUSED)
     if message := no_access(error) or refused(error):
         end_with_error(message, code=REFUSED)
+    if message := fault_of_server(error):
+        end_with_error(message, code=FAILED)
     if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
         message = "the Prefect server stopped answering; the same command resumes"
         end_with_error(f"{message} ({type(error).__name__})", code=FAILED)

@@ -5,6 +5,7 @@ started or stopped here.
 """
 
 import os
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from strop.cli.managed_server import (
     HOME_FOLDER,
+    LOG_FILE,
     Record,
     alone,
     end,
@@ -27,11 +29,15 @@ from strop.cli.server_alive import refuse_another_machines
 from strop.cli.server_port import RECORD_FILE
 from strop.cli.server_probe import HOST, ServerUnavailable, complaint, is_local
 
+FULL_BYTES = 1 << 20
+"""With less free disk than this, SQLite's transactions fail."""
+
 __all__ = [
     "Server",
     "ServerUnavailable",
     "client_environment",
     "ensure_server",
+    "fault_of_server",
     "find_server",
     "stop_server",
 ]
@@ -124,6 +130,22 @@ def client_environment(server: Server) -> dict[str, str]:
 
 def _managed_server(record: Record, *, started: bool) -> Server:
     return Server(record.url, _ui_url(record.url), managed=True, started=started)
+
+
+def fault_of_server(error: BaseException) -> str | None:
+    """What to say of an error that is a server's own, as with a full disk; None for any other."""
+    answer = getattr(error, "response", None)
+    code = getattr(answer, "status_code", 0)
+    if type(error).__module__.partition(".")[0] != "prefect" or code < 500:
+        return None
+    url, folder = os.environ.get("PREFECT_API_URL"), state_path()
+    said = f"the Prefect server at {url} answers {code}"
+    record = read_record(folder)
+    if record is None or record.url != url:
+        return f"{said}; its log tells why; the same command resumes"
+    if shutil.disk_usage(folder).free < FULL_BYTES:
+        return f"{said}: disk full at {folder}; free some space, and the same command resumes"
+    return f"{said}; {folder / LOG_FILE} tells why; the same command resumes"
 
 
 # A server that the user configured.

@@ -9,8 +9,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -21,6 +23,7 @@ from strop.cli.server import (
     ServerUnavailable,
     client_environment,
     ensure_server,
+    fault_of_server,
     find_server,
     stop_server,
 )
@@ -284,6 +287,31 @@ def test_a_port_that_a_foreign_prefect_holds(
     monkeypatch.setattr("strop.cli.server_port.PROCESS", "another")
     with pytest.raises(ServerUnavailable, match=f"set PREFECT_API_URL={server.url} to use it"):
         ensure_server(lambda text: None)
+
+
+@pytest.mark.parametrize(("free", "told"), [(0, "disk full at"), (1 << 30, "server.log tells why")])
+def test_a_fault_of_the_server_is_no_fault_of_strop(
+    server: Server, state: Path, monkeypatch: pytest.MonkeyPatch, free: int, told: str
+) -> None:
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    request = httpx.Request("POST", f"{server.url}/flow_runs/")
+    answer = httpx.Response(500, request=request)
+    error = PrefectHTTPStatusError("500", request=request, response=answer)
+    monkeypatch.setenv("PREFECT_API_URL", server.url)
+    message = fault_of_server(error) or ""
+    assert message.startswith(f"the Prefect server at {server.url} answers 500")
+    assert str(state) in message
+    assert told in message
+    assert message.endswith("the same command resumes")
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://else.example/api")
+    assert str(state) not in (fault_of_server(error) or str(state))
+    assert fault_of_server(httpx.HTTPStatusError("500", request=request, response=answer)) is None
+    refusal = httpx.Response(422, request=request)
+    asked_wrongly = PrefectHTTPStatusError("422", request=request, response=refusal)
+    assert fault_of_server(asked_wrongly) is None
 
 
 def test_a_port_that_is_no_port(empty_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
