@@ -12,6 +12,9 @@ lets go of the GIL meanwhile.
 And it answers 503 where a transaction reads, another one writes, and the first wants to write as
 well, which SQLite refuses at once; Prefect's clients then sleep for two seconds. A transaction that
 has the lock for writing from its begin waits for the other one instead, some milliseconds.
+
+And a slot whose lease expires while the disk is full stays taken for good: the lease's file goes
+first, and what fails after that is rolled back. Here the file goes last, so that it is tried again.
 """
 
 import contextlib
@@ -23,6 +26,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 LOOK_SECONDS, FULL_SECONDS = 0.5, 60.0
@@ -69,11 +74,23 @@ def lock_first() -> None:
     AioSqliteConfiguration.begin_transaction = begin_locked  # type: ignore[assignment, method-assign]
 
 
+def end_leases_last() -> None:
+    """Let a lease's file go after all that may fail when its slot is freed, from now on."""
+    from prefect.server.concurrency.lease_storage.filesystem import ConcurrencyLeaseStorage
+
+    async def revoke_lease(self: ConcurrencyLeaseStorage, lease_id: "UUID") -> None:
+        await self._remove_from_expiration_index(lease_id)
+        self._lease_file_path(lease_id).unlink(missing_ok=True)
+
+    ConcurrencyLeaseStorage.revoke_lease = revoke_lease  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Run Prefect's command with this one's arguments."""
     collect_aside()
     with contextlib.suppress(AttributeError, ImportError):  # a server that is slower is one too
         lock_first()
+        end_leases_last()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 

@@ -30,6 +30,8 @@ LEASE_SECONDS = 60.0
 """The shortest that Prefect's server grants."""
 RENEW_SECONDS = 15.0
 WAIT_SECONDS = 2.0
+UNSEEN_SECONDS = LEASE_SECONDS + RENEW_SECONDS
+"""After so long the server has freed the slot of a process that is gone, wherever it was."""
 FAULTS = (httpx.HTTPError, PrefectException)
 
 _lost = threading.Event()
@@ -77,13 +79,17 @@ class Slot:
 
     def take(self) -> None:
         """Wait until there is a free slot; whoever cancels the run ends the waiting too."""
-        said = ended = False
+        said = ended = hinted = False
+        began = time.monotonic()
         while not self._try(self._client):
             freed = self._free_those_of_the_dead()
             ended = ended or freed
             if not said and not freed:
                 self._say_who_holds_it("a process that has ended" if ended else "another machine")
                 said = True
+            if not hinted and time.monotonic() - began > UNSEEN_SECONDS and not self._others():
+                self._say_how_to_free_it()
+                hinted = True
             stop_if_cancelled()
             time.sleep(WAIT_SECONDS)
         _lost.clear()
@@ -144,6 +150,15 @@ class Slot:
         get_run_logger().info("waiting for the slot %s, which %s holds", self._limit, who)
         for watcher in watchers():
             watcher.waiting(self._stage, f"the slot {self._limit}, which {who} holds")
+
+    def _say_how_to_free_it(self) -> None:
+        """A server that was ended, or had a full disk, may have lost the lease of a taken slot."""
+        address = f"PREFECT_API_URL={str(self._client.api_url).rstrip('/')}"
+        free = f"{address} prefect gcl update {self._limit} --active-slots 0"
+        text = f"no process of this user here holds it; if nobody else's does, `{free}` frees it"
+        get_run_logger().warning("waiting for the slot %s: %s", self._limit, text)
+        for watcher in watchers():
+            watcher.waiting(self._stage, f"the slot {self._limit}: {text}")
 
     def _others(self) -> list[slot_holders.SlotHolder]:
         """Processes of this host that live and hold the limit beside us."""

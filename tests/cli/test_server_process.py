@@ -104,3 +104,43 @@ def test_who_reads_before_it_writes_is_not_refused(tmp_path: Path, locked: str) 
         assert done.stdout.split() == ["1", "2"]
     else:
         assert "database is locked" in done.stderr, "or it need not lock first any more"
+
+
+LEASES = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+from prefect.server.concurrency.lease_storage.filesystem import ConcurrencyLeaseStorage
+
+if sys.argv[2] == "last":
+    from strop.cli.server_process import end_leases_last
+    end_leases_last()
+
+class FullDisk(ConcurrencyLeaseStorage):
+    def _save_expiration_index(self, index):
+        if not index:
+            raise OSError("No space left on device")
+        super()._save_expiration_index(index)
+
+async def main():
+    leases = FullDisk(storage_path=Path(sys.argv[1]))
+    lease = await leases.create_lease([uuid4()], timedelta(seconds=-1))
+    try:
+        await leases.revoke_lease(lease.id)
+    except OSError:
+        pass
+    print(len(await leases.read_expired_lease_ids()), await leases.read_lease(lease.id) is not None)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("file", ["last", "first, as in Prefect"])
+def test_a_lease_that_cannot_be_ended_is_there_to_be_ended_again(tmp_path: Path, file: str) -> None:
+    """Without its lease nobody would free a slot whose transaction was rolled back."""
+    command = [sys.executable, "-c", LEASES, str(tmp_path), file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    kept = done.stdout.split()[-1] == "True"
+    assert kept == (file == "last"), "or Prefect does so by itself"
