@@ -1,4 +1,4 @@
-"""Automations that `strop deploy` makes: silent runs become Crashed, and failures are told of."""
+"""Automations of what is deployed or served: silent runs become Crashed, failures are told of."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any

@@ -3,6 +3,7 @@
 from typing import Any
 
 from strop.artifacts.canonical import digest
+from strop.cli.automations import make_automations
 from strop.cli.deploy import writable
 from strop.cli.deployments import deployment_name, sentence
 from strop.cli.output import console
@@ -14,13 +15,16 @@ def serve_flows(store: str) -> None:
     """Offer improve, round and assess in the UI, and carry out what is started there.
 
     Runs write to the given store unless their form names another; only one is carried out at a
-    time, since each uses the whole machine. Ends with Ctrl-C.
+    time, since each uses the whole machine. Ends with Ctrl-C, and so does the one that is on: an
+    automation marks it Crashed, as it does one whose process is lost.
     """
     root = writable(store)
     out = console()
     with prefect_server(out) as server:
         from prefect import serve
 
+        for automation in make_automations(None):
+            out.print(f"automation '{automation}' {server.ui_url}/automations")
         out.print(f"Deployments: {server.ui_url}/deployments  (store {root}; Ctrl-C ends)")
         serve(*served(root), print_starting_message=False, limit=1)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -321,3 +322,11 @@ def test_the_deployments_of_prefect_yaml_are_the_same_five(project):
     assert found["nightly-my-corpus"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert found["promote-my-corpus"]["entrypoint"] == "strop.flows.promote.approve"
     assert found["promote-my-corpus"]["job_variables"]["env"] == HUSHED
+
+
+def test_what_serves_sees_to_it_that_a_run_that_ends_with_it_is_crashed(project):
+    done = project.stop_at("Deployments", signal.SIGTERM, "serve")
+    assert "automation 'strop: silent runs are crashed' http://127.0.0.1:" in done.stdout
+    api = f"http://127.0.0.1:{project.environment['STROP_SERVER_PORT']}/api"
+    names = [found["name"] for found in post(f"{api}/automations/filter", {})]
+    assert "strop: silent runs are crashed" in names
