@@ -14,8 +14,8 @@ from strop.artifacts.errors import StoreError
 
 StorePath: TypeAlias = Path | ObjectPath
 """A file or folder of a store, wherever that lies."""
-URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}([^/].*)?")
-"""A drive's letter on Windows is one letter."""
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/{1,2}(.*)", re.DOTALL)
+"""A drive's letter on Windows is one letter. A third slash, as before no bucket, is the rest's."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 PREFIX = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*")
 
@@ -30,7 +30,7 @@ def store_path(location: str | Path | ObjectPath) -> StorePath:
     match = URL.fullmatch(str(location))
     if match is None:
         return Path(location).expanduser().absolute()
-    scheme, rest = match[1].lower(), (match[2] or "").rstrip("/")
+    scheme, rest = match[1].lower(), match[2].rstrip("/")
     if scheme not in SCHEMES:
         raise StoreError(
             f"store {scheme}://…: unknown; expected a folder, or one of "

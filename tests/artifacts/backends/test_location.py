@@ -27,6 +27,8 @@ def test_folders_and_buckets_are_told_apart(
     "text",
     [
         "s3://",
+        "s3:///prefix",
+        "s3://bucket/a\n",
         "s3://key:secret@bucket/a",
         "s3://bucket/a?secret=1",
         "s3://bucket/../a",
@@ -42,9 +44,12 @@ def test_an_address_of_another_shape_is_refused_and_not_repeated(text: str) -> N
     assert "secret" not in str(caught.value)
 
 
-def test_an_unknown_scheme_names_the_known_ones() -> None:
-    with pytest.raises(StoreError, match=r"ftp://….*s3://, gs://, az://"):
-        store_path("ftp://host/a")
+@pytest.mark.parametrize("text", ["ftp://host/a", "file:///a", "FILE:/a"])
+def test_an_unknown_scheme_names_the_known_ones(text: str) -> None:
+    """None of them is a folder of that name here."""
+    scheme = text.partition(":")[0].lower()
+    with pytest.raises(StoreError, match=rf"{scheme}://….*s3://, gs://, az://"):
+        store_path(text)
 
 
 def test_a_prefix_with_other_objects_is_left_alone(bucket: str) -> None:
