@@ -38,7 +38,8 @@ def show(name: NameArgument = None, store: StoreOption = STORE, json: JsonOption
         print_json(told)
         return
     out = console()
-    out.print(f"[bold]{told['name']}[/]  champion {told['champion']}, move {told['generation']}")
+    out.print(told["name"], style="bold", end="")
+    out.print(f"  champion {told['champion']}, move {told['generation']}")
     out.print(f"since    {told['moved']}")
     when = f"round {told['round']}" if told["round"] else "before its rounds"
     out.print(f"run      {told['run']}, {when}")

@@ -31,7 +31,7 @@ def run_demo(
     """Build the data, run the rounds, show the table and what to try next."""
     opened = Store(store)
     out = console(stderr=json)
-    out.print(INTRODUCTION.format(negatives=GROUP_SIZES[small] - 1))
+    out.print(INTRODUCTION.format(negatives=GROUP_SIZES[small] - 1), markup=True)
     with prefect_server(out) as server:
         from strop.flows.import_data import import_docs
         from strop.flows.improve import improve

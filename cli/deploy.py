@@ -52,7 +52,7 @@ def deploy_flows(
         command = f"prefect worker start --pool {POOL}"
         if worker:
             _tell_lost_runs(out)
-            out.print(f"[dim]{command}; Ctrl-C ends the worker, deployments stay[/]")
+            out.print(f"{command}; Ctrl-C ends the worker, deployments stay", style="dim")
             try:
                 _work()
             finally:

@@ -87,7 +87,7 @@ class Display:
         self._live = console.is_terminal and not self._quiet
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             Rate(),
@@ -117,7 +117,7 @@ class Display:
     def heading(self, text: str) -> None:
         """What the stages to come belong to."""
         self._clear()
-        self._say(f"[bold]{text}[/]")
+        self._say(f"[bold]{escape(text)}[/]")
 
     def started(self, stage: str) -> None:
         """A stage looks for its artifact."""
@@ -148,7 +148,7 @@ class Display:
         now = time.monotonic()
         if not self._live and now - self._said >= PLAIN_SECONDS:
             self._said = now
-            self._say(self._plain(stage, now - self._started))
+            self._say(escape(self._plain(stage, now - self._started)))
 
     def finished(
         self, stage: str, *, reused: bool, seconds: float, summary: dict[str, Any]
@@ -158,12 +158,12 @@ class Display:
         mark = "[green]=[/]" if reused else "[green]✓[/]"
         took = "reused" if reused else f"{seconds:.1f} s"
         took = took.rjust(max(len(took), 38 - len(stage)))
-        line = f"{mark} [bold]{stage}[/] {took}  "
+        line = f"{mark} [bold]{escape(stage)}[/] {took}  "
         self._say(line + f"[dim]{escape(headline(stage, summary, reused=reused))}[/]")
 
     def _say(self, line: str) -> None:
         if not self._quiet:
-            self._console.print(line, highlight=False)
+            self._console.print(line, markup=True, highlight=False)
 
     def _clear(self) -> None:
         if self._task is not None:

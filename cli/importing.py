@@ -108,7 +108,7 @@ def _import(request: Any, store: str, *, json: bool) -> None:
         return
     if warned := summary.get("warnings"):
         counts = ", ".join(f"{count:,} of {kind!r}" for kind, count in warned.items())
-        out.print(f"warnings: {counts}; --check shows where", soft_wrap=True, markup=False)
+        out.print(f"warnings: {counts}; --check shows where", soft_wrap=True)
     since = summary.get("passages_since", {})
     if since and not any(count for kind, count in since.items() if kind != "same"):
         out.print(f"passages: the same as those of {summary['previous']}")
@@ -141,4 +141,4 @@ def _check(request: Any, wishes: Wishes, *, json: bool) -> None:
 
 def _print_warnings(out: Console, warnings: list[str]) -> None:
     for line in warnings:
-        out.print(f"warning: {line}", soft_wrap=True, markup=False)
+        out.print(f"warning: {line}", soft_wrap=True)

@@ -43,6 +43,7 @@ def plain(*, stderr: bool = False) -> bool:
 def console(*, stderr: bool = False) -> Console:
     """A console without control codes in what is piped, and without style under ``NO_COLOR``.
 
+    Text is text: brackets of paths, names and passages are no markup unless a print says so.
     Rich alone would keep bold and italic under ``NO_COLOR``, and colour a pipe under
     ``FORCE_COLOR``. A terminal's live line moves the cursor in either case.
     """
@@ -50,6 +51,7 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         stderr=stderr,
         highlight=False,
+        markup=False,
         width=None if terminal else PIPED_WIDTH,
         force_terminal=None if terminal else False,
         color_system=None if plain(stderr=stderr) else "auto",

@@ -39,8 +39,8 @@ def run_plan(path: Path, store: str, *, devices: int | None, again: bool, json: 
         soft_wrap=True,
     )
     if found.warning:
-        out.print(f"warning: {found.warning}", soft_wrap=True, markup=False)
-    out.print(f"[dim]{_basis(found)}[/]", soft_wrap=True)
+        out.print(f"warning: {found.warning}", soft_wrap=True)
+    out.print(_basis(found), style="dim", soft_wrap=True)
 
 
 def _workers(found: Any) -> str:

@@ -21,7 +21,7 @@ def prefect_server(console: Console) -> Iterator[Server]:
 
     def say(text: str) -> None:
         if loudness() > Loudness.QUIET:
-            console.print(f"[dim]{text}[/]")
+            console.print(text, style="dim")
 
     server = ensure_server(say)
     os.environ.update(client_environment(server))

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.cli.config_file import load_config
@@ -152,7 +150,7 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
     out.print(results_grid(results, out.width))
     out.print(verdict_sentence(results))
     if reason := results.get("decision"):
-        out.print(f"[dim]{escape(reason)}[/]")
+        out.print(reason, style="dim")
         if AWAITS in reason:
             out.print(f"next: strop promote {config.name}{where(relative(store.location))}")
     out.print()

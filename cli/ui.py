@@ -13,7 +13,7 @@ def open_ui(*, stop: bool, show: bool) -> None:
         out.print("stopped" if stop_server() else "no managed server was running")
         return
     beside = console(stderr=show)
-    server = ensure_server(lambda text: beside.print(f"[dim]{text}[/]"))
+    server = ensure_server(lambda text: beside.print(text, style="dim"))
     out.print(server.ui_url)
     if not show:
         webbrowser.open(server.ui_url)

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from rich.text import Text
 from rich.tree import Tree
 
 from strop.artifacts.inspection.catalog import Entry, read_catalog, refuse_damaged
@@ -30,15 +31,15 @@ def show_lineage(store: Store, manifest: Manifest, shape: str, *, json: bool) ->
 
 def _print_text(found: Lineage) -> None:
     target, out = found.target, console()
-    name = f"[bold]{target.kind} {target.id}[/] ({target.stage})"
-    out.print(_tree(f"{name} was made from" if found.up else f"{name} is a root", found.up))
-    title = f"from {target.kind} {target.id} were made"
+    name, about = f"{target.kind} {target.id}", "was made from" if found.up else "is a root"
+    out.print(_tree(Text.assemble((name, "bold"), f" ({target.stage}) {about}"), found.up))
+    title = f"from {name} were made"
     out.print(_tree(title, found.down) if found.down else "nothing was made from it")
     for key, role, ref in found.missing:
         out.print(f"not in the store: {ref.kind} {ref.id}, the {role} of {key[0]} {key[1]}")
 
 
-def _tree(title: str, steps: list[Step]) -> Tree:
+def _tree(title: str | Text, steps: list[Step]) -> Tree:
     tree = Tree(title)
     nodes = {0: tree}
     for depth, role, entry in steps:

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from strop.artifacts.inspection.catalog import read_catalog
 from strop.artifacts.inspection.membership import memberships
@@ -32,21 +33,22 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
         print_json(told)
         return
     out = console()
-    out.print(f"[bold]{manifest.kind} {manifest.id}[/]  made by {manifest.stage}")
+    out.print(f"{manifest.kind} {manifest.id}", style="bold", end="")
+    out.print(f"  made by {manifest.stage}")
     out.print(f"created {manifest.created} in {manifest.seconds:.1f} s on {manifest.device}")
     out.print(f"folder  {store.place(manifest)}")
     for item in found:
         role = f" as {item.role}" if item.role else ""
         out.print(f"run     {item.run}, {item.part}{role}")
     for note in notes(store, manifest.ref):
-        out.print(f"note    {value_text(note)}", markup=False)
+        out.print(f"note    {value_text(note)}")
     _print_mapping(out, "summary", manifest.summary)
     _print_mapping(out, "parameters", manifest.parameters)
     _print_mapping(out, "execution", manifest.execution)
     inputs = {role: f"{ref.kind} {ref.id}" for role, ref in manifest.inputs.items()}
     _print_mapping(out, "made from", inputs)
     _print_mapping(out, "versions", manifest.versions)
-    out.print("\n[bold]files[/]")
+    out.print("\nfiles", style="bold")
     for name, entry in manifest.files.items():
         count = f"  {counted(entry.rows, 'rows')}" if entry.rows is not None else ""
         out.print(f"  {name}  {size_text(entry.bytes)}{count}")
@@ -65,10 +67,10 @@ def _plain(column: Column) -> dict[str, Any]:
 
 def _print_mapping(out: Console, title: str, values: dict[str, Any]) -> None:
     if values:
-        out.print(f"\n[bold]{title}[/]")
+        out.print(f"\n{title}", style="bold")
     width = max((len(key) for key in values), default=0)
     for key, value in values.items():
-        out.print(f"  {key:<{width}}  {value_text(value)}", markup=False)
+        out.print(f"  {key:<{width}}  {value_text(value)}")
 
 
 def _print_columns(out: Console, name: str, found: list[Column]) -> None:
@@ -79,7 +81,7 @@ def _print_columns(out: Console, name: str, found: list[Column]) -> None:
         nulls = "none allowed" if not column.nullable else value_text(column.nulls)
         bounds = ("" if bound is None else cell_text(bound, 40) for bound in _bounds(column))
         table.add_row(column.name, column.type, nulls, *bounds)
-    out.print(table, markup=False)
+    out.print(table)
 
 
 def _bounds(column: Column) -> tuple[Any, Any]:
@@ -100,9 +102,10 @@ def _print_rows(out: Console, store: Store, manifest: Manifest, name: str, rows:
         return
     table = Table(title=f"{name}: first rows", title_justify="left")
     for column in head.schema:
-        table.add_column(f"{column.name}\n[dim]{type_text(column.type)}[/]", overflow="fold")
+        title = Text.assemble(column.name, "\n", (type_text(column.type), "dim"))
+        table.add_column(title, overflow="fold")
     for row in found:
-        table.add_row(*(cell.replace("[", "\\[") for cell in row.values()))
+        table.add_row(*row.values())
     out.print(table)
 
 

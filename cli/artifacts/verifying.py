@@ -56,9 +56,9 @@ def _print(store: Store, defects: list[Defect], remedies: dict[Key, str]) -> Non
     out = console()
     for defect in defects:
         stage = f" ({defect.stage})" if defect.stage else ""
-        out.print(f"{defect.kind} {defect.id}{stage}: {defect.problem}", markup=False)
-        out.print(f"  {defect.path}", markup=False, soft_wrap=True)
+        out.print(f"{defect.kind} {defect.id}{stage}: {defect.problem}")
+        out.print(f"  {defect.path}", soft_wrap=True)
     for (kind, artifact_id), command in remedies.items():
         home = store.home(kind, artifact_id)
         text = f"to make {kind} {artifact_id} again: delete {home}, then {command}"
-        out.print(text, markup=False, soft_wrap=True)
+        out.print(text, soft_wrap=True)

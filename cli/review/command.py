@@ -88,7 +88,9 @@ def _serve(review: Review, wishes: Wishes, out: Console, name: str) -> Finished 
     with server:
         out.print(_standing(review))
         out.print(server.url, soft_wrap=True)
-        out.print("[dim]every verdict is kept at once; Ctrl-C stops, and the next start goes on[/]")
+        out.print(
+            "every verdict is kept at once; Ctrl-C stops, and the next start goes on", style="dim"
+        )
         if wishes.browser:
             webbrowser.open(server.url)
         try:

@@ -43,7 +43,11 @@ def on_terminal(command, **values):
     return out.decode()
 
 
-STYLED = [sys.executable, "-c", "import strop.cli.output as o; o.console().print('[bold red]x')"]
+STYLED = [
+    sys.executable,
+    "-c",
+    "import strop.cli.output as o; o.console().print('x', style='bold red')",
+]
 
 
 @pytest.mark.parametrize("command", [[*STROP, "--help"], STYLED], ids=["help", "output"])

@@ -164,3 +164,14 @@ def test_a_check_of_data_says_how_far_it_is(beir_folder, monkeypatch, capsys):
         told = (said.err if json else said.out).splitlines()[0].split(", ")
         assert told[0] == f"  check data: {passages:,} passages"
         assert said.err == "" if not json else said.out.startswith("{")
+
+
+def test_brackets_in_a_stage_s_name_are_no_markup():
+    out = io.StringIO()
+    with Display(Console(file=out, width=200)) as display:
+        display.heading("arm [x]")
+        display.started(stage := "rank run file · [/runs].trec")
+        display.finished(stage, reused=False, seconds=1, summary={"split": "[test]"})
+    first, second = out.getvalue().splitlines()
+    assert first == "arm [x]"
+    assert second.split() == ["✓", *stage.split(), "1.0", "s", "split", "[test]"]

@@ -3,8 +3,9 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
-from strop.cli.output import no_access
+from strop.cli.output import console, no_access
 
 
 @pytest.fixture
@@ -41,3 +42,12 @@ def test_an_object_store_that_refuses_is_no_folder():
     error = PermissionError(errno.EACCES, "access denied", "s3://bucket/a")
     assert (no_access(error) or "").startswith("s3://bucket/a: cannot be reached (access denied)")
     assert no_access(FileNotFoundError(errno.ENOENT, "No such file", "a")) is None
+
+
+def test_brackets_in_what_is_printed_are_no_markup(capsys):
+    table = Table("[/runs].trec", box=None)
+    table.add_row("a [citation needed] b")
+    for told in ("figure  /tmp/p[red].html", table):
+        console().print(told)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["figure  /tmp/p[red].html", "[/runs].trec", "a [citation needed] b"]
