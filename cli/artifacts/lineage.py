@@ -3,14 +3,12 @@
 import sys
 from typing import Any
 
-from rich.text import Text
-from rich.tree import Tree
-
 from strop.artifacts.inspection.catalog import Entry, read_catalog, refuse_damaged
 from strop.artifacts.inspection.lineage import Lineage, Step, lineage
 from strop.artifacts.inspection.lineage_graph import mermaid, svg
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
+from strop.cli.artifacts.text import tree_branches
 from strop.cli.output import console, print_json
 
 WRITERS = {"mermaid": mermaid, "svg": svg}
@@ -31,20 +29,21 @@ def show_lineage(store: Store, manifest: Manifest, shape: str, *, json: bool) ->
 
 def _print_text(found: Lineage) -> None:
     target, out = found.target, console()
-    name, about = f"{target.kind} {target.id}", "was made from" if found.up else "is a root"
-    out.print(_tree(Text.assemble((name, "bold"), f" ({target.stage}) {about}"), found.up))
-    title = f"from {name} were made"
-    out.print(_tree(title, found.down) if found.down else "nothing was made from it")
+    name = f"{target.kind} {target.id}"
+    out.print(name, style="bold", end="")
+    out.print(f" ({target.stage}) {'was made from' if found.up else 'is a root'}")
+    _print_steps(found.up)
+    print(f"from {name} were made" if found.down else "nothing was made from it")
+    _print_steps(found.down)
     for key, role, ref in found.missing:
-        out.print(f"not in the store: {ref.kind} {ref.id}, the {role} of {key[0]} {key[1]}")
+        print(f"not in the store: {ref.kind} {ref.id}, the {role} of {key[0]} {key[1]}")
 
 
-def _tree(title: str | Text, steps: list[Step]) -> Tree:
-    tree = Tree(title)
-    nodes = {0: tree}
-    for depth, role, entry in steps:
-        nodes[depth] = nodes[depth - 1].add(f"{role}: {entry.kind} {entry.id} ({entry.stage})")
-    return tree
+def _print_steps(steps: list[Step]) -> None:
+    """A tree of lines that are never folded, however deep: every round is four steps deeper."""
+    branches = tree_branches([depth for depth, _, _ in steps])
+    for branch, (_, role, entry) in zip(branches, steps, strict=True):
+        print(f"{branch}{role}: {entry.kind} {entry.id} ({entry.stage})")
 
 
 def _told(found: Lineage) -> dict[str, Any]:

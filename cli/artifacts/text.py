@@ -97,3 +97,13 @@ def columns(
             for title, cell, width in zip(titles, row, widths, strict=True)
         ]
         yield "  ".join(cells).rstrip()[:limit]
+
+
+def tree_branches(depths: Sequence[int]) -> list[str]:
+    """What stands before each line of a tree, from the depth of each, 1 or more, depth first."""
+    branches, below = [], set[int]()
+    for depth in reversed(depths):
+        stems = "".join("│   " if level in below else "    " for level in range(1, depth))
+        branches.append(f"{stems}{'├' if depth in below else '└'}── ")
+        below = {level for level in below if level < depth} | {depth}
+    return branches[::-1]

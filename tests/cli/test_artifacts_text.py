@@ -2,7 +2,7 @@
 
 import pytest
 
-from strop.cli.artifacts.text import change_text, value_text
+from strop.cli.artifacts.text import change_text, tree_branches, value_text
 
 GUARD = "guard {rule margin, scores []}, lora null"
 
@@ -34,3 +34,13 @@ def test_a_change_is_shown_where_it_is(before: object, after: object, shown: str
 )
 def test_values_read_as_in_a_config(value: object, shown: str) -> None:
     assert value_text(value) == shown
+
+
+def test_a_tree_is_drawn_however_deep_it_is() -> None:
+    lines = [
+        f"{branch}{name}" for branch, name in zip(tree_branches([1, 2, 2, 1]), "abcd", strict=True)
+    ]
+    assert lines == ["├── a", "│   ├── b", "│   └── c", "└── d"]
+    assert tree_branches([]) == []
+    deep = tree_branches(range(1, 101))
+    assert [len(branch) for branch in deep] == [4 * depth for depth in range(1, 101)]
