@@ -44,7 +44,7 @@ def show(name: NameArgument = None, store: StoreOption = STORE, json: JsonOption
     when = f"round {told['round']}" if told["round"] else "before its rounds"
     out.print(f"run      {told['run']}, {when}")
     out.print(f"ranking  {_ranking(told)}")
-    out.print(f"model    {relative(told['model']) if told['model'] else 'none'}")
+    out.print(f"model    {relative(told['model']) if told['model'] else 'none'}", soft_wrap=True)
     out.print(f"decided  {told['reason']}")
 
 
@@ -89,9 +89,8 @@ def rollback(
         print_json(told)
         return
     old = (before.value or {}).get("name")
-    out = console()
-    out.print(f"champion {champion}: {old} → {told['name']} (move {told['generation']})")
-    out.print(f"model    {relative(told['model']) if told['model'] else 'none'}")
+    print(f"champion {champion}: {old} → {told['name']} (move {told['generation']})")
+    print(f"model    {relative(told['model']) if told['model'] else 'none'}")
 
 
 @champion_app.command()
@@ -111,7 +110,7 @@ def export(
         print_json({**told, "folder": str(folder.absolute()), "calibration": calibration})
         return
     beside = f", calibration {calibration}" if calibration else ""
-    console().print(f"{told['name']} → {folder}  (fusion weight {told['weight']:g}{beside})")
+    print(f"{told['name']} → {folder}  (fusion weight {told['weight']:g}{beside})")
 
 
 def champion_name(store: Store, name: str | None) -> str:

@@ -75,7 +75,7 @@ def compare(
         return
     console().print(grid(rows))
     if plot:
-        console().print(f"figure      {plot}")
+        print(f"figure      {plot}")
 
 
 def _require_drawable(path: Path) -> None:

@@ -43,7 +43,8 @@ def plain(*, stderr: bool = False) -> bool:
 def console(*, stderr: bool = False) -> Console:
     """A console without control codes in what is piped, and without style under ``NO_COLOR``.
 
-    Text is text: brackets of paths, names and passages are no markup unless a print says so.
+    Text is text: brackets of paths, names and passages are no markup unless a print says so, and
+    what is piped has no line broken, which would part a path.
     Rich alone would keep bold and italic under ``NO_COLOR``, and colour a pipe under
     ``FORCE_COLOR``. A terminal's live line moves the cursor in either case.
     """
@@ -52,6 +53,7 @@ def console(*, stderr: bool = False) -> Console:
         stderr=stderr,
         highlight=False,
         markup=False,
+        soft_wrap=not terminal,
         width=None if terminal else PIPED_WIDTH,
         force_terminal=None if terminal else False,
         color_system=None if plain(stderr=stderr) else "auto",

@@ -152,11 +152,11 @@ def show_results(config: Config, store: Store, *, json: bool, extra: dict[str, A
     if reason := results.get("decision"):
         out.print(reason, style="dim")
         if AWAITS in reason:
-            out.print(f"next: strop promote {config.name}{where(relative(store.location))}")
-    out.print()
-    out.print(f"report      {relative(results['report'])}")
+            print(f"next: strop promote {config.name}{where(relative(store.location))}")
+    print()  # a path that the console folds is none to copy
+    print(f"report      {relative(results['report'])}")
     if model := results["champion"]["model"]:
-        out.print(f"champion    {relative(model)}")
+        print(f"champion    {relative(model)}")
     place = relative(store.location)
-    out.print(f"artifacts   {place}  (strop artifacts ls{where(place)})")
-    out.print(f"Prefect UI  {results['ui']}")
+    print(f"artifacts   {place}  (strop artifacts ls{where(place)})")
+    print(f"Prefect UI  {results['ui']}")

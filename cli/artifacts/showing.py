@@ -36,7 +36,7 @@ def show_artifact(store: Store, manifest: Manifest, *, rows: int, json: bool) ->
     out.print(f"{manifest.kind} {manifest.id}", style="bold", end="")
     out.print(f"  made by {manifest.stage}")
     out.print(f"created {manifest.created} in {manifest.seconds:.1f} s on {manifest.device}")
-    out.print(f"folder  {store.place(manifest)}")
+    out.print(f"folder  {store.place(manifest)}", soft_wrap=True)
     for item in found:
         role = f" as {item.role}" if item.role else ""
         out.print(f"run     {item.run}, {item.part}{role}")

@@ -51,3 +51,8 @@ def test_brackets_in_what_is_printed_are_no_markup(capsys):
         console().print(told)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines == ["figure  /tmp/p[red].html", "[/runs].trec", "a [citation needed] b"]
+
+
+def test_a_path_is_whole_in_a_pipe(capsys):
+    console().print(f"model    /{'deep/' * 40}model")
+    assert capsys.readouterr().out == f"model    /{'deep/' * 40}model\n"
