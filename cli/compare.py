@@ -16,6 +16,8 @@ from strop.pipeline.errors import InputError, counted
 NAMES = {"reranker": "alone", "fused": "fused", "run": "as it is"}
 LONGEST = 40
 """Characters of a name in the table."""
+WIDE = 72
+"""Columns that the whole table takes, with names of some 15 characters."""
 
 NamesArgument = Annotated[
     list[str], typer.Argument(metavar="RUN[:ROUND]…", help="Runs, or rounds such as tiny:2.")
@@ -73,7 +75,8 @@ def compare(
     if json:
         print_json(rows)
         return
-    console().print(grid(rows))
+    out = console()
+    out.print(grid(rows, out.width))
     if plot:
         print(f"figure      {plot}")
 
@@ -123,27 +126,43 @@ def _run_name(text: str) -> str:
     return f"{load_config(Path(path)).name}{colon}{number}"
 
 
-def grid(rows: list[dict[str, Any]]) -> Table:
-    """One line a round and ranking, its change against the first round's."""
-    first = rows[0]
+def grid(rows: list[dict[str, Any]], width: int = WIDE) -> Table:
+    """One line a round and ranking, its change against the first round's.
+
+    Names give way to numbers; a terminal narrower than `WIDE` gets the adjusted p-value only.
+    """
+    first, wide = rows[0], width >= WIDE
     queries = counted(first["n"], f"{first['split']} queries")
     table = Table(
         title=f"{first['metric']}: {queries}",
         title_justify="left",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, int(wide)),
     )
-    table.add_column("", no_wrap=True)
-    for name in ("value", f"Δ to {first['name']}", "p", "p, Holm"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        change, p_values = "", ["", ""]
-        if row["difference"] is not None:
-            change = f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
-            found = (row["p_value"], row["adjusted_p_value"])
-            p_values = ["< 0.001" if value < 0.001 else f"{value:.3f}" for value in found]
-        name = f"{_short(row['name'])}, {NAMES[row['ranking']]}"
-        table.add_row(name, f"{row['value']:.3f}", change, *p_values)
+    columns = {
+        "value": [f"{row['value']:.3f}" for row in rows],
+        f"Δ to {_short(first['name'])}": [_change(row) for row in rows],
+        **({"p": [_p_text(row["p_value"]) for row in rows]} if wide else {}),
+        "p, Holm": [_p_text(row["adjusted_p_value"]) for row in rows],
+    }
+    table.add_column("", overflow="fold")
+    for name, texts in columns.items():
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(map(len, texts)))
+    for row, *cells in zip(rows, *columns.values(), strict=True):
+        table.add_row(f"{_short(row['name'])}, {NAMES[row['ranking']]}", *cells)
     return table
+
+
+def _change(row: dict[str, Any]) -> str:
+    if row["difference"] is None:
+        return ""
+    return f"{row['difference']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]"
+
+
+def _p_text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _short(name: str) -> str:

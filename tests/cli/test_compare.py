@@ -1,4 +1,7 @@
+import io
+
 import pytest
+from rich.console import Console
 
 from strop.artifacts.store import Store
 from strop.cli.compare import _draw, compare, grid
@@ -24,6 +27,16 @@ def test_the_first_round_has_no_change_and_the_others_have_theirs():
     assert columns[""] == ["a:1, fused", "b:2, fused"]
     assert columns["Δ to a:1"] == ["", "+0.050 [-0.050, +0.150]"]
     assert (columns["p"][1], columns["p, Holm"][1]) == ("< 0.001", "0.001")
+
+
+@pytest.mark.parametrize(("width", "chances"), [(80, " < 0.001 0.001"), (50, " 0.001")])
+def test_a_narrow_terminal_folds_names_and_no_number(width, chances):
+    out = io.StringIO()
+    rows = [row("a:1", 0.5), row("runs/of-our-old-search-engine-in-production.trec", 0.55, 0.05)]
+    Console(file=out, width=width).print(grid(rows, width))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert any(line.endswith("0.500") for line in lines)
+    assert any(line.endswith(f"0.550 +0.050 [-0.050, +0.150]{chances}") for line in lines)
 
 
 @pytest.mark.parametrize(
