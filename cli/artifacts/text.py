@@ -28,7 +28,10 @@ def parse_age(text: str, *, option: str) -> timedelta:
     match = AGE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{option} {text!r}: expected a number and one of s, m, h, d, w: 36h")
-    return timedelta(**{UNITS[match[2]]: float(match[1])})
+    try:
+        return timedelta(**{UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        return timedelta.max
 
 
 def age_text(created: str, now: datetime | None = None) -> str:

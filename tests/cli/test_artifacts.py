@@ -63,6 +63,7 @@ def test_ls_by_age(looked_at, told):
     assert told(looked_at, "ls", "--older", "1h") == []
     assert len(told(looked_at, "ls", "--newer", "1h")) == len(looked_at.artifacts())
     assert told(looked_at, "ls", "--newer", "0s", "--older", "1h") == []
+    assert told(looked_at, "ls", "--older", "999999999w") == []
 
 
 @pytest.mark.parametrize(
