@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import sys
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -58,6 +59,8 @@ def _write_table(answer: Answer, limit: int) -> None:
 
 def _plain(value: Any) -> Any:
     """A value that JSON has: no NaN, and texts for dates and the like."""
+    if isinstance(value, Decimal):  # what SQL takes 0.5 for
+        return float(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):

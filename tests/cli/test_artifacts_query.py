@@ -27,6 +27,8 @@ def test_json_has_no_nan_and_none_for_no_rows(looked_at, artifacts):
     sql = "SELECT 'nan'::DOUBLE AS a, [1.5, 'inf'::DOUBLE] AS b, DATE '2026-01-02' AS c"
     found = json.loads(artifacts(looked_at, "query", sql, "--json").stdout)
     assert found == [{"a": None, "b": [1.5, None], "c": "2026-01-02"}]
+    (found,) = json.loads(artifacts(looked_at, "query", "SELECT 0.5 AS a", "--json").stdout)
+    assert found == {"a": 0.5}
     assert artifacts(looked_at, "query", f"{sql} LIMIT 0", "--json").stdout == "[]\n"
 
 
