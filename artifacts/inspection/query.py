@@ -1,5 +1,6 @@
 """SQL over everything in the store: a view a table, with artifact, run and round as columns."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,8 @@ def query(store: Store, sql: str) -> Iterator[Answer]:
         lock(connection, _add_tables(connection, store, catalog, found, sql))
         try:
             result = connection.execute(sql)
-            yield Answer([column[0] for column in result.description], _batches(result))
+            titles = [column[0] for column in result.description]
+            yield Answer(_distinct(titles), _batches(result))
         except duckdb.Error as error:
             raise StoreError(f"query: {_one_line(str(error))}") from error
 
@@ -92,6 +94,16 @@ def _one_line(message: str) -> str:
     if "Table with name" in message:
         return f"{lines[0]} The views are {', '.join([*FACTS, *view_schemas()])}"
     return " ".join(line for line in lines if set(line) != {"^"})
+
+
+def _distinct(titles: Sequence[str]) -> list[str]:
+    """The titles, of which a join may give the same one twice: the second ``a`` is ``a_1``."""
+    found: list[str] = []
+    for title in titles:
+        numbered = (f"{title}_{number}" for number in itertools.count(1))
+        free = (other for other in numbered if other not in found and other not in titles)
+        found.append(next(free) if title in found else title)
+    return found
 
 
 def _batches(result: "DuckDBPyConnection") -> Iterator[list[tuple[Any, ...]]]:

@@ -32,6 +32,12 @@ def test_json_has_no_nan_and_none_for_no_rows(looked_at, artifacts):
     assert artifacts(looked_at, "query", f"{sql} LIMIT 0", "--json").stdout == "[]\n"
 
 
+def test_columns_of_one_name_are_all_kept(looked_at, artifacts):
+    sql = "SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a"
+    (found,) = json.loads(artifacts(looked_at, "query", sql, "--json").stdout)
+    assert found == {"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}
+
+
 def test_two_shapes_at_once_are_refused(looked_at, artifacts):
     done = artifacts(looked_at, "query", SQL, "--json", "--csv", code=2)
     assert done.stderr == "error: --json --csv: choose one of them\n"
