@@ -230,7 +230,8 @@ class Store:
             )
         if len(matches) > 1:
             names = ", ".join(f"{manifest.kind} {manifest.id}" for manifest in matches[:4])
-            raise NotFound(f"artifact {prefix!r}: matches {names}; give more digits")
+            more = f" and {len(matches) - 4:,} more" if len(matches) > 4 else ""
+            raise NotFound(f"artifact {prefix!r}: matches {names}{more}; give more digits")
         return matches[0]
 
     def artifacts(self, kind: str | None = None) -> list[Manifest]:

@@ -291,6 +291,10 @@ def test_artifacts_are_found_by_the_start_of_their_id(store: Store) -> None:
     shared = {item.id[0] for item in made if [o.id[0] for o in made].count(item.id[0]) > 1}.pop()
     with pytest.raises(NotFound, match=r"matches scores .*give more digits"):
         store.find(shared)
+    more = [commit_scores(store, replace(RECIPE, recipe=number)) for number in range(20, 99)]
+    matching = [item for item in [*made, *more] if item.id.startswith(shared)]
+    with pytest.raises(NotFound, match=f" and {len(matching) - 4} more; give more digits"):
+        store.find(shared)
     for prefix in ("", "xyz"):
         with pytest.raises(NotFound, match="strop artifacts ls"):
             store.find(prefix)
