@@ -48,7 +48,9 @@ def list_artifacts(store: Store, wish: Wish, *, json: bool) -> None:
     if json:
         print_json([_row(*row) for row in rows])
         return
-    for line in columns(TITLES, [_cells(*row) for row in rows], right=frozenset({"size", "age"})):
+    for line in columns(
+        TITLES, [_cells(*row, wish) for row in rows], right=frozenset({"size", "age"})
+    ):
         print(line)
     print(f"{counted(len(rows), 'artifacts')}, {size_text(sum(entry.size for entry, _ in rows))}")
 
@@ -65,18 +67,23 @@ def _check_run(store: Store, run: str | None) -> None:
 def _asked(entry: Entry, found: list[Membership], wish: Wish) -> bool:
     if wish.kind is not None and entry.kind != wish.kind:
         return False
-    if wish.run is not None or wish.round is not None:
-        runs = [item for item in found if wish.run in (None, item.run)]
-        if not any(wish.round in (None, item.round) for item in runs):
-            return False
+    if (wish.run is not None or wish.round is not None) and not _of_wish(found, wish):
+        return False
     if wish.newer is None and wish.older is None:
         return True
     age = datetime.now(UTC) - datetime.fromisoformat(entry.created)
     return (wish.newer is None or age <= wish.newer) and (wish.older is None or age >= wish.older)
 
 
-def _cells(entry: Entry, found: list[Membership]) -> tuple[str, ...]:
-    runs = list(dict.fromkeys(item.run for item in found))
+def _of_wish(found: list[Membership], wish: Wish) -> list[Membership]:
+    return [
+        item for item in found if wish.run in (None, item.run) and wish.round in (None, item.round)
+    ]
+
+
+def _cells(entry: Entry, found: list[Membership], wish: Wish) -> tuple[str, ...]:
+    """A line; of several runs that have the artifact, it tells of one that was asked for."""
+    runs = list(dict.fromkeys(item.run for item in [*_of_wish(found, wish), *found]))
     rounds = dict.fromkeys(_round_text(item) for item in found if item.run == runs[0])
     more = f" +{len(runs) - 1}" if len(runs) > 1 else ""
     return (

@@ -38,6 +38,21 @@ def test_ls_of_one_round_of_a_run(looked_at, told):
     assert [row["id"] for row in kinds] == [made(looked_at, "round-002", "negatives").id]
 
 
+def test_ls_tells_of_the_run_that_is_asked_for(world, artifacts):
+    other, first = Run(world, "zoo"), Run(world, "tiny").parts()["round-001"]
+    other.claim({"rounds": 3, "name": "zoo", "decision": {"champion": "zoo"}})
+    with other.lease() as lease:
+        other.record(lease, "round-003", {"negatives": first["negatives"]})
+
+    def line(*asked):
+        lines = artifacts(world, "ls", "--kind", "negatives", *asked).stdout.splitlines()
+        (found,) = (line for line in lines if first["negatives"].id in line)
+        return found.split()[2:5]
+
+    assert line() == ["tiny", "+1", "1"]
+    assert line("--run", "zoo") == line("--round", "3") == ["zoo", "+1", "3"]
+
+
 def test_ls_says_from_which_round_on_verdicts_are_for(world, artifacts):
     verdicts = keep_verdicts(Place(world.location, "tiny", "review"), {("q", "p"): "relevant"})
     run = Run(world, "tiny")
