@@ -59,7 +59,8 @@ def break_down(
         detectable = {
             f"smallest detectable on {name}": gain for name, gain in smallest_gains(power).items()
         }
-        return {"split": split, "rounds": len(metrics), **detectable}
+        rounds = sum(number > 0 for number in metrics)  # round 0 is what there was before
+        return {"split": split, "rounds": rounds, **detectable}
 
     return carry_out(place, recipe, compute)
 

@@ -82,6 +82,7 @@ def test_every_round_has_a_report_of_its_own_with_what_it_cost(finished):
     assert "strop assess" not in page
     stages = len({ref.id for role, ref in made.items() if role not in ("report", "breakdown")})
     assert f"0 of {stages}</td>" in page
+    assert run.store.manifest(made["breakdown"]).summary["rounds"] == 2
 
 
 def test_the_same_run_again_reuses_every_stage(finished):
