@@ -89,7 +89,7 @@ def weight_plot(
     """The metric by fusion weight, one line a label, the chosen weight of each marked."""
 
     def draw(axes: Axes) -> None:
-        shades = np.linspace(0.35, 1, max(len(curves), 1))
+        shades = np.linspace(1, 0.35, max(len(curves), 1))[::-1]  # a lone line is not faint
         for (label, curve), shade in zip(curves.items(), shades, strict=True):
             weights, values = (np.array(side) for side in zip(*curve, strict=True))
             colour = COLOURS["fused"]

@@ -23,7 +23,7 @@ from strop.pipeline.reporting.blocks import Code, plain
 from strop.pipeline.reporting.breakdown import Breakdown
 from strop.pipeline.reporting.calibration import CalibrationFacts
 from strop.pipeline.reporting.commands import commands
-from strop.pipeline.reporting.plots import latency_plot, rounds_plot
+from strop.pipeline.reporting.plots import latency_plot, rounds_plot, weight_plot
 from strop.pipeline.reporting.report import (
     ReportData,
     RoundFacts,
@@ -432,3 +432,12 @@ def test_figures_on_the_split_that_chose_the_weights_are_called_flattering(data)
     place = data.results.schema.get_field_index("split")
     on_dev = data.results.set_column(place, "split", column).cast(data.results.schema)
     assert "its fused figures flatter a little" in render_markdown(replace(data, results=on_dev))
+
+
+def test_the_curve_of_a_run_s_only_round_is_not_faint():
+    curve = [(0.0, 0.5), (0.5, 0.56), (1.0, 0.4)]
+    lone = weight_plot({"round 1": curve}, {"round 1": 0.5}, metric="nDCG@10", split="dev")
+    assert "opacity: 0.35" not in lone
+    two = {"round 1": curve, "round 2": curve}
+    both = weight_plot(two, dict.fromkeys(two, 0.5), metric="nDCG@10", split="dev")
+    assert "opacity: 0.35" in both
