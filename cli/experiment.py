@@ -18,7 +18,7 @@ from strop.cli.settings import changed, read_setting
 from strop.flows.at_hand import check_at_hand
 from strop.flows.run_names import arm_name
 from strop.pipeline.config import CHANGES
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,50}")
 BETWEEN_SETTINGS = re.compile(r"\s+(?=[\w.]+=)")
@@ -162,10 +162,10 @@ def rounds_grid(rows: Rows) -> Table:
 def differences_grid(rows: Rows) -> Table:
     """One line an arm and ranking: the final round, its spread, the change against the control."""
     first = rows[0]
-    seeds = f"{first['num_seeds']} seed{'s' if first['num_seeds'] > 1 else ''}"
+    queries = counted(first["n"], f"{first['split']} queries")
+    seeds = counted(first["num_seeds"], "seeds")
     table = Table(
-        title=f"{first['metric']} of the last accepted round: {first['n']:,} {first['split']} "
-        f"queries, {seeds}",
+        title=f"{first['metric']} of the last accepted round: {queries}, {seeds}",
         title_justify="left",
         box=SIMPLE_HEAD,
     )

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from strop.artifacts.schemas import DEV_QUERIES, OLD_NEGATIVES
 from strop.pipeline.data.passage_text import passage_text
+from strop.pipeline.errors import counted
 from strop.pipeline.reuse import text_digests
 
 STATES = ("same", "changed", "gone", "query gone")
@@ -90,7 +91,7 @@ def drift_note(summary: Mapping[str, Any], champion: str) -> str:
         states = ", ".join(
             f"{count:,} {words.get(state, state)}" for state, count in counts.items() if count
         )
-        said = f"Of the {sum(counts.values()):,} negatives of {champion}: {states}. "
+        said = f"Of the {counted(sum(counts.values()), 'negatives')} of {champion}: {states}. "
     if not summary["new_dev_queries"]:
         return f"{said}No dev query is new to {champion}."
     told = [

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 
 from strop.artifacts.schemas import DECISION
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.evaluation.results import compare, metric_values
 from strop.pipeline.evaluation.significance import Comparison
 
@@ -161,7 +161,7 @@ def _decision(
         f"{challenger.name}: {RANKING_TITLES[challenger.ranking]} {rule.metric} on {split}"
         f" {result.challenger_value:.3f} against {result.opponent_value:.3f} of {opponent.name}:"
         f" {result.difference:+.3f} [{result.ci_low:+.3f}, {result.ci_high:+.3f}]"
-        f" over {result.n:,} queries, {evidence}: {outcome}"
+        f" over {counted(result.n, 'queries')}, {evidence}: {outcome}"
     )
     return Decision(
         subject=subject,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from strop.pipeline.errors import counted
 from strop.pipeline.evaluation.decision import RANKING_TITLES, Contender, Decision
 from strop.pipeline.evaluation.results import metric_values, values_beside
 from strop.pipeline.evaluation.significance import bootstrap_means, cluster_codes
@@ -57,8 +58,8 @@ def guard(
         f"{challenger.name}: {RANKING_TITLES[challenger.ranking]} {rule.metric} on guard set "
         f"{rule.name} ({rule.split}) {values[0]:.3f} against {values[1]:.3f} of {champion.name}: "
         f"{values[0] - values[1]:+.3f}, at worst {low:+.3f} (one-sided {1 - rule.alpha:.0%} bound) "
-        f"over {len(differences):,} queries, {relation} the tolerated {0 - rule.tolerance:+.3f}: "
-        f"{verdict}"
+        f"over {counted(len(differences), 'queries')}, {relation} the tolerated "
+        f"{0 - rule.tolerance:+.3f}: {verdict}"
     )
     return Decision(
         subject=f"guard set {rule.name}",

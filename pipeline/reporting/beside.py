@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from strop.pipeline.errors import counted
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture, page
 from strop.pipeline.reporting.figure import (
     COLOURS,
@@ -56,7 +57,8 @@ def _draw(rows: Sequence[Row]) -> Figure:
     _name_lines(values, labels)
     values.set_ylim(lines - 0.4, -0.6)
     first = rows[0]
-    values.set_title(f"{first['metric']}, {first['n']:,} {first['split']} queries")
+    queries = counted(first["n"], f"{first['split']} queries")
+    values.set_title(f"{first['metric']}, {queries}")
     changes.axvline(0, color=COLOURS["first_stage"], linewidth=1.2, zorder=0)
     changes.set_title(f"change against {_short(first['name'])}")
     for axes in (values, changes):
@@ -136,8 +138,8 @@ def _html_file(rows: Sequence[Row]) -> bytes:
     svg = embeddable(_svg(rows, font_type="none"), name="beside", label=title)
     caption = f"Every ranking's {first['metric']}, and its change against {first['name']}."
     note = (
-        f"{first['n']:,} queries. Intervals are bootstrap, p-values come from a two-sided paired "
-        "randomization test, Holm's hold for all rows together."
+        f"{counted(first['n'], 'queries')}. Intervals are bootstrap, p-values come from a two-sided "
+        "paired randomization test, Holm's hold for all rows together."
     )
     columns = ("", "ranking", first["metric"], "change [95\u00a0%]", "p", "p, Holm")
     grid = Grid(columns, [_cells(row) for row in rows], num_text_columns=2)

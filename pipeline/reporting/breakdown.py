@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from strop.pipeline.errors import counted
 from strop.pipeline.evaluation.slices import MISSED
 from strop.pipeline.reporting.blocks import Block, Grid, Heading, Paragraph, Picture
 from strop.pipeline.reporting.figure import RANKING_TITLES
@@ -108,8 +109,9 @@ def _times(item: Mapping[str, Any] | None, ranking: str) -> list[str]:
 
 
 def _timing_note(data: Breakdown) -> str:
+    queries = counted(data.latency[0]["queries"], "dev queries")
     return (
-        f"Latency: {data.latency[0]['queries']} dev queries one by one on {data.timed_on}; the"
+        f"Latency: {queries} one by one on {data.timed_on}; the"
         " reranker alone, from cached tokens, without tokenizing the query and without retrieval."
         " It is a fact of that machine and moment, and no artifact's id depends on it."
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, counted
 from strop.pipeline.reporting.blocks import (
     Block,
     Code,
@@ -165,7 +165,7 @@ def _gain_sentence(data: ReportData, row: Mapping[str, Any]) -> str:
         f" {row['value']:.3f},"
         f" {abs(row['difference']):.3f} {direction} the first stage's {base:.3f}"
         f" (95\u00a0% interval {row['difference_ci_low']:+.3f} to {row['difference_ci_high']:+.3f},"
-        f" {_p(row['p_value'])}, {row['n']:,} queries): {evidence}."
+        f" {_p(row['p_value'])}, {counted(row['n'], 'queries')}): {evidence}."
     )
 
 
@@ -199,9 +199,9 @@ def _results(data: ReportData, *, split: str, pictures: bool) -> list[Block]:
             if key == data.champion or key == champion_title(data.outside)
         ),
     )
-    num_queries = data.results["n"][0].as_py()
+    queries = counted(data.results["n"][0].as_py(), "queries")
     note = (
-        f"{num_queries:,} queries of the split {split}. Changes are against the first stage on the"
+        f"{queries} of the split {split}. Changes are against the first stage on the"
         " same queries; intervals are bootstrap, p-values come from a two-sided paired"
         " randomization test, Holm's hold for all the table's comparisons together. A positive that"
         " the first stage missed counts as a miss."

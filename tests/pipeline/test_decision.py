@@ -112,3 +112,11 @@ def test_what_cannot_be_decided_is_refused(contender):
         DecisionRule(alpha=1.5)
     with pytest.raises(InputError, match="tolerance -1"):
         DecisionRule(tolerance=-1)
+
+
+def test_one_query_is_said_in_the_singular(tables):
+    one = [
+        Contender("round 1", "fused", tables.metric_rows(np.array([value]), split="gate"))
+        for value in (0.5, 0.4)
+    ]
+    assert " over 1 query, p = " in promote(*one, seed=1).reason

@@ -441,3 +441,11 @@ def test_the_curve_of_a_run_s_only_round_is_not_faint():
     two = {"round 1": curve, "round 2": curve}
     both = weight_plot(two, dict.fromkeys(two, 0.5), metric="nDCG@10", split="dev")
     assert "opacity: 0.35" in both
+
+
+def test_one_query_is_said_in_the_singular(data):
+    place = data.results.schema.get_field_index("n")
+    ones = pa.array([1] * len(data.results), pa.int32())
+    told = render_markdown(replace(data, results=data.results.set_column(place, "n", ones)))
+    assert "1 query of the split test" in told
+    assert ", 1 query): a significant gain" in told
