@@ -1,8 +1,10 @@
 """Consoles, and how errors end a command: one line each, exit code 2."""
 
 import json
+import math
 import os
 import sys
+from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,7 +72,20 @@ def plain_help() -> None:
 
 def print_json(value: Any) -> None:
     """A value for scripts, on standard output."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(json_value(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def json_value(value: Any) -> Any:
+    """A value that JSON has: no NaN and no infinity, and texts for dates and the like."""
+    if isinstance(value, Decimal):  # what SQL takes 0.5 for
+        return float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): json_value(item) for key, item in value.items()}
+    return value if isinstance(value, int | str | None) else str(value)
 
 
 def end_with_error(message: str, *, code: int) -> NoReturn:

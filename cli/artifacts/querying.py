@@ -3,15 +3,14 @@
 import csv
 import itertools
 import json
-import math
 import sys
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from strop.artifacts.inspection.query import Answer, query
 from strop.artifacts.store import Store
 from strop.cli.artifacts.text import cell_text, columns
+from strop.cli.output import json_value
 from strop.pipeline.errors import counted
 
 
@@ -41,7 +40,7 @@ def _write_json(answer: Answer) -> None:
     """A list of objects, written row by row."""
     separator = "[\n"
     for row in itertools.chain.from_iterable(answer.batches):
-        values = dict(zip(answer.columns, map(_plain, row), strict=True))
+        values = dict(zip(answer.columns, map(json_value, row), strict=True))
         sys.stdout.write(separator + json.dumps(values, ensure_ascii=False))
         separator = ",\n"
     sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
@@ -55,19 +54,6 @@ def _write_table(answer: Answer, limit: int) -> None:
     left = sum(1 for _ in found)
     more = f", {left:,} more not shown: --rows, --json or --csv" if left else ""
     print(f"({counted(len(shown), 'rows')}{more})")
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON has: no NaN, and texts for dates and the like."""
-    if isinstance(value, Decimal):  # what SQL takes 0.5 for
-        return float(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value if isinstance(value, int | str | None) else str(value)
 
 
 def _shown(value: Any) -> Any:

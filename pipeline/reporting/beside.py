@@ -138,8 +138,8 @@ def _html_file(rows: Sequence[Row]) -> bytes:
     svg = embeddable(_svg(rows, font_type="none"), name="beside", label=title)
     caption = f"Every ranking's {first['metric']}, and its change against {first['name']}."
     note = (
-        f"{counted(first['n'], 'queries')}. Intervals are bootstrap, p-values come from a two-sided "
-        "paired randomization test, Holm's hold for all rows together."
+        f"{counted(first['n'], 'queries')}. Intervals are bootstrap, p-values come from a "
+        "two-sided paired randomization test, Holm's hold for all rows together."
     )
     columns = ("", "ranking", first["metric"], "change [95\u00a0%]", "p", "p, Holm")
     grid = Grid(columns, [_cells(row) for row in rows], num_text_columns=2)

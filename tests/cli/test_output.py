@@ -1,11 +1,12 @@
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 from rich.table import Table
 
-from strop.cli.output import console, no_access
+from strop.cli.output import console, no_access, print_json
 
 
 @pytest.fixture
@@ -56,3 +57,9 @@ def test_brackets_in_what_is_printed_are_no_markup(capsys):
 def test_a_path_is_whole_in_a_pipe(capsys):
     console().print(f"model    /{'deep/' * 40}model")
     assert capsys.readouterr().out == f"model    /{'deep/' * 40}model\n"
+
+
+def test_json_has_no_infinity_which_others_cannot_read(capsys):
+    print_json({"smallest": [float("inf"), 0.5], "nan": float("nan"), "none": None, "yes": True})
+    found = {"smallest": [None, 0.5], "nan": None, "none": None, "yes": True}
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == found
