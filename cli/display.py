@@ -235,7 +235,12 @@ def _in_order(summary: dict[str, Any]) -> tuple[str, ...]:
         key: next((i for i, k in enumerate(kinds) if isinstance(summary[key], k)), 3)
         for key in summary
     }
-    return tuple(sorted(summary, key=lambda key: (place[key], key)))
+    return tuple(sorted(summary, key=lambda key: (place[key], _by_number(key))))
+
+
+def _by_number(key: str) -> list[tuple[str, int]]:
+    """What sorts ``at depth 5`` before ``at depth 10``."""
+    return [(text, int(part or 0)) for text, part in re.findall(r"(\D+)(\d*)", key)]
 
 
 def _phrase(key: str, value: Any) -> str:

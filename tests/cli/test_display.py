@@ -175,3 +175,9 @@ def test_brackets_in_a_stage_s_name_are_no_markup():
     first, second = out.getvalue().splitlines()
     assert first == "arm [x]"
     assert second.split() == ["✓", *stage.split(), "1.0", "s", "split", "[test]"]
+
+
+def test_depths_are_told_from_the_shallowest():
+    timed = {f"p50 ms at depth {depth}": depth / 2 for depth in (10, 100, 5)}
+    told = headline("time reranking", dict(sorted(timed.items())))
+    assert [part.split()[4] for part in told.split(", ")] == ["5:", "10:", "100:"]
