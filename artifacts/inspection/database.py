@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from strop.artifacts.errors import StoreError
+from strop.artifacts.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,26 @@ def connected() -> "Iterator[DuckDBPyConnection]":
         connection.execute("SET python_enable_replacements = false")
         connection.execute("SET enable_progress_bar = false")
         yield connection
+
+
+@contextmanager
+def naming_damage() -> "Iterator[None]":
+    """Raise `Damaged`, in one line, for a file of the store that DuckDB cannot read."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise Damaged(
+            f"{one_line(str(error))}; `strop artifacts verify` names what is damaged and what makes"
+            " it again"
+        ) from error
+
+
+def one_line(message: str) -> str:
+    """What DuckDB says, without its hints."""
+    lines = (line.strip() for line in message.split("\n\n")[0].splitlines())
+    return " ".join(line for line in lines if set(line) - {"^"})
 
 
 def lock(connection: "DuckDBPyConnection", paths: Iterable[Path]) -> None:

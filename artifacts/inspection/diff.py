@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from strop.artifacts.errors import StoreError
-from strop.artifacts.inspection.database import connected
+from strop.artifacts.inspection.database import connected, naming_damage
 from strop.artifacts.inspection.keys import comparisons
 from strop.artifacts.inspection.query import table_files
 from strop.artifacts.inspection.table_diff import TableDiff, compare_tables
@@ -52,7 +52,7 @@ def diff(store: Store, before: Manifest, after: Manifest, *, examples: int) -> D
             f"diff: {before.id} is a {before.kind} artifact and {after.id} a {after.kind} one; "
             "expected two of one kind"
         )
-    with connected() as connection:
+    with connected() as connection, naming_damage():
         tables = _tables(connection, store, (before, after), examples)
     return Diff(
         before=before,

@@ -13,7 +13,15 @@ import pyarrow as pa
 
 from strop.artifacts.errors import NotFound, StoreError
 from strop.artifacts.inspection.catalog import Catalog, Entry, read_catalog, refuse_damaged
-from strop.artifacts.inspection.database import FILE, connected, lock, name, parquet
+from strop.artifacts.inspection.database import (
+    FILE,
+    connected,
+    lock,
+    name,
+    naming_damage,
+    one_line,
+    parquet,
+)
 from strop.artifacts.inspection.membership import Key, Membership, memberships
 from strop.artifacts.manifest import Manifest
 from strop.artifacts.schemas import TABLES
@@ -66,7 +74,8 @@ def query(store: Store, sql: str) -> Iterator[Answer]:
     with connected() as connection:
         _refuse_others(connection, sql)
         _add_facts(connection, catalog, found := memberships(store, catalog.entries))
-        lock(connection, _add_tables(connection, store, catalog, found, sql))
+        with naming_damage():
+            lock(connection, _add_tables(connection, store, catalog, found, sql))
         try:
             result = connection.execute(sql)
             titles = [column[0] for column in result.description]
@@ -90,10 +99,10 @@ def _refuse_others(connection: "DuckDBPyConnection", sql: str) -> None:
 
 def _one_line(message: str) -> str:
     """The first line of what DuckDB says, with its hints; a missing view names those there are."""
-    lines = [line.strip() for line in message.split("\n\n")[0].splitlines() if line.strip()]
     if "Table with name" in message:
-        return f"{lines[0]} The views are {', '.join([*FACTS, *view_schemas()])}"
-    return " ".join(line for line in lines if set(line) != {"^"})
+        first = message.lstrip().splitlines()[0].strip()
+        return f"{first} The views are {', '.join([*FACTS, *view_schemas()])}"
+    return one_line(message)
 
 
 def _distinct(titles: Sequence[str]) -> list[str]:

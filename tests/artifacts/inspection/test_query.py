@@ -7,8 +7,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from strop.artifacts.errors import StoreError
+from strop.artifacts.errors import Damaged, StoreError
 from strop.artifacts.inspection.database import FILE, connected
+from strop.artifacts.inspection.diff import diff
 from strop.artifacts.inspection.query import query, view_schemas
 from strop.artifacts.runs import Run
 from strop.artifacts.schemas import TABLES
@@ -183,3 +184,17 @@ def test_a_path_that_sql_takes_as_a_pattern_is_refused(tmp_path: Path) -> None:
     store = store_world(tmp_path / "a[1]")
     with pytest.raises(StoreError, match="open the store under another path"):
         ask(store, "SELECT * FROM negatives")
+
+
+def test_a_damaged_table_is_named_in_one_line(tmp_path: Path) -> None:
+    store = store_world(tmp_path)
+    (first, second) = store.artifacts("negatives")
+    path = store.file(first, "negatives.parquet")
+    path.write_bytes(path.read_bytes()[:200])
+    for look in (
+        lambda: ask(store, "SELECT * FROM negatives"),
+        lambda: diff(store, first, second, examples=1),
+    ):
+        with pytest.raises(Damaged, match=f"{path}.*; `strop artifacts verify` names") as caught:
+            look()
+        assert "\n" not in str(caught.value)
