@@ -123,6 +123,10 @@ def _copy(source: Store, item: Manifest, into: Store) -> None:
         for name, entry in item.files.items():
             found, path = source.file(item, name), attempt.folder / name  # refuses names that leave
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not found.is_file():
+                raise Damaged(
+                    f"{item.kind} {item.id}: {name} is missing; see `strop artifacts verify`"
+                )
             shutil.copyfile(found, path)
             if file_digest(path) != entry.sha256:
                 raise Damaged(

@@ -122,6 +122,10 @@ def test_what_cannot_be_exported_leaves_nothing(world: Store, tmp_path: Path) ->
     world.forget_copies(item)
     with pytest.raises(Damaged, match=f"scores {item.id}: scores.parquet (is not what|has other)"):
         export(world, reranker(world), tmp_path / "out")
+    world.place_of(item, "scores.parquet").unlink()
+    world.forget_copies(item)
+    with pytest.raises(Damaged, match=f"scores.*{item.id}.*scores.parquet.* is missing"):
+        export(world, reranker(world), tmp_path / "out")
     durable.remove_tree(world.place(item).parent)
     with pytest.raises(NotFound, match=f"scores {item.id}"):
         export(world, reranker(world), tmp_path / "out")
