@@ -92,7 +92,7 @@ def _numbers(values: Sequence[str | None]) -> FloatArray | None:
 
 def _number_slices(numbers: FloatArray) -> tuple[IntArray, dict[int, str]]:
     found = np.isfinite(numbers)
-    known, names = thirds(numbers[found], "{0:g}", "")
+    known, names = thirds(numbers[found], "{0:.15g}", "")  # as they were given
     codes = np.full(len(numbers), len(names), np.int64)
     codes[found] = known
     return codes, {**names, len(names): NO_VALUE}

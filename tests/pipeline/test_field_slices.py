@@ -37,6 +37,16 @@ def test_numbers_are_cut_into_thirds(tables):
     assert names[-1] == "2010–2019"
 
 
+def test_large_numbers_such_as_dates_are_told_apart(tables):
+    values = {q: {"day": str(20260101 + i)} for i, q in enumerate(IDS)}
+    names = cuts(tables, values)["day"]
+    assert list(dict.fromkeys(names)) == [
+        "20260101–20260110",
+        "20260111–20260120",
+        "20260121–20260130",
+    ]
+
+
 def test_a_field_with_one_value_cuts_nothing(tables):
     assert cuts(tables, {q: {"language": "en"} for q in IDS}) == {}
 
