@@ -248,7 +248,7 @@ def _phrase(key: str, value: Any) -> str:
         return str(value)
     words = key.replace("_", " ")
     if isinstance(value, dict):
-        return f"{words} " + ", ".join(f"{name} {item:.3f}" for name, item in value.items())
+        return f"{words} " + ", ".join(f"{name} {_number(item)}" for name, item in value.items())
     if isinstance(value, bool):
         return f"{words}: {'yes' if value else 'no'}"
     if isinstance(value, int):
@@ -256,3 +256,7 @@ def _phrase(key: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{words}{':' if re.search(r' [0-9]+$', words) else ''} {value:.3f}"
     return f"{words} {value.replace('_', ' ') if key == 'mined_by' else value}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

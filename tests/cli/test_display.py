@@ -181,3 +181,8 @@ def test_depths_are_told_from_the_shallowest():
     timed = {f"p50 ms at depth {depth}": depth / 2 for depth in (10, 100, 5)}
     told = headline("time reranking", dict(sorted(timed.items())))
     assert [part.split()[4] for part in told.split(", ")] == ["5:", "10:", "100:"]
+
+
+def test_counts_by_name_are_whole_numbers_and_shares_are_not():
+    told = headline("note drift", {"old_negatives": {"same": 1320, "changed": 31}, "share": 0.5})
+    assert told == "share 0.500, old negatives same 1,320, changed 31"
