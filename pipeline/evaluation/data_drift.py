@@ -79,7 +79,7 @@ def drift_summary(negatives: pa.Table | None, queries: pa.Table, metric: str) ->
         values = queries.filter(pc.equal(queries["known"], known))["value"]
         summary[f"{name}_dev_queries"] = len(values)
         if len(values):
-            summary[f"{metric} on {name} queries"] = round(pc.mean(values).as_py(), 4)
+            summary[f"{metric} on {name} queries"] = pc.mean(values).as_py()
     return summary
 
 

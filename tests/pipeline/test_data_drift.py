@@ -78,3 +78,10 @@ def test_without_new_queries_or_negatives_it_says_so(tables) -> None:
     )
     summary = drift_summary(None, queries, "nDCG@10")
     assert drift_note(summary, "round 0 of x") == "No dev query is new to round 0 of x."
+
+
+def test_a_mean_reads_as_in_the_table_of_results(tables) -> None:
+    value = 0.52752  # of 0.5275, rounded once already, three digits are 0.527
+    rows = tables.metric_rows([value])
+    queries = dev_queries(rows, asked(q0="a"), asked(q0="b"), ranking="fused", metric="nDCG@10")
+    assert "has nDCG@10 0.528 on 1 new" in drift_note(drift_summary(None, queries, "nDCG@10"), "x")
