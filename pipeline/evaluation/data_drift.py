@@ -89,7 +89,7 @@ def drift_note(summary: Mapping[str, Any], champion: str) -> str:
     if counts := summary.get("old_negatives"):
         words = {"same": "as they were", "query gone": "without their query"}
         states = ", ".join(
-            f"{count:,} {words.get(state, state)}" for state, count in counts.items() if count
+            f"{counts[state]:,} {words.get(state, state)}" for state in STATES if counts[state]
         )
         said = f"Of the {counted(sum(counts.values()), 'negatives')} of {champion}: {states}. "
     if not summary["new_dev_queries"]:
