@@ -42,6 +42,15 @@ def check_tokenizer(tokenizer: Any, name: str) -> None:
         raise InputError(f"reranker {name!r}: {error}") from error
 
 
+def settle_end_tokens(model: Any, tokenizer: Any) -> None:
+    """Let ``</s>`` within a text be words for models that read a score at the pair's last one.
+
+    Encoder-decoders such as BART and T5 do, and fail on pairs that have more of them than others.
+    """
+    if model.config.is_encoder_decoder:
+        tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = True
+
+
 def settle_padding(model: Any, tokenizer: Any, name: str) -> None:
     """Let a decoder, whose score is that of its last token, know the padding that it gets.
 

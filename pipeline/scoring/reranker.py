@@ -11,7 +11,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import check_vocabulary
-from strop.pipeline.scoring.base_checks import check_body, check_tokenizer, settle_padding
+from strop.pipeline.scoring.base_checks import (
+    check_body,
+    check_tokenizer,
+    settle_end_tokens,
+    settle_padding,
+)
 from strop.pipeline.seeds import derived_seed
 
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -55,6 +60,7 @@ def initialise(
         raise InputError(f"reranker {name!r}: cannot be loaded ({reason})") from error
     check_vocabulary(tokenizer, f"reranker {name!r}")
     check_body(model, info, name)
+    settle_end_tokens(model, tokenizer)
     check_tokenizer(tokenizer, name)
     if not trust_remote_code:  # code of its own may need a GPU
         settle_padding(model, tokenizer, name)

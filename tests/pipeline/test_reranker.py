@@ -3,10 +3,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import CrossEncoder
 from transformers import (
+    BartConfig,
+    BartForSequenceClassification,
     LlamaConfig,
     LlamaForSequenceClassification,
     RobertaConfig,
@@ -15,9 +19,19 @@ from transformers import (
     XLNetForSequenceClassification,
 )
 
+from strop.pipeline.config import Reranker
 from strop.pipeline.errors import InputError
-from strop.pipeline.scoring.reranker import LoadedReranker, check_positions, initialise
-from tests.world import bert_tokenizer, roberta_tokenizer, tiny_model
+from strop.pipeline.scoring.reranker import (
+    LoadedReranker,
+    check_positions,
+    initialise,
+    load_reranker,
+    save_reranker,
+)
+from strop.pipeline.scoring.scorer import Scorer
+from tests.world import COMMON, bert_tokenizer, pair_source, roberta_tokenizer, tiny_model
+
+LAYERS = {"layers": 1, "attention_heads": 2}
 
 
 def begin(
@@ -201,3 +215,24 @@ def test_a_decoder_is_told_another_padding_token_than_its_own(tmp_path: Path) ->
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**values, "pad_token_id": 5}))
     assert begin(folder)[0].model.config.pad_token_id == 0
+
+
+def test_an_end_token_that_a_text_spells_is_words_to_an_encoder_decoder(tmp_path: Path) -> None:
+    """BART's score stands at the last one of a pair; HTML ends what is struck through with it."""
+    sizes = {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "init_std": 0.3}
+    layers = {f"{side}_{what}": n for side in ("encoder", "decoder") for what, n in LAYERS.items()}
+    tokenizer = roberta_tokenizer()
+    config = BartConfig(vocab_size=len(tokenizer), num_labels=1, **sizes, **layers)
+    BartForSequenceClassification(config).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+
+    begun, _ = begin(tmp_path / "base")
+    save_reranker(begun, tmp_path / "saved", max_tokens=64, card="")
+    query, passages = COMMON[0], {"struck": f"{COMMON[1]} </s> {COMMON[2]}", "short": COMMON[1]}
+    peer = CrossEncoder(str(tmp_path / "saved"), activation_fn=torch.nn.Identity())
+    expected = peer.predict([(query, passage) for passage in passages.values()])
+    for loaded in (begun, load_reranker(tmp_path / "saved")):
+        source = pair_source(loaded.tokenizer, {"q": query}, passages)
+        scorer = Scorer(loaded, source, Reranker(max_tokens=64, max_query_tokens=16))
+        found = scorer.score_rows(np.array([0, 0]), np.array([0, 1]))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
