@@ -25,6 +25,7 @@ LATER = (
     ("first_stage", "index"),
     ("reranker", "precision"),
     ("bi_encoder", "precision"),
+    ("bi_encoder", "own_prompts"),
 )
 """Values that are in no identity while they are the default: configs had runs before them."""
 
@@ -149,4 +150,7 @@ class Config(Section):
         for section, name in LATER:  # a run without them has the ids that it always had
             if getattr(self, section).said().get(name) is None:
                 del values[section][name]
+        for encoder in values["first_stage"]["more_encoders"].values():
+            if encoder["own_prompts"]:
+                del encoder["own_prompts"]
         return values

@@ -153,7 +153,8 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
         "evaluation": {"off_the_shelf": "x", "calibration": "platt"},
     }
     later["first_stage"] = {"index": {"type": "ivf", "lists": 100}}
-    later["reranker"] = later["bi_encoder"] = {"precision": "bf16"}
+    later["reranker"] = {"precision": "bf16"}
+    later["bi_encoder"] = {"precision": "bf16", "own_prompts": False}
     later["decision"] = {"guard_sets": [{"name": "legal", "dataset": "data"}], "patience": 2}
     data = {"format": "table", "split_by": "time", "time_field": "asked", "test_share": 0.1}
     chunks = {"chunk_words": 100, "chunk_overlap": 20}
@@ -165,9 +166,18 @@ def test_identity_is_every_field_that_is_not_execution() -> None:
     # Runs without these keep the ids that they had before there were any.
     without = {"mining.verdicts", "evaluation.off_the_shelf", "decision.guard_sets"}
     without |= {"evaluation.calibration", "decision.patience"}
-    without |= {"reranker.precision", "bi_encoder.precision"}
+    without |= {"reranker.precision", "bi_encoder.precision", "bi_encoder.own_prompts"}
     without |= {name for name in identity if name.startswith(("data.", "first_stage.index."))}
     assert _leaves(Config().identity()) == identity - without
+
+
+def test_more_encoders_tell_only_that_their_own_prompts_are_not_used() -> None:
+    def said(**values: Any) -> Any:
+        config = Config.model_validate({"first_stage": {"more_encoders": {"other": values}}})
+        return config.identity()["first_stage"]["more_encoders"]["other"].get("own_prompts")
+
+    assert said() is None
+    assert said(own_prompts=False) is False
 
 
 def test_execution_does_not_change_identity_and_a_seed_does() -> None:
