@@ -14,7 +14,7 @@ from strop.artifacts.runs import Run
 from strop.artifacts.store import Store
 from strop.flows.session import ASSESS, PREPARE, PROMOTE, part_title
 from strop.tasks.publishing import artifact_key
-from strop.tasks.shown_pages import artifact_name, shown_pages
+from strop.tasks.shown_pages import Places, artifact_name, shown_pages
 
 MADE_ON_THE_WAY = "made on the way"
 ORDER = (PREPARE, "round", PROMOTE, ASSESS)
@@ -28,9 +28,10 @@ def show_contents(run: Run) -> None:
     recorded = [ref for refs in parts.values() for ref in refs.values()]
     between = _between(run.store, recorded)
     with contextlib.suppress(httpx.HTTPError, PrefectException):
-        pages = shown_pages(artifact_key(run.name))
+        own = shown_pages(artifact_key(run.name))
         # What came from elsewhere, another run's for one, was not shown as made by this one.
-        shown = {f"{ref.kind}, {ref.id[:6]}": ref for ref in between if artifact_name(ref) in pages}
+        shown = {f"{ref.kind}, {ref.id[:6]}": ref for ref in between if artifact_name(ref) in own}
+        pages = {**_before_its_name(run), **own}
         text = contents(run.name, {**parts, MADE_ON_THE_WAY: dict(sorted(shown.items()))}, pages)
         create_markdown_artifact(
             text, key=artifact_key(run.name, "contents"), description=f"All that {run.name} made"
@@ -53,6 +54,12 @@ def contents(
             lines.append(f"| {role.replace('_', ' ')} | {link} | `strop artifacts show {ref.id}` |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _before_its_name(run: Run) -> Places:
+    """What was shown for a night's config before there was a name for the night: its data set."""
+    config = run.name.rpartition(".")[0]
+    return shown_pages(artifact_key(config)) if config else {}
 
 
 def _between(store: Store, recorded: Sequence[ArtifactRef]) -> list[ArtifactRef]:

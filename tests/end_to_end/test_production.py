@@ -35,6 +35,12 @@ def nightly(project):
     return project.json("nightly", project.config("night.yaml", **NIGHTLY))
 
 
+def contents_page(project, run):
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+    keys = {"key": {"any_": [f"{run.name.replace('.', '-')}-contents"]}}
+    return post(f"{api}/artifacts/filter", {"sort": "CREATED_DESC", "artifacts": keys})[0]["data"]
+
+
 def nights(project):
     runs = [run for run in list_runs(Store(project.store)) if run.name.startswith("night.")]
     return sorted(runs, key=lambda run: run.started)
@@ -77,6 +83,9 @@ def test_a_night_without_a_change_does_nothing_and_new_data_start_from_the_champ
     assert first_night["unchanged"] is False
     assert first_night["outcome"].startswith(f"run {run.name}: ")
     assert not [role for role in run.parts()["assess"] if role.startswith("metrics_test")]
+    contents = contents_page(project, run)
+    assert f"| dataset | [dataset {run.parts()['prepare']['dataset'].id}](/v2/" in contents
+    assert contents.count("| [") == contents.count("| `strop artifacts show"), "all have links"
 
     before = set(project.manifests())
     again = nightly(project)
