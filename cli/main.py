@@ -81,11 +81,16 @@ def demo(
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write the config.")] = Path("strop.yaml"),
+    path: Annotated[Path, typer.Argument(help="Where to write the config; - prints it.")] = Path(
+        "strop.yaml"
+    ),
 ) -> None:
     """Write a config with every key, its default and its meaning."""
     from strop.cli.config_file import example_config
 
+    if str(path) == "-":
+        typer.echo(example_config(), nl=False)
+        return
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(example_config())

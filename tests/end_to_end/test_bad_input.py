@@ -211,6 +211,8 @@ def test_init_writes_a_config_that_is_valid_and_never_overwrites(project):
 
     assert Config.model_validate(yaml.safe_load(text)) == Config()
     refused(project.strop("init", "new.yaml"), "exists already")
+    assert project.strop("init", "-").stdout == text
+    assert not (project.folder / "-").exists()
 
 
 def test_unknown_artifacts_and_kinds(finished):
