@@ -10,6 +10,8 @@ from strop.pipeline.errors import InputError, counted
 from strop.pipeline.evaluation.results import compare, metric_values
 from strop.pipeline.evaluation.significance import Comparison
 
+SLACK = 1e-12
+"""What rounding may take from a mean."""
 RANKING_TITLES = {"first_stage": "first-stage", "reranker": "reranker's", "fused": "fused"}
 
 
@@ -99,7 +101,7 @@ def accept(
     rule = rule or DecisionRule()
     result = _compare(challenger, previous, split=split, seed=seed, rule=rule)
     significant = result.difference < 0 and result.p_loss < rule.alpha
-    too_large = result.difference < -rule.tolerance
+    too_large = result.difference < -rule.tolerance - SLACK
     verdict = "rejected" if significant or too_large else "accepted"
     evidence = _p_text("p(loss)", result.p_loss, rule.alpha)
     if too_large:

@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from strop.pipeline.errors import counted
-from strop.pipeline.evaluation.decision import RANKING_TITLES, Contender, Decision
+from strop.pipeline.evaluation.decision import RANKING_TITLES, SLACK, Contender, Decision
 from strop.pipeline.evaluation.results import metric_values, values_beside
 from strop.pipeline.evaluation.significance import bootstrap_means, cluster_codes
 from strop.pipeline.seeds import generator
-
-SLACK = 1e-12
-"""What rounding may take from a mean."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,16 @@ def test_the_rule_moves_the_bar(contender):
     assert accept(challenger, previous, seed=1, rule=DecisionRule(tolerance=0.05)).accepted
 
 
+def test_a_loss_of_just_what_is_tolerated_is_no_larger_by_rounding(tables):
+    """Thirds of recall: two positives of 100 queries are lost in sum."""
+    found = [np.append(thirds, np.zeros(95)) / 3 for thirds in ([2, 3, 2, 3, 3], [3, 1, 0, 1, 2])]
+    before, now = (Contender("a round", "fused", tables.metric_rows(values)) for values in found)
+    decision = accept(now, before, seed=1, rule=DecisionRule(tolerance=0.02))
+    assert decision.difference < -0.02, "by rounding"
+    assert decision.accepted
+    assert "tolerated" not in decision.reason
+
+
 def test_queries_are_paired_by_id_and_not_by_row(contender):
     champion = contender("round 1", 0.5, split="gate")
     rows = contender("round 2", 0.52, split="gate").per_query
