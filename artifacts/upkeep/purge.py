@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from strop.artifacts import durable, pins, slots
-from strop.artifacts.backends.location import StorePath
+from strop.artifacts.backends.location import StorePath, matching
 from strop.artifacts.backends.object_path import ObjectPath
 from strop.artifacts.canonical import digest
 from strop.artifacts.errors import Busy
@@ -43,6 +43,7 @@ def purge(store: Store, passage_id: str) -> list[tuple[PurgePlan, Replaced]]:
     when a running process uses what has to go, and `NotFound` where no data set has the passage.
     """
     with Lease(store.root / "gc" / "lease", what=f"gc of {store.location}"):
+        _finish_begun(store)
         plans = purge_plans(store, passage_id)
         for plan in plans:
             _refuse_in_use(store, plan)
@@ -159,12 +160,29 @@ def _bury(store: Store, plan: PurgePlan, item: Manifest, after: ArtifactRef | No
         "replaced_by": vars(after) if after else None,
     }
     durable.replace(home / TOMBSTONE, json.dumps(record, indent=1).encode())
+    _remove(store.local / "work" / item.kind / item.key)
+    store.forget_copies(item)
     slots.remove(home)
+    _empty(home)
+
+
+def _finish_begun(store: Store) -> None:
+    """Take the files that a purge left which was killed when their manifest had just gone.
+
+    No plan names them any more: without a manifest there is no artifact.
+    """
+    used = pins.pinned(store.root)
+    for path in list(matching(store.root / "objects", f"*/*/{TOMBSTONE}")):
+        home = path.parent
+        if slots.read(home) is None and (home.parent.name, home.name) not in used:
+            _empty(home)
+
+
+def _empty(home: StorePath) -> None:
+    """Leave nothing but the tombstone."""
     for path in home.iterdir():
         if path.name not in (TOMBSTONE, slots.MANIFEST):
             _remove(path)
-    _remove(store.local / "work" / item.kind / item.key)
-    store.forget_copies(item)
 
 
 def _remove(path: StorePath) -> None:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from strop.artifacts import durable, pins
+from strop.artifacts.backends.location import StorePath
 from strop.artifacts.errors import Busy, NotFound, StoreError
 from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.notes import notes
@@ -132,6 +133,33 @@ def test_a_purge_that_was_killed_is_finished_by_the_next(
     purge_one(world)
     assert texts(world) == []
     assert len(notes(world, Run(world, "tiny").parts()["round-001"]["reranker"])) == 1
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_files_that_a_purge_left_which_was_killed_without_their_manifest_go_with_the_next(
+    world: Store, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    """Of a report, which the next plan no longer names, and of the data set, the last to go."""
+    from strop.artifacts.upkeep import purge as purging
+
+    empty, kind = purging._empty, "dataset" if last else "report"
+
+    def killed(home: StorePath) -> None:
+        if home.parent.name == kind:
+            raise KeyboardInterrupt
+        empty(home)
+
+    monkeypatch.setattr(purging, "_empty", killed)
+    with pytest.raises(KeyboardInterrupt):
+        purge(world, GONE)
+    monkeypatch.setattr(purging, "_empty", empty)
+    assert texts(world)
+    if last:
+        with pytest.raises(NotFound, match="in no data set"):
+            purge(world, GONE)
+    else:
+        purge_one(world)
+    assert texts(world) == []
 
 
 def test_what_a_process_uses_is_not_taken_from_under_it(
