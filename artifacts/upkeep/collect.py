@@ -2,8 +2,9 @@
 
 A manifest that is hidden (renamed) is no artifact for anybody, but a lookup can still bring it
 back. Between a lookup, which pins and then reads the manifest, and this, which hides and then
-reads the pins, one sees the other. What is hidden is then claimed by one more rename, children
-before what they were made from: if a lookup was faster, the ancestors of what it saved stay too.
+reads the pins, one sees the other. What is hidden is then claimed by one more rename. Both go
+through children before what they were made from: a collection that is killed leaves no artifact
+whose inputs are gone, and if a lookup was faster, the ancestors of what it saved stay too.
 """
 
 import secrets
@@ -41,7 +42,7 @@ def collect(store: Store, policy: Policy, *, wait: Wait = time.sleep) -> Plan:
         for name in sorted(policy.without_runs):
             _forget_run(store, name, trash)
         chosen = _still_garbage(store, policy)
-        hidden = [item for item in chosen if slots.hide(_home(store, item))]
+        hidden = [item for item in _children_first(chosen) if slots.hide(_home(store, item))]
         gone = sweep(store, _spared(store, policy, hidden), trash)
         leftovers = _clear_leftovers(store, first, make_plan(store, policy), trash)
         for path in matching(store.root / "objects", f"*/*/{MARKED}"):
@@ -72,7 +73,7 @@ def _spared(store: Store, policy: Policy, hidden: list[Manifest]) -> list[Manife
     manifests = by_key([*store.artifacts(), *hidden])
     stay = reachable(reasons(store, policy, manifests), manifests)
     stay |= reachable(manifests.keys() - by_key(hidden).keys(), manifests)
-    for item in hidden:
+    for item in reversed(hidden):
         if (item.kind, item.id) in stay:
             slots.bring_back(_home(store, item))
     return [item for item in hidden if (item.kind, item.id) not in stay]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strop.artifacts import durable, pins, refs, slots
-from strop.artifacts.backends.location import in_order
+from strop.artifacts.backends.location import StorePath, in_order
 from strop.artifacts.errors import Busy, Damaged
 from strop.artifacts.manifest import Manifest, Recipe
 from strop.artifacts.runs import Run
@@ -268,6 +268,27 @@ def test_a_lookup_that_is_faster_than_the_claim_saves_the_ancestors_too(
     monkeypatch.setattr(collecting, "_spared", look_after)
     assert ids(collect(store, NOW)) == {other.id}
     assert use(store, pool) == pool
+    assert whole(store)
+
+
+@pytest.mark.usefixtures("unpinned")
+def test_what_a_killed_collection_did_not_hide_has_its_inputs(
+    store: Store, make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make("candidates")
+    scores = make("scores", pool=pool)
+    hide, hidden = slots.hide, []
+
+    def hide_one(home: StorePath) -> bool:
+        if hidden:
+            raise KeyboardInterrupt
+        hidden.append(home.name)
+        return hide(home)
+
+    monkeypatch.setattr(slots, "hide", hide_one)
+    with pytest.raises(KeyboardInterrupt):
+        collect(store, NOW)
+    assert hidden == [scores.id]
     assert whole(store)
 
 
