@@ -5,12 +5,14 @@ from strop.pipeline.config import Config
 from strop.pipeline.data.configured import configured_request
 from strop.pipeline.errors import InputError
 from strop.pipeline.models import check_folder
+from strop.tasks.cluster_checks import require_answer
 
 
 def check_at_hand(config: Config) -> None:
     """Raise `InputError` for files of the data set that are not there, and for no model's folder.
 
-    The stages look again; this tells a wrong path in a second.
+    So too for a cluster's address where nothing answers. The stages look again; this tells a wrong
+    path in a second, before there is a store.
     """
     if not looks_like_id(config.dataset):
         configured_request(config).files()
@@ -18,6 +20,8 @@ def check_at_hand(config: Config) -> None:
         check_folder(config.bi_encoder.model, "bi_encoder.model")
     if not looks_like_id(config.reranker.base):
         check_folder(config.reranker.base, "reranker.base")
+    if config.execution.runner == "ray" and config.execution.address is not None:
+        require_answer(config.execution.address)
 
 
 def check_round(config: Config, number: int) -> None:

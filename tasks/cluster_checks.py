@@ -40,14 +40,19 @@ def check_host(shared_bytes: int, store: str, temporary: Path) -> None:
 
 
 def check_address(address: str) -> None:
+    """Raise `InputError` when nothing answers at a cluster's address, or not Ray."""
+    require_answer(address)
+    if not address.startswith("ray://"):
+        _check_ray(address)
+
+
+def require_answer(address: str) -> None:
     """Raise `InputError` when nothing answers at a cluster's address."""
     host, port = address.removeprefix("ray://").rsplit(":", 1)
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
-    if not address.startswith("ray://"):
-        _check_ray(address)
 
 
 def _check_ray(address: str) -> None:

@@ -7,6 +7,7 @@ import socket
 import pytest
 import yaml
 
+from tests.end_to_end.conftest import free_port
 from tests.world import tiny_model
 
 
@@ -147,6 +148,13 @@ def test_a_folder_that_is_no_model(project):
     (project.folder / "empty").mkdir()
     config = project.config(reranker={"base": str(project.folder / "empty")})
     refused(project.strop("run", config), "empty", "no config.json")
+
+
+def test_a_cluster_that_is_not_there_leaves_no_store(project):
+    address = f"127.0.0.1:{free_port()}"
+    config = project.config(execution={"runner": "ray", "address": address})
+    refused(project.strop("run", config), f"execution.address = {address}: no cluster answers")
+    assert not project.store.exists()
 
 
 def test_averaging_with_a_fresh_head_is_refused_before_anything_is_encoded(project):
