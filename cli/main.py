@@ -222,6 +222,7 @@ def main() -> None:
 
 def _end(error: Exception) -> None:
     from strop.cli.server import fault_of_server
+    from strop.pipeline.errors import WorkLost
 
     if isinstance(error, USAGE_ERROR):
         command = getattr(getattr(error, "ctx", None), "command_path", "strop")
@@ -233,6 +234,8 @@ def _end(error: Exception) -> None:
         end_with_error(message, code=REFUSED)
     if isinstance(error, _expected()):
         end_with_error(str(error), code=REFUSED)
+    if isinstance(error, WorkLost):
+        end_with_error(str(error), code=FAILED)
     if message := no_access(error) or refused(error):
         end_with_error(message, code=REFUSED)
     if message := fault_of_server(error):

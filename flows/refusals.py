@@ -3,7 +3,7 @@
 import logging
 
 from strop.artifacts.errors import StoreError
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, WorkLost
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
@@ -20,12 +20,13 @@ def tell_refusals_in_one_line() -> None:
 def _in_one_line(record: logging.LogRecord) -> bool:
     """Put the error in place of its traceback; drop what the same run has said of it before."""
     error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, InputError | StoreError):
+    if not isinstance(error, InputError | StoreError | WorkLost):
         return True
     told: set[object] = error.__dict__.setdefault("told_in_runs", set())
     run = getattr(record, "flow_run_id", None)
     said_before = run in told
     told.add(run)
-    record.msg, record.args = "refused: %s", (str(error),)
+    record.msg = "lost: %s" if isinstance(error, WorkLost) else "refused: %s"
+    record.args = (str(error),)
     record.exc_info = record.exc_text = None
     return not said_before

@@ -1,4 +1,4 @@
-"""The error that bad input raises, and the words of its values and counts."""
+"""The errors of bad input and of lost work, and the words of their values and counts."""
 
 import re
 
@@ -7,6 +7,13 @@ class InputError(ValueError):
     """Input that a person can mend: names the thing, the value found and the way out.
 
     The command line prints it as one line and exits with 2.
+    """
+
+
+class WorkLost(RuntimeError):
+    """Work that broke through no fault of its input, such as a cluster's: says what to do.
+
+    The command line prints it as one line and exits with 1.
     """
 
 

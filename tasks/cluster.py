@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 
 from strop.artifacts.manifest import ArtifactRef
 from strop.pipeline.config import Execution
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, WorkLost
 from strop.pipeline.threads import threads_of_worker
 from strop.tasks.cluster_start import started
 from strop.tasks.make_shard import ShardJob, make_shard
@@ -62,7 +62,7 @@ class Cluster:
         return sorted(found[ref] for ref in ready)
 
     def result(self, future: Any) -> ArtifactRef:
-        """The ref of a shard that is done; raises what its worker raised."""
+        """The ref of a shard that is done; raises what its worker raised, or how it was lost."""
         import ray
 
         try:
@@ -78,7 +78,10 @@ class Cluster:
             # Of what a worker raised, Ray gives all its lines: the last one tells what it was.
             last = -1 if isinstance(error, ray.exceptions.RayTaskError) else 0
             reason = str(error).strip().splitlines()[last]
-            raise InputError(f"execution.runner = ray: a shard was lost ({reason})") from error
+            raise WorkLost(
+                f"execution.runner = ray: the cluster lost a shard ({reason}); the same command "
+                "goes on from the shards that are done"
+            ) from error
         ref: ArtifactRef = state.result()
         return ref
 

@@ -78,6 +78,24 @@ def test_a_stopped_run_leaves_no_processes_and_goes_on_from_its_shards(project, 
     assert tables(project) == plain
 
 
+def test_a_cluster_that_is_lost_is_a_fault_after_which_the_same_command_goes_on(project):
+    """Its raylet is killed, on which all workers of a host depend."""
+    config = project.config(execution=ON_RAY, bi_encoder=SMALL, rounds=1)
+    process = project.start("run", config)
+    for line in process.stdout:
+        if line.startswith("✓ initialise"):
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    raylet = next(child for child in children if child.name() == "raylet")
+    raylet.kill()
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 1
+    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert "the cluster lost a shard" in line
+    assert line.endswith("the same command goes on from the shards that are done")
+    assert project.strop("run", config).returncode == 0
+
+
 def test_workers_write_their_shards_to_a_bucket(project, plain, bucket, s3, tmp_path):
     environment = {**s3.environment(), "STROP_CACHE": str(tmp_path / "cache")}
     config = project.config(execution=ON_RAY, bi_encoder=SMALL)

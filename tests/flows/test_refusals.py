@@ -6,7 +6,7 @@ import pytest
 
 import strop.flows  # noqa: F401, a worker imports no more of ours than a flow
 from strop.artifacts.errors import Busy
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, WorkLost
 
 
 @pytest.fixture
@@ -36,6 +36,12 @@ def test_a_refusal_is_one_line_in_the_log_of_every_run_that_it_ends(log, error):
     logger, lines = log
     raised(error, logger, "prepare", "improve", "improve")
     assert lines == [f"refused: {error}"] * 2
+
+
+def test_lost_work_is_one_line_and_no_refusal(log):
+    logger, lines = log
+    raised(WorkLost("the cluster lost a shard"), logger, "improve", "improve")
+    assert lines == ["lost: the cluster lost a shard"]
 
 
 def test_a_fault_keeps_its_traceback(log):
