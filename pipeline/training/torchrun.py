@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from strop.pipeline.errors import InputError
+from strop.pipeline.errors import InputError, WorkLost
 from strop.pipeline.progress import Progress
 from strop.pipeline.threads import SAID, THREADS, processors
 
@@ -81,8 +81,8 @@ def follow(
 
     ``job`` is a file that the module takes as its argument; beside it they leave their progress,
     the line with which they refuse the work, if they do, and their log. Raises `InputError` with
-    that line, or when a process was killed too often; `RuntimeError` with the end of the log when
-    one failed.
+    that line, or when a process was killed too often; `WorkLost` when torchrun was; `RuntimeError`
+    with the end of the log when one failed.
     """
     with _running(module, job, width, threads) as process:
         listening = _Progress(job.parent / PROGRESS, progress)
@@ -154,7 +154,7 @@ class _Progress:
 
 
 def _failure(code: int, log: Path, width: Width) -> Exception:
-    """Why the processes ended: killed from outside, alone, or by an error of their own."""
+    """Why the processes ended: they or torchrun were killed, or alone, or had an error."""
     if code == KILLED:
         return InputError(
             f"training: one of {width.processes * width.nodes} processes was killed, and again "
@@ -165,6 +165,11 @@ def _failure(code: int, log: Path, width: Width) -> Exception:
         return InputError(
             f"execution.rendezvous = {width.rendezvous}: {width.nodes} nodes did not meet there; "
             "start torchrun on the others, and see that they reach that address"
+        )
+    if code < 0:
+        return WorkLost(
+            f"training: torchrun was ended by {signal.Signals(-code).name}, which strop did not "
+            "send; the same command resumes"
         )
     text = log.read_text(encoding="utf-8", errors="replace")
     return RuntimeError(f"training processes failed:\n{text[-4000:]}")
