@@ -18,8 +18,10 @@ from strop.flows.improve import improve
 from strop.flows.location import Location
 from strop.flows.prepare import import_dataset, in_store
 from strop.flows.run_names import night_name
+from strop.flows.session import PROMOTE
 from strop.flows.verdicts import verdicts_among
 from strop.pipeline.config import Config, with_values
+from strop.tasks.decide import verdict
 from strop.tasks.review import verdicts_that_fit
 from strop.tasks.stage import Place, call
 
@@ -67,7 +69,8 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
 
     A run of that name that began before goes on with the base and the guard sets that it began
     with; a new one begins with the champion's reranker, where there is one. One that was held
-    against a champion that somebody has replaced since could not end, and is begun anew.
+    against a champion that somebody has replaced since could not end, or could not be approved,
+    and is begun anew.
     """
     changes: dict[str, Any] = {
         **in_store(dataset),
@@ -84,12 +87,15 @@ def config_of_tonight(store: Store, config: Config, dataset: ArtifactRef, place:
 
 
 def _name(store: Store, config: Config, depends_on: dict[str, Any]) -> str:
-    """The night's name: the first of its data and values whose run has ended, or can."""
+    """The night's name: the first of its data and values whose run has ended, or can.
+
+    One whose challenger awaits a person's word has not ended before that word can be given.
+    """
     moves = refs.history(store, config.champion)
     for again in itertools.count():
         key = digest({**depends_on, **({"again": again} if again else {})})
         run = Run(store, night_name(config.name, key))
-        if run.outcome is not None or not _came_too_late(run, moves):
+        if not _came_too_late(run, moves) or (run.outcome is not None and not _awaits(run)):
             break
     return run.name
 
@@ -100,6 +106,12 @@ def _came_too_late(run: Run, moves: list[refs.Ref]) -> bool:
     if any(value.get("run") == run.name and value.get("round") for value in values):
         return False
     return bool(moves) and not run.is_held_against(moves[-1])
+
+
+def _awaits(run: Run) -> bool:
+    """Whether a run's challenger won the gate and awaits a person's word."""
+    decision = run.parts().get(PROMOTE, {}).get("decision")
+    return decision is not None and verdict(run.store, decision)[0] == "awaiting"
 
 
 def _of_record(begun: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The config of a night whose run has begun before, and died."""
 
+import pyarrow as pa
 import pytest
 
 from strop.artifacts import refs
-from strop.artifacts.manifest import ArtifactRef
+from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.runs import Run
+from strop.artifacts.schemas import DECISION
 from strop.artifacts.store import Store
 from strop.flows.nightly import config_of_tonight, runs_for
 from strop.flows.session import Session
@@ -98,6 +100,41 @@ def test_a_night_whose_opponent_was_replaced_is_begun_anew_once(tonight):
         run.finish(lease, "stays champion")
     refs.roll_back(store, "tiny", to=2)
     assert found().name == second.name, "the champion's own change starts no training"
+
+
+def decided(store, run, verdict):
+    row = dict.fromkeys(DECISION.names, "x")
+    row |= {f.name: 0.0 for f in DECISION if f.type == pa.float64()} | {"n": 3, "verdict": verdict}
+    with store.attempt(Recipe("decision", "promote", 1, {"run": run.name}, {})) as attempt:
+        attempt.write_table("decision", pa.Table.from_pylist([row], schema=DECISION))
+        decision = store.commit(attempt, summary={}).ref
+    with run.lease() as lease:
+        run.record(lease, "promote", {"decision": decision})
+        run.finish(lease, "awaits approval" if verdict == "awaiting" else "stays champion")
+
+
+@pytest.mark.parametrize(("verdict", "anew"), [("awaiting", True), ("kept", False)])
+def test_a_night_whose_challenger_can_be_approved_no_more_is_begun_anew(tonight, verdict, anew):
+    """Nobody could promote it: without another name every night would say that it awaits a word."""
+    store, found = tonight
+    crown(store, "a", 1)
+    crown(store, "b", 1)
+    run = hold_against_the_champion(store, found())
+    decided(store, run, verdict)
+    assert found().name == run.name, "the word can be given yet"
+    refs.roll_back(store, "tiny")
+    assert (found().name != run.name) == anew
+
+
+def test_a_night_that_was_approved_is_over_whatever_became_of_it(tonight):
+    store, found = tonight
+    crown(store, "a", 1)
+    run = hold_against_the_champion(store, found())
+    decided(store, run, "awaiting")
+    crown(store, run.name, 1)
+    assert found().name == run.name
+    refs.roll_back(store, "tiny")
+    assert found().name == run.name
 
 
 def test_a_night_that_moved_the_champion_and_died_goes_on_whatever_became_of_it(tonight):
