@@ -60,6 +60,31 @@ def end_lost_runs_of_this_machine(pool: str) -> list[str]:
     return ended
 
 
+def end_runs_without_process(deployments: list[str]) -> list[str]:
+    """Mark the runs of deployments Crashed that no process here works on; returns their names.
+
+    It is for deployments that no other machine carries out. One that starts just now, by another
+    `strop serve` of this machine, has no process yet, and is left alone.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+
+    from strop.flows.lost_runs import OPEN, end_run
+
+    among: Any = {"any_": deployments}
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=OPEN),  # type: ignore[arg-type]
+            deployment_filter=DeploymentFilter(name=among),
+        )
+        at_work = AtWork.now()
+        begun = [run for run in found if run.state and not run.state.is_pending()]
+        lost = [run for run in begun if str(run.id) not in at_work.flow_runs]
+        for run in lost:
+            end_run(client, run)
+    return [run.name for run in lost]
+
+
 @dataclass(frozen=True)
 class AtWork:
     """What this user's processes on this machine work on: flow runs, and workers by name."""

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from strop.artifacts import refs
 from strop.artifacts.runs import Run, list_runs
@@ -184,6 +185,37 @@ def made_by_hand(api, flow, name, parameters):
     known = post(f"{api}/flows/", {"name": flow})["id"]
     values = {"flow_id": known, "name": name, "parameters": parameters, "tags": ["strop"]}
     post(f"{api}/deployments/", values)
+
+
+def improving(api, store):
+    """The deployments of `improve` that `strop serve` has made for a store."""
+    found = [item for item in post(f"{api}/deployments/filter", {}) if "served" in item["name"]]
+    found = [item for item in found if item["name"].startswith("improve-")]
+    return [item for item in found if item["parameters"] == {"store": str(store)}]
+
+
+@pytest.mark.slow
+def test_serving_that_ends_tells_of_the_run_that_it_ends(project):
+    config = yaml.safe_load((project.folder / project.config(name="served")).read_text())
+    serving = project.start("serve")
+    while "Ctrl-C ends" not in serving.stdout.readline():
+        assert serving.poll() is None
+    api = project.strop("ui", "--url").stdout.strip() + "/api"
+    until = time.monotonic() + 120
+    while not (steps := improving(api, project.store)):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    url = f"{api}/deployments/{steps[0]['id']}/create_flow_run"
+    run = post(url, {"parameters": {"config": config}})
+    while not list(project.store.glob("objects/dataset/*/manifest.json")):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    serving.send_signal(signal.SIGINT)
+    out, err = serving.communicate(timeout=60)
+    assert serving.returncode == 0, err
+    assert "improve served: its process is gone; the next run goes on where it stopped" in out
+    (ended,) = post(f"{api}/flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    assert ended["state_type"] == "CRASHED"
 
 
 def test_deployments_are_a_configs_own_with_schedule_limit_and_parameters(project, server):
