@@ -98,14 +98,18 @@ def largest_overlap(words: WordSets, codes: Ints, positive: Any) -> Floats:
 
 def nearly_repeats(words: WordSets, rows: Ints, positives: Ints, share: float) -> Any:
     """Which of some rows have this share of their words in common with a positive's row."""
-    both = np.concatenate([rows, positives])
-    sets = [words.sets.row(place) for place in words.rows[both].tolist()]
-    lengths = np.array([len(numbers) for numbers in sets], np.int64)
-    few = Ragged(np.concatenate([_NONE, *sets]), offsets_from_lengths(lengths))  # not all of them
-    positive = np.arange(len(both)) >= len(rows)
-    shown = WordSets(few, np.arange(len(both)))
-    overlap = largest_overlap(shown, np.zeros(len(both), np.int64), positive)
-    return overlap[: len(rows)] >= share
+    known = [set(words.sets.row(place).tolist()) for place in words.rows[positives].tolist()]
+    found = (set(words.sets.row(place).tolist()) for place in words.rows[rows].tolist())
+    return np.fromiter((_any_near(one, known, share) for one in found), bool, len(rows))
+
+
+def _any_near(words: set[int], others: Sequence[set[int]], share: float) -> bool:
+    """Few sets are compared sooner one by one than as the matrices that many make."""
+    return any(
+        common and common / (len(words) + len(other) - common) >= share
+        for other in others
+        for common in (len(words & other),)
+    )
 
 
 def _blocks(codes: Ints, lengths: Ints) -> Iterator[slice]:

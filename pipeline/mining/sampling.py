@@ -91,7 +91,7 @@ def _draw(
     """
     taken: list[Ints] = []
     names: list[str] = []
-    whole = _without_in_batch(config)
+    whole = _without_in_batch(config) if members else config
     for quota, member in members:
         own = free[member[free]]
         wanted = min(round(count * quota), count - sum(map(len, taken)))
@@ -150,11 +150,16 @@ def _in_batch(config: Mining) -> bool:
 
 @dataclass(frozen=True)
 class _Others:
-    """The positives of all queries of the round: negatives for the other queries."""
+    """The positives of all queries of the round, by rising passage: negatives for the others.
+
+    What a query may not have of them is found in sorted columns, so that a draw costs as much
+    whether the round has a thousand queries or a million.
+    """
 
     rows: Ints
-    passages: Ints
-    keys: Ints
+    passages: "_Sorted"
+    keys: "_Sorted"
+    documents: "_Sorted"
     row_passages: Ints
     row_keys: Ints
     row_positive: Any
@@ -172,7 +177,9 @@ class _Others:
         documents = passages if from_rows.documents is None else from_rows.documents
         near = config.guard.near_duplicate
         return _Others(
-            rows, passages[rows], keys[rows], passages, keys, positive, documents,
+            rows,
+            _Sorted.of(passages[rows]), _Sorted.of(keys[rows]), _Sorted.of(documents[rows]),
+            passages, keys, positive, documents,
             None if near is None else from_rows.words, near or 1.0,
         )  # fmt: skip
 
@@ -183,14 +190,20 @@ class _Others:
         positives are told when they are drawn, and others take their places.
         """
         own = span[self.row_positive[span]]
-        usable = ~np.isin(self.passages, self.row_passages[span])
-        usable &= ~np.isin(self.keys, self.row_keys[own])
-        usable &= ~np.isin(self.row_documents[self.rows], self.row_documents[own])
-        places = np.flatnonzero(usable)
-        chosen = _some(places, count, random)
+        barred = np.unique(
+            np.concatenate(
+                [
+                    self.passages.places(self.row_passages[span]),
+                    self.keys.places(self.row_keys[own]),
+                    self.documents.places(self.row_documents[own]),
+                ]
+            )
+        )
+        chosen = places_besides(len(self.rows), barred, count, random)
         while (near := self._nearly_repeat(self.rows[chosen], own)).any():
-            places = np.setdiff1d(places, chosen)
-            chosen = np.concatenate([chosen[~near], _some(places, int(near.sum()), random)])
+            barred = np.union1d(barred, chosen)
+            more = places_besides(len(self.rows), barred, int(near.sum()), random)
+            chosen = np.concatenate([chosen[~near], more])
         rows: Ints = self.rows[np.sort(chosen)]
         return rows
 
@@ -201,9 +214,33 @@ class _Others:
         return nearly_repeats(self.words, rows, own, self.near)
 
 
-def _some(places: Ints, count: int, random: np.random.Generator) -> Ints:
-    chosen: Ints = random.choice(places, min(count, len(places)), replace=False, shuffle=False)
-    return chosen
+@dataclass(frozen=True)
+class _Sorted:
+    """A column's values in order, and the place that each of them has in the column."""
+
+    values: Ints
+    order: Ints
+
+    @staticmethod
+    def of(column: Ints) -> "_Sorted":
+        order = np.argsort(column, kind="stable")
+        return _Sorted(column[order], order)
+
+    def places(self, wanted: Ints) -> Ints:
+        """The places of all values that are among the wanted ones, in any order."""
+        starts = np.searchsorted(self.values, wanted)
+        counts = np.searchsorted(self.values, wanted, side="right") - starts
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        found: Ints = self.order[np.repeat(starts, counts) + within]
+        return found
+
+
+def places_besides(total: int, barred: Ints, count: int, random: np.random.Generator) -> Ints:
+    """``count`` places at random, or all there are, of ``total`` less the (sorted) barred ones."""
+    free = total - len(barred)
+    chosen = random.choice(free, min(count, free), replace=False, shuffle=False)
+    places: Ints = chosen + np.searchsorted(barred - np.arange(len(barred)), chosen, side="right")
+    return places
 
 
 def _added(from_rows: Sampling, added: list[tuple[Ints, Ints]]) -> pa.Table:
