@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -293,3 +293,15 @@ class Store:
     ) -> pa.Table:
         """A whole declared table of an artifact."""
         return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
+
+    def rows(
+        self,
+        item: ArtifactRef | Manifest,
+        name: str,
+        keep: Callable[[pa.Table], Any],
+        *,
+        columns: list[str] | None = None,
+    ) -> pa.Table:
+        """The rows of a declared table that ``keep`` marks; the others are not held in memory."""
+        path = self.file(item, f"{name}.parquet")
+        return tables.read_where(path, keep, columns=columns)

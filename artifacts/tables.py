@@ -1,7 +1,7 @@
 """Parquet tables with a declared schema, written and read in batches."""
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,8 @@ from strop.artifacts.errors import Damaged
 
 ROW_GROUP_ROWS = 1 << 16
 BATCH_ROWS = 1 << 13
+FILTERED_ROWS = 1 << 19
+"""Rows that a filter looks at together: what it looks for is hashed anew every time."""
 READ_AT_ONCE = 1 << 20
 """Bytes of a column that are read from the disk at once."""
 RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -142,6 +144,37 @@ def iterate_batches(
     ):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
+
+
+def read_where(
+    path: Path, keep: Callable[[pa.Table], Any], *, columns: list[str] | None = None
+) -> pa.Table:
+    """The rows that ``keep`` marks, of tables that it gets one after another.
+
+    In memory are those rows and `FILTERED_ROWS` at most; raises `Damaged` as `read_table`.
+    """
+    found, waiting, rows = [], [], 0
+    for batch in iterate_batches(path, columns=columns):
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows > FILTERED_ROWS - ROW_GROUP_ROWS:
+            found.append(_kept(waiting, keep))
+            waiting, rows = [], 0
+    if waiting or not found:
+        found.append(_kept(waiting or [read_schema(path, columns).empty_table()], keep))
+    return pa.concat_tables(found).unify_dictionaries()
+
+
+def _kept(batches: list[pa.Table], keep: Callable[[pa.Table], Any]) -> pa.Table:
+    rows = pa.concat_tables(batches).unify_dictionaries()
+    return rows.filter(keep(rows)).combine_chunks()
+
+
+def read_schema(path: Path, columns: list[str] | None = None) -> pa.Schema:
+    """The schema of a file, or of some of its columns; raises `Damaged` as `read_table`."""
+    with naming_damage(path), pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
 def read_rows(path: Path, rows: RowNumbers) -> pa.Table:

@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import pyarrow.compute as pc
-
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -92,8 +91,7 @@ def check_calibration(
     if candidates is None:
         check_judgements(judgements, method)
         return
-    table = store.table(candidates, "candidates")
-    table = table.filter(pc.equal(table["split"], "dev"))
+    table = candidates_of_split(store, candidates, "dev")
     table = document_map(store, dataset).best_ranks(table)
     check_candidates(table, judgements, depth=config.evaluation.depth, method=method)
 

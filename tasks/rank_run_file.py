@@ -11,6 +11,7 @@ from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.errors import InputError
 from strop.pipeline.progress import Progress
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.documents import document_map
 from strop.tasks.run_pool import rows_of_other_queries
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -44,8 +45,7 @@ def rank_run_file(
         documents = document_map(store, dataset)
         known = [*corpus["passage_id"].chunks, *documents.table["document_id"].chunks]
         known_query_rows(run, queries, pa.chunked_array(known, pa.string()), lines=lines)
-        table = store.table(candidates, "candidates")
-        table = documents.best_ranks(table.filter(pc.equal(table["split"], split)))
+        table = documents.best_ranks(candidates_of_split(store, candidates, split))
         found = run_ranking(documents.best_ranks(run), table)
         if not len(found.table):
             raise InputError(

@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import pyarrow.compute as pc
-
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.documents import document_map
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -31,8 +30,7 @@ def rank_unscored(
         from strop.pipeline.evaluation.ranking import build_ranking
 
         store = place.open()
-        table = store.table(candidates, "candidates")
-        table = table.filter(pc.equal(table["split"], split))
+        table = candidates_of_split(store, candidates, split)
         documents = document_map(store, dataset)
         passages = build_ranking(table, None, config.evaluation.depth)
         if documents:

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.documents import document_map, judges_documents
 from strop.tasks.pair_source import score_pairs
 from strop.tasks.score import scoring_parameters
@@ -53,8 +53,7 @@ def rerank(
         from strop.pipeline.evaluation.ranking import build_ranking, within_depth
 
         store = place.open()
-        table = store.table(candidates, "candidates")
-        table = table.filter(pc.equal(table["split"], split))
+        table = candidates_of_split(store, candidates, split)
         scored = within_depth(table, depth)
         stage = Stage(store, attempt, progress)
         shards = score_pairs(stage, reranker, tokens, scored, config.reranker)

@@ -11,6 +11,7 @@ from strop.artifacts.schemas import TIMED
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.pair_source import pair_source
 from strop.tasks.score import scoring_parameters
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -44,8 +45,7 @@ def time_reranking(
         from strop.pipeline.scoring.scorer import Scorer
 
         store = place.open()
-        table = store.table(candidates, "candidates")
-        queries = sample(table.filter(pc.equal(table["split"], "dev")), seed=config.seed)
+        queries = sample(candidates_of_split(store, candidates, "dev"), seed=config.seed)
         pairs = pa.concat_tables(queries)
         source = pair_source(store, tokens, pairs["query_id"], pairs["passage_id"])
         trusted = config.reranker.trust_remote_code

@@ -11,6 +11,7 @@ from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.store import Store
 from strop.pipeline.config import Config
 from strop.pipeline.mining.verdicts import RELEVANT, without_false_negatives
+from strop.tasks.candidates import candidates_of_split
 from strop.tasks.documents import document_map
 from strop.tasks.pair_source import pair_source
 
@@ -93,7 +94,7 @@ def development_of(store: Store, inputs: TrainingInputs, config: Config) -> "Dev
     if config.training.evaluate_every is None or not (inputs.dataset and inputs.candidates):
         return None
     return Development.of(
-        store.table(inputs.candidates, "candidates"),
+        candidates_of_split(store, inputs.candidates, "dev"),
         store.table(inputs.dataset, "queries"),
         store.table(inputs.dataset, "qrels"),
         depth=config.evaluation.depth,

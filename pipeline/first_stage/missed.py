@@ -1,5 +1,6 @@
 """Positives that the first stage does not find, told so that a data owner can look at them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -37,9 +38,10 @@ class Missed:
         )
 
 
-def missed_positives(candidates: pa.Table, qrels: pa.Table) -> Missed:
-    """The judged positives that are not among the candidates."""
+def missed_positives(candidates: Iterable[pa.Table], qrels: pa.Table) -> Missed:
+    """The judged positives that are not among the candidates, given in parts."""
     positives = qrels.filter(pc.greater(qrels["grade"], 0)).unify_dictionaries()
-    found = candidates.select(KEYS)
-    missed = positives.join(found, keys=KEYS, join_type="left anti")
+    missed = positives
+    for part in candidates:
+        missed = missed.join(part.select(KEYS), keys=KEYS, join_type="left anti")
     return Missed(positives.num_rows, missed.sort_by([(key, "ascending") for key in KEYS]))

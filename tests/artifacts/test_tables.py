@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -219,3 +220,44 @@ def no_more_open_files() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_rows_that_are_looked_for_are_those_of_the_whole_table(tmp_path: Path) -> None:
+    names = ["train", "dev", "test"]
+    count = tables.FILTERED_ROWS + tables.ROW_GROUP_ROWS + 5
+    split = pa.array(np.arange(count) % 3).cast(pa.int32())
+    ids = pc.cast(pa.array(np.arange(count)), pa.string())
+    whole = pa.table(
+        {
+            "query_id": ids,
+            "text": ids,
+            "split": pa.DictionaryArray.from_arrays(split, names),
+            "weight": np.ones(count, np.float32),
+            "group_id": ids,
+        },
+        schema=QUERIES,
+    )
+    path = tmp_path / "queries.parquet"
+    tables.write_table(path, whole, QUERIES)
+    held = []
+
+    def dev(rows: pa.Table) -> Any:
+        held.append(rows.num_rows)
+        return pc.equal(rows["split"], "dev")
+
+    found = tables.read_where(path, dev)
+    assert found.equals(whole.filter(pc.equal(whole["split"], "dev")).unify_dictionaries())
+    assert max(held) <= tables.FILTERED_ROWS
+    assert sum(held) == count
+    ids_alone = tables.read_where(
+        path, lambda rows: pc.equal(rows["query_id"], "x"), columns=["query_id"]
+    )
+    assert (ids_alone.column_names, ids_alone.num_rows) == (["query_id"], 0)
+
+
+def test_nothing_is_found_in_an_empty_table(tmp_path: Path) -> None:
+    tables.write_table(tmp_path / "scores.parquet", SCORES.empty_table(), SCORES)
+    found = tables.read_where(
+        tmp_path / "scores.parquet", lambda rows: pc.equal(rows["query_id"], "q")
+    )
+    assert found.equals(SCORES.empty_table())

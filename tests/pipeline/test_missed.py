@@ -28,7 +28,7 @@ def test_missed_positives_are_counted_by_split_and_named() -> None:
         ("q3", "a", 1, "train"),
         ("q2", "c", 1, "train"),
     )
-    missed = missed_positives(candidates(("q1", "a"), ("q2", "d"), ("q3", "b")), judged)
+    missed = missed_positives([candidates(("q1", "a"), ("q2", "d"), ("q3", "b"))], judged)
     assert missed.rows.select(["query_id", "passage_id"]).to_pylist() == [
         {"query_id": query, "passage_id": passage}
         for query, passage in (("q1", "c"), ("q2", "b"), ("q2", "c"), ("q3", "a"))
@@ -42,13 +42,13 @@ def test_missed_positives_are_counted_by_split_and_named() -> None:
 
 
 def test_nothing_is_said_where_all_are_found() -> None:
-    missed = missed_positives(candidates(("q1", "a")), qrels(("q1", "a", 1, "dev")))
+    missed = missed_positives([candidates(("q1", "a"))], qrels(("q1", "a", 1, "dev")))
     assert (missed.positives, missed.sentence(10)) == (1, "")
 
 
 def test_one_query_is_one_query() -> None:
     judged = qrels(("q1", "a", 1, "dev"), ("q2", "b", 1, "dev"))
-    missed = missed_positives(candidates(("q1", "a"), ("q2", "c")), judged)
+    missed = missed_positives([candidates(("q1", "a"), ("q2", "c"))], judged)
     assert "1 of 2 positives among its 10 best passages (dev 1), of 1 query, such as" in (
         missed.sentence(10)
     )
