@@ -9,6 +9,7 @@ from strop.artifacts.manifest import Manifest
 from strop.artifacts.store import Store
 from strop.pipeline.data.exporting import Export, read_groups
 from strop.pipeline.errors import InputError
+from strop.tasks.chosen_rows import chosen_rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def export_negatives(store: Store, artifact_id: str, name: str, *, scores: bool)
     dataset = store.manifest(manifest.inputs["dataset"])
     groups = read_groups(
         store.table(manifest, "negatives"),
-        store.table(selection, "selection"),
+        chosen_rows(store, selection.ref),
         store.table(dataset, "queries"),
         tables.iterate_batches(store.file(dataset, "corpus.parquet")),
     )

@@ -18,13 +18,18 @@ from strop.pipeline.mining.dev_calibration import dev_calibrations
 from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.feedback import GroupSize
 from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, word_sets
-from strop.pipeline.mining.round_table import describe_round
+from strop.pipeline.mining.round_table import (
+    READ_OF_NEGATIVES,
+    READ_OF_SELECTION,
+    describe_round,
+)
 from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.sampling import draws_apart
 from strop.pipeline.mining.scored_rows import scored_rows
 from strop.pipeline.mining.selection import Round, Selected, select
 from strop.pipeline.mining.verdicts import verdict_counts, with_verdicts
 from strop.pipeline.progress import Progress
+from strop.tasks.chosen_rows import chosen_rows
 from strop.tasks.documents import document_map, judged_passages
 from strop.tasks.mining_inputs import MiningInputs, asks_for_probabilities
 from strop.tasks.round_pool import query_plan, window_of_round
@@ -202,9 +207,9 @@ def list_negatives(place: Place, dataset: ArtifactRef, selection: ArtifactRef) -
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         table = derived.negatives(
-            store.table(selection, "selection"),
+            chosen_rows(store, selection),
             store.table(selection, "group_sizes"),
-            store.table(dataset, "queries"),
+            store.table(dataset, "queries", columns=["query_id", "weight"]),
         )
         attempt.write_table("negatives", table)
         return _negatives_summary(table)
@@ -241,7 +246,7 @@ def list_suspects(place: Place, selection: ArtifactRef) -> Any:
     recipe = Recipe("suspects", "list suspects", 2, {}, {"selection": selection})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        table = derived.suspects(place.open().table(selection, "selection"))
+        table = derived.suspects(chosen_rows(place.open(), selection))
         attempt.write_table("suspects", table)
         return {"suspects": table.num_rows}
 
@@ -270,14 +275,18 @@ def describe(
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         summary = store.manifest(selection).summary
+
+        def trained_on(ref: ArtifactRef) -> pa.Table:
+            return store.table(ref, "negatives", columns=READ_OF_NEGATIVES)
+
         table = describe_round(
             number,
             summary["hardness"],
             summary["group_size"],
-            store.table(selection, "selection"),
+            store.table(selection, "selection", columns=READ_OF_SELECTION),
             store.table(selection, "group_sizes"),
-            store.table(negatives, "negatives"),
-            store.table(last_negatives, "negatives") if last_negatives else None,
+            trained_on(negatives),
+            trained_on(last_negatives) if last_negatives else None,
             store.table(reranker, "train_log"),
         )
         attempt.write_table("curriculum", table)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,12 +11,14 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from strop import __version__
+from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import DECISION
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import Config
 from strop.pipeline.progress import Progress
 from strop.tasks.calibration_facts import calibration_facts
+from strop.tasks.chosen_rows import chosen_rows
 from strop.tasks.publishing import artifact_key
 from strop.tasks.shown_texts import shown_texts
 from strop.tasks.stage import Place, carry_out, stage_task
@@ -189,6 +192,7 @@ def _outcome(decision: dict[str, Any]) -> str:
 def _negatives(store: Store, sources: ReportInputs) -> Any:
     """What changed among the negatives in each round, and the hardest of the last one."""
     from strop.pipeline.mining.negative_changes import (
+        COLUMNS,
         hardest_ids,
         hardest_negatives,
         negative_changes,
@@ -198,15 +202,19 @@ def _negatives(store: Store, sources: ReportInputs) -> Any:
     if not sources.rounds:
         return Negatives()
 
-    def selection(made: Refs, role: str) -> pa.Table | None:
-        return store.table(made[role], "selection") if role in made else None
+    def selection(ref: ArtifactRef) -> Any:
+        path = store.file(ref, "selection.parquet")
+        return partial(tables.iterate_batches, path, columns=COLUMNS)
 
     changes = {
-        number: negative_changes(selection(made, "selection"), selection(made, "last_selection"))
+        number: negative_changes(
+            selection(made["selection"]),
+            selection(made["last_selection"]) if "last_selection" in made else None,
+        )
         for number, made in sources.rounds.items()
     }
     last = sources.rounds[max(sources.rounds)]["selection"]
-    found = hardest_negatives(store.table(last, "selection"), HARDEST)
+    found = hardest_negatives(chosen_rows(store, last, columns=[*COLUMNS, "mining_score"]), HARDEST)
     dataset = store.manifest(sources.candidates).inputs["dataset"]
     query_ids, passage_ids = hardest_ids(found)
     return Negatives(changes, found, *shown_texts(store, dataset, query_ids, passage_ids))

@@ -59,7 +59,8 @@ def examples(
         "gained": [p for p in np.argsort(-change, kind="stable")[:COUNT] if change[p] > 0],
         "hardest": list(np.argsort(values[1], kind="stable")[:COUNT]),
     }
-    relevant = _relevant(qrels)
+    shown = ids[[place for found in chosen.values() for place in found]]
+    relevant = _relevant(qrels, pa.array(shown, pa.string()))
     return {
         kind: [
             Example(
@@ -76,8 +77,10 @@ def examples(
     }
 
 
-def _relevant(qrels: pa.Table) -> set[tuple[str, str]]:
+def _relevant(qrels: pa.Table, query_ids: pa.Array) -> set[tuple[str, str]]:
+    """The positives of some queries."""
     positive = qrels.filter(pc.greater(qrels["grade"], 0))
+    positive = positive.filter(pc.is_in(positive["query_id"], value_set=query_ids))
     return set(
         zip(positive["query_id"].to_pylist(), positive["passage_id"].to_pylist(), strict=True)
     )

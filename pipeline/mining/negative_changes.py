@@ -4,15 +4,23 @@ Only queries that both rounds mined can be compared; with fresh queries in every
 none, and the numbers say so.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from strop.pipeline.evaluation.ranking import encode
 from strop.pipeline.mining.changes import NOWHERE
 from strop.pipeline.mining.pool import KEYS
+
+COLUMNS = [*KEYS, "decision", "rule", "sampler"]
+"""What is read of a selection to compare it with another one."""
+Parts = Callable[[], Iterable[pa.Table]]
+"""Reads a selection anew, in parts."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,13 @@ class HardNegative:
     difference: float
 
 
-def negative_changes(now: pa.Table, last: pa.Table | None) -> NegativeChanges:
-    """Compare two ``selection`` tables; ``last`` is None where no round came before."""
-    chosen = _negatives(now)
-    before = _negatives(last) if last is not None else chosen.slice(0, 0)
+def negative_changes(now: Parts, last: Parts | None) -> NegativeChanges:
+    """Compare two ``selection`` tables; ``last`` is None where no round came before.
+
+    In memory are their negatives, and of the others those that were negatives before.
+    """
+    chosen = _negatives(now())
+    before = _negatives(last()) if last is not None else chosen.slice(0, 0)
     queries, old_queries = pc.unique(chosen["query_id"]), pc.unique(before["query_id"])
     same = queries.filter(pc.is_in(queries, value_set=old_queries))
     ours, theirs = (
@@ -96,28 +107,44 @@ def hardest_ids(found: Sequence[HardNegative]) -> tuple[list[str], list[str]]:
     return [item.query_id for item in found], passages
 
 
-def _negatives(selection: pa.Table) -> pa.Table:
-    chosen = selection.filter(pc.equal(selection["decision"].cast(pa.string()), "negative"))
-    plain = [chosen[name].cast(pa.string()) for name in (*KEYS, "sampler")]
-    return pa.table(plain, names=[*KEYS, "sampler"])
+def _negatives(parts: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables(_plain(part.filter(_is_negative(part)), "sampler") for part in parts)
 
 
-def _why(now: pa.Table, gone: pa.Table) -> dict[str, int]:
-    """What this round's selection says of negatives that left."""
-    rule = pc.binary_join_element_wise(
-        now["decision"].cast(pa.string()), now["rule"].cast(pa.string()), ": "
-    )
-    said = pa.table([*(now[key].cast(pa.string()) for key in KEYS), rule], names=[*KEYS, "why"])
-    joined = gone.join(said, keys=KEYS, join_type="left outer")
-    return _counts(pc.fill_null(joined["why"], NOWHERE))
+def _is_negative(rows: pa.Table) -> Any:
+    return pc.equal(rows["decision"].cast(pa.string()), "negative")
+
+
+def _plain(rows: pa.Table, *names: str) -> pa.Table:
+    """Texts without dictionaries, which joins do not take."""
+    every = [*KEYS, *names]
+    return pa.table([rows[name].cast(pa.string()) for name in every], names=every)
+
+
+def _why(now: Parts, gone: pa.Table) -> dict[str, int]:
+    """What this round's selection says of negatives that left, none of which it chose."""
+    if not gone.num_rows:
+        return {}
+    known = {name: pc.unique(gone[name]) for name in KEYS}
+    others = []
+    for part in now():
+        asked = [pc.is_in(part[name], value_set=ids) for name, ids in known.items()]
+        rows = part.filter(pc.and_(pc.and_(*asked), pc.invert(_is_negative(part))))
+        others.append(_plain(rows, "decision", "rule"))
+    said = pa.concat_tables(others).join(gone.select(KEYS), keys=KEYS, join_type="left semi")
+    rules = pc.binary_join_element_wise(said["decision"], said["rule"], ": ")
+    found = Counter(_counts(rules))
+    found[NOWHERE] += gone.num_rows - said.num_rows
+    return _by_count(+found)
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     found = pc.value_counts(column.combine_chunks().cast(pa.string())).to_pylist()
-    return {
-        item["values"]: item["counts"]
-        for item in sorted(found, key=lambda item: (-item["counts"], item["values"]))
-    }
+    return _by_count({item["values"]: item["counts"] for item in found})
+
+
+def _by_count(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _extreme(rows: pa.Table, order: str) -> pa.Table:
@@ -130,6 +157,6 @@ def _extreme(rows: pa.Table, order: str) -> pa.Table:
     ordered = plain.sort_by(
         [("query_id", "ascending"), ("mining_score", order), ("passage_id", "ascending")]
     )
-    ids = ordered["query_id"].to_numpy()
-    first = np.concatenate([np.ones(min(len(ids), 1), bool), ids[1:] != ids[:-1]])
+    codes, _ = encode(ordered["query_id"])
+    first = np.diff(codes, prepend=-1) != 0
     return ordered.filter(pa.array(first))

@@ -81,10 +81,7 @@ def suspects(selection: pa.Table) -> pa.Table:
     ``decision`` says what became of each: ``suspect`` (dropped), ``relabelled``, or ``negative``
     for one that was sampled with less weight.
     """
-    decision, rule = _text(selection["decision"]), _text(selection["rule"])
-    used = pc.and_(pc.equal(decision, "negative"), pc.not_equal(rule, "sampled"))
-    guarded = pc.is_in(decision, value_set=pa.array(["suspect", "relabelled"]))
-    chosen = selection.filter(pc.or_(guarded, used))
+    chosen = selection.filter(are_suspects(selection))
     query_ids = pc.unique(selection["query_id"])
     means = _positive_means(selection, query_ids)[_codes(chosen, query_ids)]
     return pa.table(
@@ -101,6 +98,14 @@ def suspects(selection: pa.Table) -> pa.Table:
     )
 
 
+def are_suspects(selection: pa.Table) -> pa.ChunkedArray:
+    """Which rows a guard took for unlabelled positives, whatever became of them."""
+    decision, rule = _text(selection["decision"]), _text(selection["rule"])
+    used = pc.and_(pc.equal(decision, "negative"), pc.not_equal(rule, "sampled"))
+    guarded = pc.is_in(decision, value_set=pa.array(["suspect", "relabelled"]))
+    return pc.or_(guarded, used)
+
+
 def mining_summary(selection: pa.Table, group_sizes: pa.Table) -> dict[str, Any]:
     """Counts by decision and rule, and how many queries have a group smaller than it should be."""
     rules = pc.value_counts(
@@ -114,7 +119,7 @@ def mining_summary(selection: pa.Table, group_sizes: pa.Table) -> dict[str, Any]
     return {
         "queries": len(query_ids),
         "negatives": chosen.num_rows,
-        "suspects": suspects(selection).num_rows,
+        "suspects": pc.sum(are_suspects(selection)).as_py() or 0,
         "queries_with_fewer_negatives": int((counts < wanted).sum()),
         "queries_without_negatives": int((counts == 0).sum()),
         "rows": {item["values"]: item["counts"] for item in sorted(rules, key=_by_name)},

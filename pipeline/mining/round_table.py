@@ -7,10 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from strop.artifacts.schemas import CURRICULUM
-from strop.pipeline.mining.negatives import suspects
+from strop.pipeline.mining.negatives import are_suspects
 from strop.pipeline.mining.pool import KEYS
 
 EASY, MEDIUM, HARD = 0, 1, 2
+READ_OF_SELECTION = ["query_id", "mining_score", "decision", "rule"]
+READ_OF_NEGATIVES = ["query_id", "negatives", "group_size"]
+"""The columns that `describe_round` reads."""
 
 
 def describe_round(
@@ -30,7 +33,8 @@ def describe_round(
     accepted round, None for the first.
     """
     bands = _bands(selection)
-    guarded = pc.value_counts(suspects(selection)["rule"].cast(pa.string())).to_pylist()
+    rules = selection["rule"].filter(are_suspects(selection)).cast(pa.string())
+    guarded = pc.value_counts(rules).to_pylist()
     violations = train_log["violation_share"].to_numpy()
     tenth = max(1, len(violations) // 10)
     trained, queries = negatives.num_rows, group_sizes.num_rows

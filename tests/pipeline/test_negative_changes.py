@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from strop.artifacts.schemas import SELECTION
@@ -33,7 +35,7 @@ NOW = selection(
 
 
 def test_what_left_is_told_with_the_reason_and_only_of_queries_mined_twice() -> None:
-    found = negative_changes(NOW, LAST)
+    found = negative_changes(lambda: [NOW], lambda: [LAST])
     assert (found.queries, found.same_queries, found.negatives) == (2, 1, 3)
     assert (found.kept, found.joined, found.left) == (1, 1, 3)
     assert found.why_left == {"skipped: not_sampled": 1, "suspect: margin": 1, NOWHERE: 1}
@@ -41,7 +43,7 @@ def test_what_left_is_told_with_the_reason_and_only_of_queries_mined_twice() -> 
 
 
 def test_the_first_round_changes_nothing() -> None:
-    found = negative_changes(NOW, None)
+    found = negative_changes(lambda: [NOW], None)
     assert (found.queries, found.same_queries) == (2, 0)
     assert (found.kept, found.joined, found.left) == (0, 0, 0)
 
@@ -58,3 +60,19 @@ def test_the_hardest_negative_of_each_query_the_closest_to_its_positive_first() 
         pa.nulls(NOW.num_rows, pa.float32()),
     )
     assert hardest_negatives(unscored, 5) == []
+
+
+def test_rows_that_were_skipped_are_not_held() -> None:
+    skipped = [(f"q{number}", "s", 0.0, "skipped", "not_sampled", "") for number in range(2_000)]
+    part, held = selection(*skipped), []
+
+    def parts() -> Iterator[pa.Table]:
+        yield NOW
+        for _ in range(20):
+            yield part.take(pa.array(range(part.num_rows)))
+            held.append(pa.total_allocated_bytes())
+
+    found = negative_changes(parts, lambda: [LAST])
+    assert found.why_left == {"skipped: not_sampled": 1, "suspect: margin": 1, NOWHERE: 1}
+    assert len(held) == 40
+    assert max(held) - min(held) < 8 * part.nbytes
