@@ -301,7 +301,8 @@ class Store:
         keep: Callable[[pa.Table], Any],
         *,
         columns: list[str] | None = None,
+        encoded: list[str] | None = None,
     ) -> pa.Table:
         """The rows of a declared table that ``keep`` marks; the others are not held in memory."""
         path = self.file(item, f"{name}.parquet")
-        return tables.read_where(path, keep, columns=columns)
+        return tables.read_where(path, keep, columns=columns, encoded=encoded)

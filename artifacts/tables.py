@@ -134,34 +134,49 @@ def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
 
 
 def iterate_batches(
-    path: Path, *, rows: int = ROW_GROUP_ROWS, columns: list[str] | None = None
+    path: Path,
+    *,
+    rows: int = ROW_GROUP_ROWS,
+    columns: list[str] | None = None,
+    encoded: list[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """The file's rows in order, at most ``rows`` at a time; raises `Damaged` as `read_table`."""
+    """The file's rows in order, at most ``rows`` at a time; raises `Damaged` as `read_table`.
+
+    Columns that are ``encoded`` come as dictionaries, in which an id takes 4 bytes a row.
+    """
     # Read ahead, as Arrow does by default, the whole file would end up in memory.
     with (
         naming_damage(path),
-        pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_AT_ONCE) as file,
+        pq.ParquetFile(
+            path, pre_buffer=False, buffer_size=READ_AT_ONCE, read_dictionary=encoded
+        ) as file,
     ):
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield pa.Table.from_batches([batch])
 
 
 def read_where(
-    path: Path, keep: Callable[[pa.Table], Any], *, columns: list[str] | None = None
+    path: Path,
+    keep: Callable[[pa.Table], Any],
+    *,
+    columns: list[str] | None = None,
+    encoded: list[str] | None = None,
 ) -> pa.Table:
     """The rows that ``keep`` marks, of tables that it gets one after another.
 
-    In memory are those rows and `FILTERED_ROWS` at most; raises `Damaged` as `read_table`.
+    In memory are those rows and `FILTERED_ROWS` at most; ``encoded`` is as in `iterate_batches`.
+    Raises `Damaged` as `read_table`.
     """
     found, waiting, rows = [], [], 0
-    for batch in iterate_batches(path, columns=columns):
+    for batch in iterate_batches(path, columns=columns, encoded=encoded):
         waiting.append(batch)
         rows += batch.num_rows
         if rows > FILTERED_ROWS - ROW_GROUP_ROWS:
             found.append(_kept(waiting, keep))
             waiting, rows = [], 0
     if waiting or not found:
-        found.append(_kept(waiting or [read_schema(path, columns).empty_table()], keep))
+        schema = read_schema(path, columns, encoded)
+        found.append(_kept(waiting or [schema.empty_table()], keep))
     return pa.concat_tables(found).unify_dictionaries()
 
 
@@ -170,9 +185,11 @@ def _kept(batches: list[pa.Table], keep: Callable[[pa.Table], Any]) -> pa.Table:
     return rows.filter(keep(rows)).combine_chunks()
 
 
-def read_schema(path: Path, columns: list[str] | None = None) -> pa.Schema:
+def read_schema(
+    path: Path, columns: list[str] | None = None, encoded: list[str] | None = None
+) -> pa.Schema:
     """The schema of a file, or of some of its columns; raises `Damaged` as `read_table`."""
-    with naming_damage(path), pq.ParquetFile(path) as file:
+    with naming_damage(path), pq.ParquetFile(path, read_dictionary=encoded) as file:
         schema = file.schema_arrow
         return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 

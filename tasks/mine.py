@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.store import Attempt, Store
 from strop.pipeline.config import GIVEN, Config, Mining
+from strop.pipeline.encoded import compact, each, encoded, indices, plain
 from strop.pipeline.mining import negatives as derived
 from strop.pipeline.mining.calibration import Calibration
 from strop.pipeline.mining.changes import selection_changes
@@ -18,6 +22,7 @@ from strop.pipeline.mining.dev_calibration import dev_calibrations
 from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.feedback import GroupSize
 from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, word_sets
+from strop.pipeline.mining.pool import KEYS
 from strop.pipeline.mining.round_table import (
     READ_OF_NEGATIVES,
     READ_OF_SELECTION,
@@ -32,7 +37,7 @@ from strop.pipeline.progress import Progress
 from strop.tasks.chosen_rows import chosen_rows
 from strop.tasks.documents import document_map, judged_passages
 from strop.tasks.mining_inputs import MiningInputs, asks_for_probabilities
-from strop.tasks.round_pool import query_plan, window_of_round
+from strop.tasks.round_pool import query_plan, windows_of_round
 from strop.tasks.stage import Place, carry_out, stage_task
 
 Optional = ArtifactRef | None
@@ -112,9 +117,9 @@ def select_candidates(
 def _select(
     store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining, this: Round
 ) -> Selected:
-    keys = text_keys(_corpus(store, inputs), rows["passage_id"].combine_chunks())
+    keys = each(rows["passage_id"], partial(text_keys, _corpus(store, inputs)))
     documents = document_map(store, inputs.pool.dataset)
-    codes = documents.codes(rows["passage_id"]) if documents else None
+    codes = documents.codes(rows["passage_id"].cast(pa.string())) if documents else None
     calibrations = _calibrations(store, inputs, rows, config, this)
     this = dataclasses.replace(this, calibrations=calibrations)
     words = _words(store, inputs, rows, config)
@@ -128,7 +133,7 @@ def _with_verdicts(
     rows: pa.Table,
     config: Mining,
     this: Round,
-    plain: Selected,
+    unreviewed: Selected,
 ) -> tuple[Selected, dict[str, Any]]:
     """The selection with verdicts as labels, and how many rows they decided and changed.
 
@@ -137,29 +142,38 @@ def _with_verdicts(
     """
     assert inputs.verdicts is not None
     verdicts = store.table(inputs.verdicts, "verdicts")
+    rows = plain(rows, [*KEYS, "pool"])  # joins take no dictionaries
     reviewed = with_verdicts(rows, verdicts, judged_passages(store, inputs.pool.dataset))
     selected = _select(store, inputs, reviewed, config, this)
-    moved = selection_changes(plain.table, selected.table).moved.num_rows
+    moved = selection_changes(unreviewed.table, selected.table).moved.num_rows
     return selected, {"verdicts": verdict_counts(reviewed), "changed_by_verdicts": moved}
 
 
 def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa.Table:
     """The rows to decide on, with the scores of all models."""
 
-    def scores(*refs: Optional) -> pa.Table | None:
-        found = [store.table(ref, "scores") for ref in refs if ref is not None]
-        return pa.concat_tables(found) if found else None
+    def every(rows: pa.Table) -> Any:
+        return pa.array(np.ones(rows.num_rows, bool))
 
-    return selection_rows(
-        window_of_round(store, inputs.pool, config, number),
-        store.table(inputs.pool.candidates, "positives"),
-        judged_passages(store, inputs.pool.dataset),
-        {
-            "reranker_score": scores(*inputs.scores),
-            "teacher_score": scores(inputs.teacher_scores),
-            "earlier_score": scores(*inputs.earlier_scores),
-        },
-    )
+    def scores(refs: Sequence[ArtifactRef]) -> pa.Table:
+        found = [store.rows(ref, "scores", every, encoded=KEYS) for ref in refs]
+        return pa.concat_tables(found).unify_dictionaries()
+
+    by_name = {
+        "reranker_score": inputs.scores,
+        "teacher_score": (inputs.teacher_scores,) if inputs.teacher_scores else (),
+        "earlier_score": inputs.earlier_scores,
+    }
+    scored = {name: scores(refs) for name, refs in by_name.items() if refs}
+
+    def rows(window: pa.Table, positives: pa.Table, judged: pa.Table, *found: pa.Table) -> pa.Table:
+        made = selection_rows(window, positives, judged, dict(zip(scored, found, strict=True)))
+        return compact(made, [*KEYS, "pool"])
+
+    judged = judged_passages(store, inputs.pool.dataset).select([*KEYS, "grade"])
+    more = [store.table(inputs.pool.candidates, "positives"), judged, *scored.values()]
+    blocks = windows_of_round(store, inputs.pool, config, number, more, rows)
+    return pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
 
 
 def _calibrations(
@@ -179,7 +193,9 @@ def _words(store: Store, inputs: MiningInputs, rows: pa.Table, config: Mining) -
     """The words of every row's passage; None where nobody asks."""
     if config.guard.near_duplicate is None:
         return None
-    return word_sets(_corpus(store, inputs), rows["passage_id"].combine_chunks())
+    ids = encoded(rows["passage_id"])
+    words = word_sets(_corpus(store, inputs), ids.dictionary)
+    return dataclasses.replace(words, rows=words.rows[indices(ids)])
 
 
 def _overlap(words: WordSets, rows: pa.Table) -> Any:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef
 from strop.artifacts.schemas import SCORES, TOKENS
 from strop.artifacts.store import Store
 from strop.pipeline.config import Reranker
+from strop.pipeline.encoded import encoded, indices
 from strop.pipeline.progress import Progress
 from strop.tasks.shards import Stage, in_shards
 from strop.tasks.work import Models
@@ -30,7 +30,9 @@ def pair_source(
     from strop.pipeline.scoring.tokens import TokenTable
 
     found = [
-        TokenTable.of(tables.iterate_batches(store.file(tokens, f"{name}.parquet")), pc.unique(ids))
+        TokenTable.of(
+            tables.iterate_batches(store.file(tokens, f"{name}.parquet")), encoded(ids).dictionary
+        )
         for name, ids in (("queries", query_ids), ("passages", passage_ids))
     ]
     return PairSource(*found)
@@ -80,12 +82,14 @@ def score_pairs(
 def _pieces(source: "PairSource", pairs: pa.Table, size: int) -> Iterator[pa.Table]:
     """Pairs with their tokens, which are all that scoring them needs besides the reranker."""
     sides = {"query": source.queries, "passage": source.passages}
-    rows = {name: table.rows(pairs[f"{name}_id"]) for name, table in sides.items()}
+    ids = {name: encoded(pairs[f"{name}_id"]) for name in sides}
+    rows = {name: table.rows(ids[name].dictionary) for name, table in sides.items()}
     for start in range(0, pairs.num_rows, size):
         columns: dict[str, Any] = {}
         for name, table in sides.items():
-            tokens = table.ragged.take(rows[name][start : start + size])
-            columns[f"{name}_id"] = pairs[f"{name}_id"].slice(start, size)
+            piece = ids[name].slice(start, size)
+            tokens = table.ragged.take(rows[name][indices(piece)])
+            columns[f"{name}_id"] = piece.cast(pa.string())
             columns[f"{name}_tokens"] = tokens.to_arrow()
         yield pa.table(columns)
 

@@ -2,15 +2,18 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
 from strop.artifacts.schemas import SCORES
 from strop.artifacts.store import Attempt
 from strop.pipeline.config import Config
-from strop.pipeline.mining.pool import pairs_to_score
+from strop.pipeline.encoded import compact
+from strop.pipeline.mining.pool import KEYS, pairs_to_score
 from strop.pipeline.progress import Progress
 from strop.tasks.pair_source import score_pairs
-from strop.tasks.round_pool import RoundPool, pool_parameters, window_of_round
+from strop.tasks.round_pool import RoundPool, pool_parameters, windows_of_round
 from strop.tasks.shards import Stage
 from strop.tasks.stage import Place, carry_out, stage_task
 
@@ -34,14 +37,20 @@ def score(
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
-        window = window_of_round(store, pool, config, number)
-        pairs = pairs_to_score(window, store.table(pool.candidates, "positives"))
+        judged = [store.table(pool.candidates, "positives")]
+        blocks = windows_of_round(store, pool, config, number, judged, _pairs)
+        pairs, missing = zip(*blocks, strict=True)
+        pairs = pa.concat_tables([*pairs, *missing]).unify_dictionaries()
         stage = Stage(store, attempt, progress)
         shards = score_pairs(stage, reranker, tokens, pairs, config.reranker)
         path = attempt.folder / "scores.parquet"
         return {"pairs": tables.write_batches(path, shards, SCORES)}
 
     return carry_out(place, recipe, compute, gpu_slot=config.execution.gpu_slot)
+
+
+def _pairs(window: pa.Table, positives: pa.Table) -> tuple[pa.Table, ...]:
+    return tuple(compact(table, KEYS) for table in pairs_to_score(window, positives))
 
 
 def scoring_parameters(config: Config) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -48,17 +47,19 @@ def window(found: Sequence[Source], query_ids: pa.Array) -> pa.Table:
     ``first_stage_score``, null where the first stage does not have it at all.
     """
     taken = [_taken(source, query_ids) for source in found]
+    if len(taken) == 1:
+        return taken[0].rename_columns([*_WINDOW, "rank", "first_stage_score"]).sort_by(_ORDER)
     first = found[0].candidates
     known = first.filter(pc.is_in(first["query_id"], value_set=query_ids))
     known = known.select([*KEYS, "rank", "score"]).rename_columns(
         [*KEYS, "rank", "first_stage_score"]
     )
-    rows = taken[0] if len(taken) == 1 else _merged(pa.concat_tables(taken))
-    rows = rows.join(known, keys=KEYS, join_type="left outer")
-    return rows.sort_by([("query_id", "ascending"), ("rank", "ascending"), *_BY_PASSAGE])
+    rows = _merged(pa.concat_tables(rows.select(_WINDOW) for rows in taken))
+    return rows.join(known, keys=KEYS, join_type="left outer").sort_by(_ORDER)
 
 
-_BY_PASSAGE = [("passage_id", "ascending")]
+_WINDOW = [*KEYS, "pool", "scored"]
+_ORDER = [("query_id", "ascending"), ("rank", "ascending"), ("passage_id", "ascending")]
 
 
 def _taken(source: Source, query_ids: pa.Array) -> pa.Table:
@@ -68,13 +69,15 @@ def _taken(source: Source, query_ids: pa.Array) -> pa.Table:
     within = pc.and_(pc.greater_equal(ranks, source.min_rank), pc.less_equal(ranks, last))
     rows = rows.filter(pc.and_(within, pc.is_in(rows["query_id"], value_set=query_ids)))
     scored = pc.less_equal(rows["rank"], source.min_rank + source.scored - 1)
-    pool = pa.array(np.full(rows.num_rows, source.name, dtype=object), pa.string())
+    pool = pa.repeat(source.name, rows.num_rows)
     return pa.table(
         {
             "query_id": rows["query_id"],
             "passage_id": rows["passage_id"],
             "pool": pool,
             "scored": scored,
+            "rank": rows["rank"],
+            "score": rows["score"],
         }
     )
 
@@ -94,11 +97,11 @@ def _merged(rows: pa.Table) -> pa.Table:
     )
 
 
-def pairs_to_score(rows: pa.Table, positives: pa.Table) -> pa.Table:
+def pairs_to_score(rows: pa.Table, positives: pa.Table) -> tuple[pa.Table, pa.Table]:
     """The window's pairs that are scored, and those of the positives that it lacks."""
     queries = pc.unique(rows["query_id"])
     positives = positives.filter(pc.is_in(positives["query_id"], value_set=queries)).select(KEYS)
     pairs = rows.filter(rows["scored"]).select(KEYS)
     missing = positives.join(pairs, keys=KEYS, join_type="left anti")
     ordered = missing.sort_by([("query_id", "ascending"), ("passage_id", "ascending")])
-    return pa.concat_tables([pairs, ordered.select(KEYS).cast(pairs.schema)])
+    return pairs, ordered.select(KEYS).cast(pairs.schema)

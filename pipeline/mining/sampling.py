@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from strop.artifacts.schemas import SELECTION
 from strop.pipeline.arrays import Floats, Ints
 from strop.pipeline.config import Mining
+from strop.pipeline.encoded import encoded, indices
 from strop.pipeline.mining.near_duplicates import WordSets, nearly_repeats
 from strop.pipeline.mining.pool import pool_name
 from strop.pipeline.mining.samplers import SAMPLERS, Draw, in_batch_count
@@ -134,8 +135,9 @@ def _memberships(pool: pa.ChunkedArray, config: Mining) -> list[tuple[float, Any
     found = []
     for number, other in enumerate(config.more_pools, 1):
         if other.quota is not None:
-            inside = pc.match_substring(pool, pool_name(number, config))
-            found.append((other.quota, inside.to_numpy()))
+            names = encoded(pool)
+            inside = pc.match_substring(names.dictionary, pool_name(number, config))
+            found.append((other.quota, inside.to_numpy(zero_copy_only=False)[indices(names)]))
     return found
 
 
@@ -252,7 +254,7 @@ def _added(from_rows: Sampling, added: list[tuple[Ints, Ints]]) -> pa.Table:
     count = len(codes)
     columns = {
         "query_id": pa.array(from_rows.query_ids).take(pa.array(codes)),
-        "passage_id": from_rows.passage_ids.take(pa.array(places)),
+        "passage_id": from_rows.passage_ids.take(pa.array(places)).cast(pa.string()),
         "decision": _constant("negative", count),
         "rule": _constant("sampled", count),
         "sampler": _constant(IN_BATCH, count),

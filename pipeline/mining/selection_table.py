@@ -14,8 +14,8 @@ def selection_table(rows: pa.Table, scores: Any, labels: Labels, added: pa.Table
     """A ``selection`` table: the rows as labelled, and the rows of passages from elsewhere."""
     made = pa.table(
         {
-            "query_id": rows["query_id"],
-            "passage_id": rows["passage_id"],
+            "query_id": rows["query_id"].cast(pa.string()),
+            "passage_id": rows["passage_id"].cast(pa.string()),
             "rank": rows["rank"],
             "pool": rows["pool"].combine_chunks().dictionary_encode(),
             "first_stage_score": rows["first_stage_score"],

@@ -106,7 +106,8 @@ def test_the_reranker_scores_the_pool_and_the_positives_it_lacks() -> None:
     first = first_stage(candidates("q01", "abc"), candidates("q00", "bcd"))
     rows = window([first], pa.array(["q00", "q01"]))
     judged = qrels(("q00", "d", 1), ("q00", "b", 1), ("q00", "z", 2), ("q02", "x", 1))
-    found = [tuple(row.values()) for row in pairs_to_score(rows, judged).to_pylist()]
+    pairs = pa.concat_tables(pairs_to_score(rows, judged))
+    found = [tuple(row.values()) for row in pairs.to_pylist()]
     # d is the third of its window, which is not scored, but a positive.
     assert found == [
         ("q00", "b"),

@@ -60,7 +60,7 @@ def mined_rows(
     candidates = pa.concat_tables(candidate_tables(best, passage_ids, table))
     positives = positive_scores(blocks, passage_ids, table, vectors[1], qrels)
     found = window(sources(candidates, [], mining_config(depth, 1)), pa.array(query_ids))
-    scores = score(pairs_to_score(found, qrels))
+    scores = score(pa.concat_tables(pairs_to_score(found, qrels)))
     return selection_rows(found, positives, qrels, {"reranker_score": scores})
 
 
