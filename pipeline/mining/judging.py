@@ -16,6 +16,7 @@ from strop.pipeline.mining.guards import (
     above_relative,
     positive_reference,
 )
+from strop.pipeline.mining.labels import Words
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Suspicion:
     """Which rows are suspects, by which rule and judges, and the thresholds that were fitted."""
 
     suspect: Any
-    rules: Any
+    rules: Words
     thresholds: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -55,18 +56,21 @@ def suspicion(
     found: thresholds and calibrations are fitted to those alone, because a positive that all of
     them missed could never have been a false negative.
     """
-    votes, marks = np.zeros(len(codes), int), np.zeros(len(codes), int)
-    names, thresholds = np.full(len(codes), "", dtype=object), {}
-    for judge in judges:
+    votes, marks, by = (np.zeros(len(codes), np.int8) for _ in range(3))
+    thresholds = {}
+    for place, judge in enumerate(judges):
         marked, fitted = _marked(codes, positive, retrieved, num_queries, judge, config)
         marks += marked
         votes += ~np.isnan(judge.scores)
-        names[marked] = [f"{name} + {judge.name}" if name else judge.name for name in names[marked]]
+        by |= marked.astype(np.int8) << place
         if fitted:
             thresholds[judge.name] = fitted
     wanted = 1 if config.agreement == "any" else np.maximum(votes, 1)
     suspect = (marks >= wanted) & ~positive
-    rules = np.where(suspect, f"{config.rule} by " + names, "")
+    rules = Words(len(codes))
+    for number in np.unique(by[suspect]).tolist():
+        names = [judge.name for place, judge in enumerate(judges) if number >> place & 1]
+        rules.put(suspect & (by == number), f"{config.rule} by {' + '.join(names)}")
     return Suspicion(suspect, rules, thresholds)
 
 

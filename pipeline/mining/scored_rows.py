@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class ScoredRows:
             return np.zeros(len(self.codes), bool)
         return repeats_a_positive(self.codes, self.documents, chosen)
 
-    @property
+    @cached_property
     def values(self) -> Floats:
         """Mining scores; NaN for rows that what mines did not score."""
         found = np.full(len(self.codes), np.nan)

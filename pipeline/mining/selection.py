@@ -104,7 +104,7 @@ def _judged(
         _leave_out_untaught(labels, rows, numbers(table["teacher_score"]))
     _label_positives(labels, rows, text_keys, overlap, config)
     thresholds = _guard(labels, rows, rows.values, table, config, this)
-    relabelled = rows.siblings(labels.decision == "relabelled")
+    relabelled = rows.siblings(labels.decision.are("relabelled"))
     labels.set(relabelled, "skipped", "sibling_of_positive")
     return labels, thresholds
 
@@ -113,7 +113,7 @@ def _settle(labels: Labels, drawn: Drawn, config: Mining) -> None:
     """Label what was drawn as negatives, and skip what is still open."""
     labels.sample(drawn.rows, drawn.samplers)
     if config.suspects == "down_weight":
-        down = (labels.decision == "negative") & (labels.rule != "sampled")
+        down = labels.decision.are("negative") & ~labels.rule.are("sampled")
         labels.weight[down] = config.suspect_weight
     labels.set(labels.open, "skipped", "not_sampled")
 
@@ -163,15 +163,16 @@ def _guard(
     suspect, rules = found.suspect & ~rows.judged, found.rules
     if guard.max_score is not None:
         capped = (values > guard.max_score) & ~rows.judged & ~suspect
-        suspect, rules = suspect | capped, np.where(capped, "above_max_score", rules)
+        suspect = suspect | capped
+        rules.put(capped, "above_max_score")
     if config.suspects == "relabel" and judges:
         probable = (
             probabilities_of(judges[0], rows.positive, rows.retrieved) > config.relabel_probability
         )
-        for rule in np.unique(rules[suspect]).tolist():
-            labels.set(suspect & probable & (rules == rule), "relabelled", rule)
-    for rule in np.unique(rules[suspect]).tolist():
-        labels.set(suspect & (rules == rule), "suspect", rule)
+        for rule in rules.distinct(suspect):
+            labels.set(suspect & probable & rules.are(rule), "relabelled", rule)
+    for rule in rules.distinct(suspect):
+        labels.set(suspect & rules.are(rule), "suspect", rule)
     return found.thresholds
 
 
@@ -235,7 +236,7 @@ def _difficulty(
     unit = this.temperature
     if rows.score.source == "first_stage":
         unit = spread(rows.codes[known], values[known])
-    candidate = (labels.decision != "positive") & (labels.decision != "skipped") & known
+    candidate = ~labels.decision.are("positive") & ~labels.decision.are("skipped") & known
     return difficulties(
         rows.codes,
         values,
@@ -248,7 +249,7 @@ def _difficulty(
 
 def _allowed(labels: Labels, config: Mining) -> Any:
     if config.suspects == "down_weight":
-        return labels.open | ((labels.decision == "suspect") & (labels.rule != RULES[UNSURE]))
+        return labels.open | (labels.decision.are("suspect") & ~labels.rule.are(RULES[UNSURE]))
     return labels.open
 
 
