@@ -289,10 +289,16 @@ class Store:
             shutil.rmtree(self.local / "objects" / manifest.kind / manifest.id, ignore_errors=True)
 
     def table(
-        self, item: ArtifactRef | Manifest, name: str, *, columns: list[str] | None = None
+        self,
+        item: ArtifactRef | Manifest,
+        name: str,
+        *,
+        columns: list[str] | None = None,
+        encoded: list[str] | None = None,
     ) -> pa.Table:
-        """A whole declared table of an artifact."""
-        return tables.read_table(self.file(item, f"{name}.parquet"), columns=columns)
+        """A whole declared table of an artifact; ``encoded`` columns come as dictionaries."""
+        path = self.file(item, f"{name}.parquet")
+        return tables.read_table(path, columns=columns, encoded=encoded)
 
     def rows(
         self,

@@ -127,10 +127,16 @@ def write_batches(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> 
     return writer.rows
 
 
-def read_table(path: Path, *, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file; raises `Damaged` when it is none."""
+def read_table(
+    path: Path, *, columns: list[str] | None = None, encoded: list[str] | None = None
+) -> pa.Table:
+    """Read a Parquet file, ``encoded`` as in `iterate_batches`.
+
+    Raises `Damaged` when it is none.
+    """
     with naming_damage(path):
-        return pq.read_table(path, columns=columns).unify_dictionaries()
+        read = pq.read_table(path, columns=columns, read_dictionary=encoded)
+        return read.unify_dictionaries()
 
 
 def iterate_batches(

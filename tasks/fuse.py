@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from strop.artifacts import tables
 from strop.artifacts.manifest import ArtifactRef, Recipe
+from strop.artifacts.schemas import CANDIDATES
 from strop.artifacts.store import Attempt
 from strop.pipeline.progress import Progress
 from strop.tasks.documents import document_map
@@ -23,19 +25,29 @@ def fuse(
     recipe = Recipe("candidates", "fuse", 1, parameters, {"dataset": dataset, **lists})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        from strop.pipeline.first_stage.rank_fusion import FirstStageTables, fuse_ranks
+        from strop.pipeline.first_stage.rank_fusion import (
+            COLUMNS,
+            FirstStageTables,
+            fuse_ranks,
+        )
         from strop.pipeline.first_stage.retrieval import recall_ceiling
+        from strop.pipeline.query_blocks import KEYS
 
         store = place.open()
         parts = [
-            FirstStageTables(store.table(ref, "candidates"), store.table(ref, "positives"))
+            FirstStageTables(
+                store.table(ref, "candidates", columns=COLUMNS, encoded=KEYS),
+                store.table(ref, "positives"),
+            )
             for ref in lists.values()
         ]
-        fused = fuse_ranks(parts, constant=constant, depth=depth)
-        attempt.write_table("candidates", fused.candidates)
+        path = attempt.folder / "candidates.parquet"
+        with tables.TableWriter(path, CANDIDATES) as writer:
+            positives = fuse_ranks(parts, writer.write, constant=constant, depth=depth)
         documents = document_map(store, dataset)
-        attempt.write_table("positives", documents.best_passages(fused.positives))
-        ceiling = recall_ceiling([fused.candidates], store.table(dataset, "qrels"), documents)
-        return {"rows": fused.candidates.num_rows, "depth": depth, "recall_ceiling": ceiling}
+        attempt.write_table("positives", documents.best_passages(positives))
+        found = tables.iterate_batches(path)
+        ceiling = recall_ceiling(found, store.table(dataset, "qrels"), documents)
+        return {"rows": writer.rows, "depth": depth, "recall_ceiling": ceiling}
 
     return carry_out(place, recipe, compute)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from strop.artifacts import tables
@@ -152,11 +151,8 @@ def _with_verdicts(
 def _rows(store: Store, inputs: MiningInputs, config: Config, number: int) -> pa.Table:
     """The rows to decide on, with the scores of all models."""
 
-    def every(rows: pa.Table) -> Any:
-        return pa.array(np.ones(rows.num_rows, bool))
-
     def scores(refs: Sequence[ArtifactRef]) -> pa.Table:
-        found = [store.rows(ref, "scores", every, encoded=KEYS) for ref in refs]
+        found = [store.table(ref, "scores", encoded=KEYS) for ref in refs]
         return pa.concat_tables(found).unify_dictionaries()
 
     by_name = {

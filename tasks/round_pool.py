@@ -14,7 +14,7 @@ from strop.pipeline.config import Config
 from strop.pipeline.encoded import places
 from strop.pipeline.mining.cross_fitting import QueryPlan, plan_queries
 from strop.pipeline.mining.pool import KEYS, Source, sources, window
-from strop.pipeline.mining.query_blocks import in_blocks
+from strop.pipeline.query_blocks import in_blocks
 
 Made = TypeVar("Made")
 
@@ -71,7 +71,7 @@ def windows_of_round(
         return make(rows, *tables[len(found) :])
 
     held = [*(source.candidates for source in found), *more]
-    return in_blocks(query_ids, held, make_block)
+    return in_blocks(query_ids.take(pc.sort_indices(query_ids)), held, make_block)
 
 
 def _read_sources(

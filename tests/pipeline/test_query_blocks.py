@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strop.pipeline import query_blocks
 from strop.pipeline.encoded import compact, encoded, places, plain
-from strop.pipeline.mining import query_blocks
 from strop.pipeline.mining.pool import KEYS
-from strop.pipeline.mining.query_blocks import in_blocks
+from strop.pipeline.query_blocks import in_blocks
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz")), max_size=20)
 
@@ -42,9 +42,9 @@ def test_blocks_are_the_rows_of_each_query_in_their_order(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(query_blocks, "BLOCK_ROWS", rows)
-        shuffled = pa.array(sorted(asked, reverse=True), pa.string())
-        found = [item for block in in_blocks(shuffled, given_as, read) for item in block]
-    assert found == [(id_, *(_of(part, id_) for part in tables)) for id_ in sorted(asked)]
+        ids = pa.array(sorted(asked, reverse=True), pa.string())
+        found = [item for block in in_blocks(ids, given_as, read) for item in block]
+    assert found == [(id_, *(_of(part, id_) for part in tables)) for id_ in ids.to_pylist()]
 
 
 def _of(part: pa.Table, query_id: str) -> list[Any]:

@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from strop.artifacts.schemas import CANDIDATES, SCORES
+from strop.pipeline import query_blocks
 from strop.pipeline.errors import InputError
-from strop.pipeline.first_stage.rank_fusion import FirstStageTables, fuse_ranks
+from strop.pipeline.first_stage import rank_fusion
+from strop.pipeline.first_stage.rank_fusion import FirstStageTables
 
 STATELESS = [HealthCheck.function_scoped_fixture]  # `tables` only holds functions
 
@@ -16,6 +18,13 @@ STATELESS = [HealthCheck.function_scoped_fixture]  # `tables` only holds functio
 def found(tables, passages: dict[str, list[str]], *positives: tuple[str, str]) -> FirstStageTables:
     rows = [{"query_id": q, "passage_id": p, "score": 7.0} for q, p in positives]
     return FirstStageTables(tables.candidates(passages), pa.Table.from_pylist(rows, schema=SCORES))
+
+
+def fuse_ranks(lists: list[FirstStageTables], **options: int) -> FirstStageTables:
+    """Both tables at once."""
+    written = [CANDIDATES.empty_table()]
+    positives = rank_fusion.fuse_ranks(lists, written.append, **options)
+    return FirstStageTables(pa.concat_tables(written).unify_dictionaries(), positives)
 
 
 def shown(table: pa.Table) -> list[tuple[str, str, int]]:
@@ -94,3 +103,21 @@ def test_fusion_agrees_with_exact_fractions(tables, seed: int, lists: int, const
     assert shown(fused.candidates) == expected
     wanted = [scores.get(pair, 0) for pair in pairs]
     np.testing.assert_allclose(fused.positives["score"].to_numpy(), wanted, rtol=1e-6)
+
+
+def test_blocks_of_queries_are_fused_as_all_of_them_are(tables, monkeypatch) -> None:
+    random = np.random.default_rng(5)
+    lists = []
+    for _ in range(2):
+        ids = [f"q{number}" for number in random.permutation(9)]
+        passages = {q: random.permutation(list("abcdef"))[:4].tolist() for q in ids}
+        judged = [(q, p) for q in ids for p in "ax"]
+        lists.append(found(tables, passages, *judged))
+    whole = fuse_ranks(lists, constant=60, depth=5)
+    monkeypatch.setattr(query_blocks, "BLOCK_ROWS", 8)
+    blocks = fuse_ranks(lists, constant=60, depth=5)
+    assert blocks.candidates.equals(whole.candidates)
+    assert blocks.positives.equals(whole.positives)
+    assert whole.positives["query_id"].to_pylist()[:3] == [
+        *lists[0].positives["query_id"].to_pylist()[:3]
+    ]
