@@ -1,5 +1,6 @@
 """Queries that say the same or nearly the same: by the sets of their words."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ NEAR = 0.85
 query of six, or one other word in a query of thirteen."""
 BETWEEN_WORDS = r"[^\p{L}\p{N}\p{M}_]+"
 WORDS_OF_ONE_LETTER = r"([\p{Han}\p{Hiragana}\p{Katakana}])"
-BLOCK = 1 << 14
-"""Queries that are compared with all others at once."""
+MOST_PAIRS = 1 << 20
+"""Pairs of queries that are compared at once."""
 
 
 def like_groups(texts: list[str]) -> Ints:
@@ -73,8 +74,10 @@ def _near_pairs(words: Any) -> tuple[Ints, Ints]:
     prefixes = _prefixes(words, lengths)
     after = prefixes.T.tocsr()
     rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for start in range(0, words.shape[0], BLOCK):
-        block = slice(start, start + BLOCK)
+    # A query may meet as many others as have one of its words, if they have no two in common.
+    others = np.diff(after.indptr).astype(np.int64)
+    for start, end in _blocks(prefixes @ others):
+        block = slice(start, end)
         met = (prefixes[block] @ after).tocoo()
         left, right = met.row.astype(np.int64) + start, met.col.astype(np.int64)
         short, long = np.sort(np.stack([lengths[left], lengths[right]]), axis=0)
@@ -85,6 +88,16 @@ def _near_pairs(words: Any) -> tuple[Ints, Ints]:
         rows.append(left[near])
         columns.append(right[near])
     return np.concatenate(rows), np.concatenate(columns)
+
+
+def _blocks(pairs: Ints) -> Iterator[tuple[int, int]]:
+    """First and end of queries that have `MOST_PAIRS` together, or of one that has more."""
+    sums, start = np.cumsum(pairs), 0
+    while start < len(pairs):
+        before = sums[start - 1] if start else 0
+        end = int(np.searchsorted(sums, before + MOST_PAIRS, side="right"))
+        yield start, max(end, start + 1)
+        start = max(end, start + 1)
 
 
 def _prefixes(words: Any, lengths: Ints) -> Any:

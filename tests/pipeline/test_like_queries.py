@@ -1,12 +1,15 @@
 """Near duplicates of queries, and that they never cross splits."""
 
+import tracemalloc
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from strop.pipeline.data import like_queries
 from strop.pipeline.data.like_queries import NEAR, like_groups
 from strop.pipeline.data.splits import SplitRule, cut_missing_splits, keep_apart, times_of
 from strop.pipeline.data.wording import CONFIG
@@ -136,3 +139,17 @@ def test_many_queries_are_compared_quickly() -> None:
     random = np.random.default_rng(0)
     texts = [" ".join(f"w{word}" for word in row) for row in random.integers(0, 9000, (20_000, 8))]
     assert len(set(like_groups([*texts, *texts[:100]]).tolist())) == 20_000
+
+
+def test_memory_follows_the_pairs_that_are_compared_at_once(monkeypatch: Any) -> None:
+    # Of twelve words every five: 792 queries, each of which shares its rarest word with hundreds.
+    texts = [" ".join(words) for words in combinations("abcdefghijkl", 5)] * 2
+    groups, peaks = [], []
+    for most in (1 << 30, 1 << 13):
+        monkeypatch.setattr(like_queries, "MOST_PAIRS", most)
+        tracemalloc.start()
+        groups.append(like_groups(texts).tolist())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert groups[0] == groups[1]
+    assert peaks[1] < peaks[0] / 4
