@@ -18,12 +18,12 @@ class Ragged:
 
     @classmethod
     def from_arrow(cls, column: pa.ChunkedArray) -> "Ragged":
-        """The rows of a list column of integers."""
+        """The rows of a list column of integers, which keep their width."""
         lists = column.combine_chunks()
         if isinstance(lists, pa.ChunkedArray):
             lists = pa.concat_arrays(lists.chunks) if lists.num_chunks else pa.array([], lists.type)
         offsets = lists.offsets.to_numpy().astype(np.int64)
-        flat = lists.values.to_numpy(zero_copy_only=False).astype(np.int64)
+        flat = lists.values.to_numpy(zero_copy_only=False)
         return cls(flat[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     @classmethod
@@ -37,14 +37,15 @@ class Ragged:
         """Some rows, in the order asked for."""
         lengths = self.lengths[rows]
         offsets = offsets_from_lengths(lengths)
-        flat = np.zeros(offsets[-1], np.int64)
+        flat = np.zeros(offsets[-1], self.flat.dtype)
         copy_ranges(flat, offsets[:-1], self.flat, self.offsets[rows], lengths)
         return Ragged(flat, offsets)
 
     def to_arrow(self) -> pa.Array:
         """The rows as lists of 32-bit integers."""
         return pa.ListArray.from_arrays(
-            pa.array(self.offsets.astype(np.int32)), pa.array(self.flat.astype(np.int32))
+            pa.array(self.offsets.astype(np.int32)),
+            pa.array(self.flat.astype(np.int32, copy=False)),
         )
 
     @property

@@ -219,7 +219,7 @@ def list_negatives(place: Place, dataset: ArtifactRef, selection: ArtifactRef) -
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
         store = place.open()
         table = derived.negatives(
-            chosen_rows(store, selection),
+            chosen_rows(store, selection, columns=derived.READ_BY_NEGATIVES),
             store.table(selection, "group_sizes"),
             store.table(dataset, "queries", columns=["query_id", "weight"]),
         )
@@ -258,7 +258,9 @@ def list_suspects(place: Place, selection: ArtifactRef) -> Any:
     recipe = Recipe("suspects", "list suspects", 2, {}, {"selection": selection})
 
     def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        table = derived.suspects(chosen_rows(place.open(), selection))
+        table = derived.suspects(
+            chosen_rows(place.open(), selection, columns=derived.READ_BY_SUSPECTS)
+        )
         attempt.write_table("suspects", table)
         return {"suspects": table.num_rows}
 

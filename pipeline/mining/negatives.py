@@ -10,6 +10,10 @@ from strop.artifacts.schemas import NEGATIVE, NEGATIVES, POSITIVE, SUSPECTS
 from strop.pipeline.ragged import offsets_from_lengths
 
 POSITIVES = pa.array(["positive", "relabelled"])
+_BOTH = ["query_id", "passage_id", "first_stage_score", "mining_score", "decision"]
+READ_BY_NEGATIVES = [*_BOTH, "rank", "teacher_score", "grade", "sampler", "weight"]
+READ_BY_SUSPECTS = [*_BOTH, "rule"]
+"""The columns of a selection that `negatives` and `suspects` read."""
 
 
 def negatives(selection: pa.Table, group_sizes: pa.Table, queries: pa.Table) -> pa.Table:

@@ -100,7 +100,7 @@ def mixed(draw: Draw) -> Chosen:
     order = _hardest_first(draw.scores)
     hard, left = order[:num_hard], np.sort(order[num_hard:])
     first = left[_hardest_first(draw.first_stage_scores[left])[: both - len(hard)]]
-    left = np.setdiff1d(left, first)
+    left = np.setdiff1d(left, first) if len(first) else left
     taken = len(hard) + len(first)
     rest = left[draw.random.permutation(len(left))[: count - taken]]
     names = ["top"] * len(hard) + ["first_stage"] * len(first) + ["uniform"] * len(rest)
