@@ -52,10 +52,13 @@ def in_blocks(
     tables: Sequence[pa.Table],
     make: Callable[[pa.Array, list[pa.Table]], Made],
 ) -> Iterator[Made]:
-    """What ``make`` makes of the ids of a block and its rows of every table, in the ids' order."""
+    """What ``make`` makes of the ids of a block and its rows of every table, in the ids' order.
+
+    Without queries there is one block, which is empty.
+    """
     parts = [ByQuery(table, query_ids) for table in tables]
     rows = max(1, parts[0].num_rows)
     step = max(1, BLOCK_ROWS * len(query_ids) // rows)
-    for first in range(0, len(query_ids), step):
+    for first in range(0, max(1, len(query_ids)), step):
         end = min(first + step, len(query_ids))
         yield make(query_ids.slice(first, end - first), [part.block(first, end) for part in parts])

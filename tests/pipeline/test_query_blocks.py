@@ -59,6 +59,13 @@ def test_a_block_holds_about_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> No
     assert sizes == [(5, 100)] * 10
 
 
+def test_no_queries_are_one_empty_block() -> None:
+    """Of a fold without queries, for one, nothing is mined or scored."""
+    whole = table([("a", "x")])
+    (block,) = in_blocks(pa.array([], pa.string()), [whole], lambda ids, parts: parts[0])
+    assert block == whole.slice(0, 0)
+
+
 def test_ids_are_found_whether_they_are_encoded_or_not() -> None:
     column = pa.chunked_array([["b", "x"], [], ["a", "b"]], pa.string())
     for ids in (column, column.dictionary_encode(), encoded(column)):
