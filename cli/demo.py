@@ -49,8 +49,10 @@ def run_demo(
 
 def print_next(out: Console, place: str) -> None:
     """What to try next with the store at a place."""
-    look = f"strop artifacts ls{where(place)}"
-    out.print(NEXT.format(look=look), soft_wrap=True, markup=False, highlight=False)
+    steps = {f"strop artifacts ls{where(place)}": LOOK, **NEXT}
+    width = max(map(len, steps))
+    lines = [f"  {command:<{width}}  {does}" for command, does in steps.items()]
+    out.print("\n".join(["\nTry next:", *lines]), soft_wrap=True, markup=False, highlight=False)
 
 
 def demo_config(dataset: str, *, seed: int, small: bool) -> Config:
@@ -91,11 +93,11 @@ docstring the passage to find.
 [dim]Bi-encoder and reranker base: MiniLM-L6, bundled. Groups of 1:{negatives} and pairs of 64 \
 tokens, so that it fits two CPU cores; the default is 1:15 and 256.[/]"""
 
-NEXT = """
-Try next:
-  {look:<34} every stage's artifact, with its id and headline figures
-  strop ui                           the flow runs, their logs and artifacts in the Prefect UI
-  strop init && strop import beir DIR   your own data: a BEIR folder and a config"""
+LOOK = "every stage's artifact, with its id and headline figures"
+NEXT = {
+    "strop ui": "the flow runs, their logs and artifacts in the Prefect UI",
+    "strop init && strop import beir DIR": "your own data: a BEIR folder and a config",
+}
 
 GROUP_SIZES = {False: 8, True: 6}
 """Members of a group: of the demo, and of the small one."""
