@@ -22,8 +22,9 @@ from strop.flows.training import train_round
 from strop.pipeline.config import Config, Name
 from strop.pipeline.errors import InputError
 from strop.tasks.decide import accept, verdict
+from strop.tasks.describe_round import describe
 from strop.tasks.measure import diagnose
-from strop.tasks.mine import describe, list_negatives, list_suspects, select_candidates
+from strop.tasks.mine import list_negatives, list_suspects, select_candidates
 from strop.tasks.stage import call
 
 

@@ -22,11 +22,6 @@ from strop.pipeline.mining.duplicates import text_keys
 from strop.pipeline.mining.feedback import GroupSize
 from strop.pipeline.mining.near_duplicates import WordSets, largest_overlap, word_sets
 from strop.pipeline.mining.pool import KEYS
-from strop.pipeline.mining.round_table import (
-    READ_OF_NEGATIVES,
-    READ_OF_SELECTION,
-    describe_round,
-)
 from strop.pipeline.mining.rows import selection_rows
 from strop.pipeline.mining.sampling import draws_apart
 from strop.pipeline.mining.scored_rows import scored_rows
@@ -263,48 +258,5 @@ def list_suspects(place: Place, selection: ArtifactRef) -> Any:
         )
         attempt.write_table("suspects", table)
         return {"suspects": table.num_rows}
-
-    return carry_out(place, recipe, compute)
-
-
-@stage_task("describe round")
-def describe(
-    place: Place,
-    selection: ArtifactRef,
-    negatives: ArtifactRef,
-    last_negatives: Optional,
-    reranker: ArtifactRef,
-    number: int,
-) -> Any:
-    """One row about what the round trained on."""
-    roles = {
-        "selection": selection,
-        "negatives": negatives,
-        "last_negatives": last_negatives,
-        "reranker": reranker,
-    }
-    inputs = {role: ref for role, ref in roles.items() if ref is not None}
-    recipe = Recipe("curriculum", "describe round", 1, {"round": number}, inputs)
-
-    def compute(attempt: Attempt, progress: Progress) -> dict[str, Any]:
-        store = place.open()
-        summary = store.manifest(selection).summary
-
-        def trained_on(ref: ArtifactRef) -> pa.Table:
-            return store.table(ref, "negatives", columns=READ_OF_NEGATIVES)
-
-        table = describe_round(
-            number,
-            summary["hardness"],
-            summary["group_size"],
-            store.table(selection, "selection", columns=READ_OF_SELECTION),
-            store.table(selection, "group_sizes"),
-            trained_on(negatives),
-            trained_on(last_negatives) if last_negatives else None,
-            store.table(reranker, "train_log"),
-        )
-        attempt.write_table("curriculum", table)
-        row = table.drop_columns(["round", "suspects_by_rule"]).to_pylist()[0]
-        return {name: value for name, value in row.items() if value is not None}
 
     return carry_out(place, recipe, compute)
